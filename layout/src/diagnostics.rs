@@ -1,0 +1,7 @@
+//! (being written)
+/// One problem.
+#[derive(Debug)]
+pub struct Diagnostic;
+/// All problems.
+#[derive(Debug)]
+pub struct Diagnostics;

@@ -1,0 +1,19 @@
+//! The pure core of dmhost: host spec -> plan -> layout.
+//!
+//! * [`spec`]: what the user wrote, with the place of every value;
+//! * [`plan`]: every default, name, address, path and port decided; the last place that can refuse;
+//! * [`layout`]: the ordered tree of files rendered from a plan by [`render()`]; never holds a secret.
+//!
+//! Nothing here touches files, clock, randomness or processes.
+
+pub mod diagnostics;
+pub mod layout;
+pub mod plan;
+pub mod render;
+pub mod spec;
+
+pub use diagnostics::{Diagnostic, Diagnostics};
+pub use layout::{Content, CredentialId, Entry, Layout};
+pub use plan::HostPlan;
+pub use render::render;
+pub use spec::HostSpec;

@@ -1,0 +1,246 @@
+//! The plan: a spec with every default, name, address, path and port decided.
+//!
+//! Plan types have no spans and no options that mean "default": what stands here is what will be. They are made by
+//! `plan::resolve`, which is the last place that can refuse.
+
+mod names;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+pub use names::{DaemonName, InterfaceName, MacAddress};
+
+/// A whole host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostPlan {
+    /// What concerns the machine itself.
+    pub host: Host,
+    /// Every interface by name.
+    pub interfaces: BTreeMap<InterfaceName, Interface>,
+    /// Every daemon by name.
+    pub daemons: BTreeMap<DaemonName, Daemon>,
+}
+
+/// The machine itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// The host name: one DNS label, lower case.
+    pub name: String,
+    /// The operating system it is made from.
+    pub base: Base,
+    /// Which of the base's kernels.
+    pub kernel: Kernel,
+    /// The smallest disk it must fit, in bytes.
+    pub disk: u64,
+    /// Who may log in, and where.
+    pub admin: Option<Admin>,
+}
+
+/// The recipe of the operating system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Base {
+    /// Debian 13 with its own docker.io, engine 26.1.
+    Debian13,
+}
+
+impl Base {
+    /// The name in a spec, which is the stem of the recipe's file too.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debian13 => "debian-13",
+        }
+    }
+}
+
+/// Which kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kernel {
+    /// Drivers for hardware and virtual machines.
+    Generic,
+    /// Virtual machines only; about a third of the size.
+    Cloud,
+}
+
+impl Kernel {
+    /// The name in a spec.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Generic => "generic",
+            Self::Cloud => "cloud",
+        }
+    }
+}
+
+/// The administrator's way in: sshd on one interface, keys only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// The account, `root` unless the spec says otherwise.
+    pub user: String,
+    /// The one interface sshd answers on: one of the host's own.
+    pub interface: InterfaceName,
+    /// Lines of `authorized_keys`.
+    pub authorized_keys: Vec<String>,
+}
+
+/// One network interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name on the host, or in its daemon's namespace.
+    pub name: InterfaceName,
+    /// What it is.
+    pub kind: InterfaceKind,
+    /// Its addresses with their prefix lengths.
+    pub addresses: Vec<IpNet>,
+    /// Default gateways, at most one of each IP version.
+    pub gateways: Vec<IpAddr>,
+    /// Name servers reached through it.
+    pub dns: Vec<IpAddr>,
+    /// Who has it.
+    pub owner: Owner,
+}
+
+/// What an interface is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InterfaceKind {
+    /// A network card.
+    Nic(NicMatch),
+    /// An 802.1Q VLAN.
+    Vlan {
+        /// The NIC that carries its tagged frames.
+        parent: InterfaceName,
+        /// VID, 1 to 4094.
+        id: u16,
+    },
+}
+
+/// How a NIC is told from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NicMatch {
+    /// By its permanent MAC address.
+    Mac(MacAddress),
+    /// By udev's `ID_PATH`, for example `pci-0000:00:03.0`.
+    Path(String),
+    /// By the name the kernel or udev gives it without dmhost.
+    Name(String),
+}
+
+/// Who has an interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// The host's own namespace.
+    Host,
+    /// This daemon's namespace.
+    Daemon(DaemonName),
+    /// Nobody: it carries VLANs, and its untagged side is silent.
+    Carrier,
+}
+
+/// One Docker daemon in a zone of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Daemon {
+    /// Its name, from which its paths and units follow.
+    pub name: DaemonName,
+    /// Its interfaces, at least one, in the order of the spec.
+    pub interfaces: Vec<InterfaceName>,
+    /// Its API over TCP with mutual TLS; `None`: unix socket only.
+    pub api: Option<Api>,
+    /// Published ports the network may reach; `None`: whatever Docker publishes; empty: nothing.
+    pub expose: Option<Vec<Expose>>,
+    /// Docker's address pools.
+    pub pools: Vec<Pool>,
+    /// Whether containers survive their daemon.
+    pub live_restore: bool,
+    /// Further keys of daemon.json, none of which dmhost owns: `[defaults]` merged under the daemon's own.
+    pub settings: BTreeMap<String, serde_json::Value>,
+}
+
+/// A daemon's API over TCP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Api {
+    /// TCP port, 2376 unless the spec says otherwise.
+    pub port: u16,
+    /// Every address it listens on: all of its interfaces'.
+    pub addresses: Vec<IpAddr>,
+    /// DNS names in its certificate.
+    pub names: Vec<String>,
+    /// Who may connect; `None`: any source on its interfaces. Exhaustive over both IP versions.
+    pub from: Option<Vec<IpNet>>,
+}
+
+/// A range of published ports, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Expose {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// First port, from 1.
+    pub first: u16,
+    /// Last port.
+    pub last: u16,
+}
+
+/// A transport with ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Protocol {
+    /// The name in a spec and in nft.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+/// A range that Docker takes its networks' subnets from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// The whole range.
+    pub base: IpNet,
+    /// Prefix length of each network taken from it.
+    pub size: u8,
+}
+
+impl HostPlan {
+    /// The daemon's interfaces, in the order of the spec.
+    pub fn interfaces_of<'a>(&'a self, daemon: &'a Daemon) -> impl Iterator<Item = &'a Interface> {
+        daemon.interfaces.iter().map(|name| &self.interfaces[name])
+    }
+
+    /// The VLANs on `parent`, in VID order.
+    pub fn vlans_of(&self, parent: &InterfaceName) -> Vec<(u16, &Interface)> {
+        let mut vlans: Vec<_> = self
+            .interfaces
+            .values()
+            .filter_map(|interface| match &interface.kind {
+                InterfaceKind::Vlan { parent: on, id } if on == parent => Some((*id, interface)),
+                InterfaceKind::Vlan { .. } | InterfaceKind::Nic(_) => None,
+            })
+            .collect();
+        vlans.sort_by_key(|(id, _)| *id);
+        vlans
+    }
+
+    /// The NIC whose frames an interface's are: itself, or a VLAN's parent.
+    pub fn nic_of<'a>(&'a self, interface: &'a Interface) -> &'a Interface {
+        match &interface.kind {
+            InterfaceKind::Nic(_) => interface,
+            InterfaceKind::Vlan { parent, .. } => &self.interfaces[parent],
+        }
+    }
+
+    /// The MAC address an interface's frames carry, where the spec tells it.
+    pub fn mac_of(&self, interface: &Interface) -> Option<MacAddress> {
+        match &self.nic_of(interface).kind {
+            InterfaceKind::Nic(NicMatch::Mac(mac)) => Some(*mac),
+            InterfaceKind::Nic(NicMatch::Path(_) | NicMatch::Name(_)) | InterfaceKind::Vlan { .. } => None,
+        }
+    }
+}

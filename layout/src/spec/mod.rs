@@ -1,0 +1,4 @@
+//! (being written)
+/// The spec.
+#[derive(Debug)]
+pub struct HostSpec;
