@@ -82,7 +82,9 @@ pub struct BadDaemonName;
 
 impl fmt::Display for BadDaemonName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a daemon's name is 1 to 15 characters: a lower-case letter, then lower-case letters, digits or `_`")
+        f.write_str(
+            "a daemon's name is 1 to 15 characters: a lower-case letter, then lower-case letters, digits or `_`",
+        )
     }
 }
 
@@ -135,7 +137,9 @@ impl fmt::Display for BadInterfaceName {
         f.write_str(match self {
             Self::Shape => "an interface's name starts with a letter and has letters, digits, `_` and `-` only",
             Self::TooLong => "an interface's name has at most 15 bytes",
-            Self::Reserved => "`lo`, `all`, `default`, `docker0`, `br-*` and `veth*` are taken by the kernel and by Docker",
+            Self::Reserved => {
+                "`lo`, `all`, `default`, `docker0`, `br-*` and `veth*` are taken by the kernel and by Docker"
+            }
         })
     }
 }
@@ -151,7 +155,10 @@ impl FromStr for InterfaceName {
             Err(BadInterfaceName::Shape)
         } else if text.len() > Self::MAX {
             Err(BadInterfaceName::TooLong)
-        } else if matches!(text, "lo" | "all" | "default" | "docker0" | "docker_gwbridge") || text.starts_with("br-") || text.starts_with("veth") {
+        } else if matches!(text, "lo" | "all" | "default" | "docker0" | "docker_gwbridge")
+            || text.starts_with("br-")
+            || text.starts_with("veth")
+        {
             Err(BadInterfaceName::Reserved)
         } else {
             Ok(Self(text.to_owned()))
@@ -220,7 +227,9 @@ impl FromStr for MacAddress {
 
 impl fmt::Display for MacAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        for (at, octet) in self.0.iter().enumerate() {
+            write!(f, "{}{octet:02x}", if at == 0 { "" } else { ":" })?;
+        }
+        Ok(())
     }
 }

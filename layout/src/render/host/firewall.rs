@@ -1,0 +1,83 @@
+//! The rules of the host's own namespace, loaded by the base's `nftables.service` before any link is up.
+
+use crate::layout::Layout;
+use crate::plan::{HostPlan, Interface, InterfaceKind, Owner};
+use crate::render::rules::{Chain, icmp, names, set, strong_host, table};
+use crate::render::unit::{UNITS, UnitFile, want};
+
+pub(in crate::render) fn render(plan: &HostPlan, layout: &mut Layout) {
+    let own: Vec<&Interface> = plan.interfaces.values().filter(|interface| interface.owner == Owner::Host).collect();
+    let silent: Vec<&Interface> = plan
+        .interfaces
+        .values()
+        .filter(|interface| matches!(interface.kind, InterfaceKind::Nic(_)) && interface.owner != Owner::Host)
+        .collect();
+    let own_names = names(own.iter().map(|interface| &interface.name));
+    let silent_names = names(silent.iter().map(|interface| &interface.name));
+    let (any_own, any_silent) = (!own.is_empty(), !silent.is_empty());
+
+    let prerouting = Chain::base("prerouting", "prerouting priority raw", "accept")
+        .when(any_silent, |chain| {
+            chain
+                .note("NICs that carry VLANs or belong to a daemon: their untagged side is nobody's")
+                .rule(format!("iifname {silent_names} drop"))
+        })
+        .when(any_own, |chain| strong_host(chain, &own_names));
+    let input = icmp(
+        Chain::base("input", "input priority filter", "drop")
+            .rule("ct state established,related accept")
+            .rule("ct state invalid drop")
+            .rule("iifname \"lo\" accept"),
+    );
+    let input = match &plan.host.admin {
+        Some(admin) => input
+            .note("host.admin.interface: sshd answers here alone")
+            .rule(format!("iifname \"{}\" tcp dport 22 accept", admin.interface)),
+        None => input,
+    };
+    let forward = Chain::base("forward", "forward priority filter", "drop").note("the host routes nothing, ever");
+    let postrouting = own.iter().fold(
+        Chain::base("postrouting", "postrouting priority 300", "accept")
+            .when(any_silent, |chain| chain.rule(format!("oifname {silent_names} drop"))),
+        |chain, interface| sources(chain, interface),
+    );
+    let why = "The host's own namespace; the daemons' rules are in /etc/dmhost/NAME/nftables.conf.";
+    let mut text = format!("#!/usr/sbin/nft -f\n{}", table("inet", why, [prerouting, input, forward, postrouting]));
+    if any_silent {
+        let arp = |name, hook, way| {
+            Chain::base(name, &format!("{hook} priority filter"), "accept").rule(format!("{way} {silent_names} drop"))
+        };
+        let why = "No ARP on the untagged side of NICs that carry VLANs or belong to a daemon.";
+        text.push('\n');
+        text.push_str(&table("arp", why, [arp("input", "input", "iifname"), arp("output", "output", "oifname")]));
+    }
+    layout.insert("/etc/nftables.conf", executable(text));
+    want(layout, "sysinit.target", "/usr/lib/systemd/system/nftables.service");
+    // Fail closed: without rules no link comes up.
+    let closed = UnitFile::new("Without rules no link comes up.")
+        .section("Unit")
+        .set("Requires", "nftables.service")
+        .set("After", "nftables.service");
+    layout.text(format!("{UNITS}/systemd-networkd.service.d/dmhost.conf"), closed.text());
+}
+
+/// What leaves on an interface carries one of its addresses.
+fn sources(chain: Chain, interface: &Interface) -> Chain {
+    let name = &interface.name;
+    let v4: Vec<_> = interface.addresses.iter().filter(|net| net.addr().is_ipv4()).map(ipnet::IpNet::addr).collect();
+    let v6 = interface.addresses.iter().filter(|net| net.addr().is_ipv6()).map(|net| net.addr().to_string());
+    let v6 = set(v6.chain(["::".to_owned(), "fe80::/10".to_owned()]));
+    let v4 = if v4.is_empty() {
+        format!("oifname \"{name}\" meta nfproto ipv4 drop")
+    } else {
+        format!("oifname \"{name}\" ip saddr != {} drop", set(v4))
+    };
+    chain
+        .note(format!("interfaces.{name}.addresses: what leaves carries one of them"))
+        .rule(v4)
+        .rule(format!("oifname \"{name}\" ip6 saddr != {v6} drop"))
+}
+
+fn executable(text: String) -> crate::layout::Entry {
+    crate::layout::Entry { mode: 0o755, content: crate::layout::Content::Text(text) }
+}

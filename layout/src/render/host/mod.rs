@@ -1,0 +1,9 @@
+//! Files of the host itself: what it is called, where its data is, its own network and the way in.
+
+pub(super) mod admin;
+pub(super) mod firewall;
+pub(super) mod identity;
+pub(super) mod network;
+pub(super) mod services;
+pub(super) mod storage;
+pub(super) mod sysctl;

@@ -1,0 +1,111 @@
+//! The one writer of nftables text: tables of chains of rules.
+//!
+//! Source of the syntax: nft(8). Interface names are quoted, sets are written out, and each rule may carry a comment line
+//! above it that says which key of the spec asked for it.
+
+use std::fmt::{Display, Write};
+
+use crate::plan::{Expose, InterfaceName, Protocol};
+
+/// A base or regular chain under construction.
+#[derive(Debug)]
+pub(super) struct Chain {
+    text: String,
+}
+
+impl Chain {
+    /// A chain that hangs on a hook: `hook` is all that stands between `type filter hook` and the policy.
+    pub(super) fn base(name: &str, hook: &str, policy: &str) -> Self {
+        Self { text: format!("\tchain {name} {{\n\t\ttype filter hook {hook}; policy {policy};\n") }
+    }
+
+    /// A chain that others jump to.
+    pub(super) fn regular(name: &str) -> Self {
+        Self { text: format!("\tchain {name} {{\n") }
+    }
+
+    /// The reason of the rules that follow.
+    pub(super) fn note(mut self, why: impl Display) -> Self {
+        let _ = writeln!(self.text, "\t\t# {why}");
+        self
+    }
+
+    /// One rule.
+    pub(super) fn rule(mut self, rule: impl AsRef<str>) -> Self {
+        let rule = rule.as_ref();
+        assert!(!rule.contains(['\n', '\r', ';', '#']), "a rule is one line of its own: {rule:?}");
+        let _ = writeln!(self.text, "\t\t{rule}");
+        self
+    }
+
+    /// Rules that depend on a condition.
+    pub(super) fn when(self, condition: bool, more: impl FnOnce(Self) -> Self) -> Self {
+        if condition { more(self) } else { self }
+    }
+
+    fn close(mut self) -> String {
+        self.text.push_str("\t}\n");
+        self.text
+    }
+}
+
+/// A whole table. Loading it twice leaves one.
+pub(super) fn table(family: &str, why: &str, chains: impl IntoIterator<Item = Chain>) -> String {
+    let mut text = String::new();
+    for line in why.lines() {
+        let _ = writeln!(text, "# {line}");
+    }
+    let _ = writeln!(text, "table {family} dmhost");
+    let _ = writeln!(text, "delete table {family} dmhost");
+    let _ = writeln!(text, "table {family} dmhost {{");
+    let chains: Vec<_> = chains.into_iter().map(Chain::close).collect();
+    text.push_str(&chains.join("\n"));
+    text.push_str("}\n");
+    text
+}
+
+/// An anonymous set: `{ a, b }`.
+pub(super) fn set<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
+    format!("{{ {} }}", items.join(", "))
+}
+
+/// A set of interface names, quoted.
+pub(super) fn names<'a>(interfaces: impl IntoIterator<Item = &'a InterfaceName>) -> String {
+    set(interfaces.into_iter().map(|name| format!("\"{name}\"")))
+}
+
+/// The ports of one protocol as a set; `None` if there are none.
+pub(super) fn ports(expose: &[Expose], protocol: Protocol) -> Option<String> {
+    let ports: Vec<_> = expose
+        .iter()
+        .filter(|range| range.protocol == protocol)
+        .map(|range| {
+            if range.first == range.last { range.first.to_string() } else { format!("{}-{}", range.first, range.last) }
+        })
+        .collect();
+    (!ports.is_empty()).then(|| set(ports))
+}
+
+/// ICMP that an address answers or needs: echo, errors, neighbour discovery. No redirects, no router advertisements:
+/// routes are the spec's.
+pub(super) fn icmp(chain: Chain) -> Chain {
+    chain
+        .note("echo, errors and neighbour discovery; no redirects and no router advertisements")
+        .rule("icmp type { echo-request, destination-unreachable, time-exceeded, parameter-problem } accept")
+        .rule(
+            "icmpv6 type { echo-request, destination-unreachable, packet-too-big, time-exceeded, parameter-problem, \
+             nd-neighbor-solicit, nd-neighbor-advert, mld-listener-query } accept",
+        )
+}
+
+/// Where frames come in: nothing but an interface's own addresses, and link-local ones for ICMP alone.
+///
+/// `ip_forward()` answers with redirects and time-exceeded before the forward hook, so what is not local is dropped here.
+pub(super) fn strong_host(chain: Chain, interfaces: &str) -> Chain {
+    chain
+        .note("an address is answered on its own interface alone, and nothing else is routed")
+        .rule(format!("iifname {interfaces} fib daddr . iif type != {{ local, broadcast, multicast }} drop"))
+        .note("link-local addresses serve neighbour discovery and ICMP alone")
+        .rule(format!("iifname {interfaces} ip6 daddr fe80::/10 meta l4proto != ipv6-icmp drop"))
+}

@@ -1,0 +1,109 @@
+//! The rules inside a zone, beside the ones dockerd makes there itself.
+//!
+//! * prerouting: nothing but the interface's own addresses (no routing to containers, no ICMP errors for others' addresses);
+//! * input: the API from `api.from`, docker-proxy's ports, ICMP and neighbour discovery;
+//! * forward: published ports as `expose` says, matched on the port before DNAT; containers out; nothing between uplinks.
+
+use crate::layout::Layout;
+use crate::plan::{Api, Daemon, HostPlan, Protocol};
+use crate::render::rules::{Chain, icmp, names, ports, set, strong_host, table};
+
+pub(super) fn render(_plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
+    let name = &daemon.name;
+    let uplinks = names(&daemon.interfaces);
+    let why = format!("The zone of daemons.{name}. dockerd's own tables stand beside this one.");
+    let text = table(
+        "inet",
+        &why,
+        [
+            strong_host(Chain::base("prerouting", "prerouting priority raw", "accept"), &uplinks),
+            input(daemon, &uplinks),
+            Chain::regular("published").note("filled when the daemon starts: what its docker-proxy listens on"),
+            forward(daemon, &uplinks),
+        ],
+    );
+    layout.text(name.etc().join("nftables.conf"), text);
+
+    // A cgroup is known by its id, and a new start makes a new cgroup: so this is loaded by the daemon's own unit.
+    let cgroup = format!("dmhost.slice/{}/{}", name.slice(), name.service());
+    layout.text(
+        name.etc().join("published.nft"),
+        format!(
+            "# Ports that docker-proxy of daemons.{name} listens on: its sockets are in the daemon's cgroup.\n\
+             flush chain inet dmhost published\n\
+             add rule inet dmhost published socket cgroupv2 level 3 \"{cgroup}\" accept\n"
+        ),
+    );
+}
+
+fn input(daemon: &Daemon, uplinks: &str) -> Chain {
+    let name = &daemon.name;
+    let chain = Chain::base("input", "input priority filter", "drop")
+        .rule("ct state established,related accept")
+        .rule("ct state invalid drop")
+        .rule("iifname \"lo\" accept");
+    let chain = match &daemon.api {
+        None => icmp(chain),
+        Some(Api { port, from, .. }) => {
+            let chain = match from {
+                None => icmp(chain)
+                    .note(format!("daemons.{name}.api: from any source on its interfaces"))
+                    .rule(format!("iifname {uplinks} tcp dport {port} accept")),
+                Some(from) => {
+                    let v4: Vec<_> = from.iter().filter(|net| net.addr().is_ipv4()).collect();
+                    let v6: Vec<_> = from.iter().filter(|net| net.addr().is_ipv6()).collect();
+                    icmp(chain)
+                        .note(format!("daemons.{name}.api.from: these sources and no other, of both IP versions"))
+                        .when(!v4.is_empty(), |chain| {
+                            chain.rule(format!("iifname {uplinks} ip saddr {} tcp dport {port} accept", set(&v4)))
+                        })
+                        .when(!v6.is_empty(), |chain| {
+                            chain.rule(format!("iifname {uplinks} ip6 saddr {} tcp dport {port} accept", set(&v6)))
+                        })
+                }
+            };
+            // dockerd's own sockets are in the same cgroup as docker-proxy's.
+            chain.rule(format!("tcp dport {port} drop"))
+        }
+    };
+    match &daemon.expose {
+        None => {
+            chain.note(format!("daemons.{name}.expose is absent: whatever Docker publishes")).rule("jump published")
+        }
+        Some(expose) => {
+            let listed = [Protocol::Tcp, Protocol::Udp].into_iter().filter_map(|protocol| {
+                Some(format!("iifname {uplinks} {} dport {} accept", protocol.as_str(), ports(expose, protocol)?))
+            });
+            listed
+                .fold(chain.note(format!("daemons.{name}.expose, where docker-proxy serves it")), Chain::rule)
+                .note("containers reach what their own daemon publishes")
+                .rule(format!("iifname != {uplinks} jump published"))
+        }
+    }
+}
+
+fn forward(daemon: &Daemon, uplinks: &str) -> Chain {
+    let name = &daemon.name;
+    let chain = Chain::base("forward", "forward priority filter", "drop")
+        .rule("ct state established,related accept")
+        .note("nothing passes from one interface of the daemon to another")
+        .rule(format!("iifname {uplinks} oifname {uplinks} drop"));
+    let chain = match &daemon.expose {
+        None => chain
+            .note(format!("daemons.{name}.expose is absent: whatever Docker publishes"))
+            .rule(format!("iifname {uplinks} ct status dnat accept")),
+        Some(expose) => [Protocol::Tcp, Protocol::Udp]
+            .into_iter()
+            .filter_map(|protocol| {
+                Some(format!(
+                    "iifname {uplinks} ct status dnat meta l4proto {} ct original proto-dst {} accept",
+                    protocol.as_str(),
+                    ports(expose, protocol)?
+                ))
+            })
+            .fold(chain.note(format!("daemons.{name}.expose, by the port before DNAT")), Chain::rule),
+    };
+    chain
+        .note("containers out and among themselves: dockerd's own chains tell its networks apart")
+        .rule(format!("iifname != {uplinks} accept"))
+}

@@ -1,0 +1,108 @@
+//! `dmhost-NAME-link.service`: a daemon's interfaces, addresses and routes in its namespace.
+//!
+//! A VLAN is made inside the namespace and goes with its parent NIC: the unit is bound to the parent's device and comes back
+//! with it. A NIC is moved; once moved it has no device unit on the host, so its return is told by udev. In both cases
+//! dockerd is not restarted.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use super::in_zone;
+use crate::layout::Layout;
+use crate::plan::{Daemon, HostPlan, Interface, InterfaceKind};
+use crate::render::unit::{UnitFile, put_unit, want};
+
+const IP: &str = "/usr/sbin/ip";
+
+pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
+    let name = &daemon.name;
+    let netns = name.netns();
+    let etc = name.etc();
+    let unit_name = name.link_service();
+    let zone = name.zone_service();
+
+    let mut starts = Vec::new();
+    let mut stops = Vec::new();
+    let mut bound = Vec::new();
+    let mut waited = Vec::new();
+    let mut returning = Vec::new();
+    for interface in plan.interfaces_of(daemon) {
+        let link = &interface.name;
+        match &interface.kind {
+            InterfaceKind::Vlan { parent, id } => {
+                bound.push(device_unit(parent.as_str()));
+                // A VLAN cannot be up while its parent is down.
+                starts.push(format!("{IP} link set dev {parent} up"));
+                starts.push(format!("-{IP} -n {netns} link delete dev {link}"));
+                starts.push(format!("{IP} link add link {parent} name {link} netns {netns} type vlan id {id}"));
+                stops.push(format!("-{IP} -n {netns} link delete dev {link}"));
+            }
+            InterfaceKind::Nic(_) => {
+                waited.push(device_unit(link.as_str()));
+                // Fails when it is in the namespace already; if it is nowhere, the next step fails.
+                starts.push(format!("-{IP} link set dev {link} netns {netns}"));
+                returning.push(link);
+            }
+        }
+    }
+    starts.push(in_zone(daemon, &format!("/usr/sbin/nft -f {etc}/egress.nft")));
+    starts.push(format!("{IP} -n {netns} -batch {etc}/link.batch"));
+
+    bound.dedup();
+    let unit = UnitFile::new(&format!("daemons.{name}.interfaces: links, addresses and routes in its namespace"))
+        .section("Unit")
+        .set("Description", format!("Interfaces of Docker daemon {name}"))
+        .each("BindsTo", std::iter::once(&zone).chain(&bound))
+        .each("Wants", &waited)
+        .each("After", std::iter::once(&zone).chain(&bound).chain(&waited))
+        .section("Service")
+        .set("Type", "oneshot")
+        .set("RemainAfterExit", "yes")
+        .each("ExecStart", &starts)
+        .each("ExecStop", &stops);
+    put_unit(layout, &unit_name, unit);
+    for device in &bound {
+        want(layout, device, &format!("../{unit_name}"));
+    }
+    if !returning.is_empty() {
+        let mut text = format!("# daemons.{name}: a NIC that was unplugged and returns goes back to its namespace.\n");
+        for link in returning {
+            let _ = writeln!(
+                text,
+                "ACTION==\"add\", SUBSYSTEM==\"net\", NAME==\"{link}\", RUN+=\"/usr/bin/systemctl --no-block try-restart {unit_name}\""
+            );
+        }
+        layout.text(format!("/etc/udev/rules.d/90-dmhost-{name}.rules"), text);
+    }
+    let batch: String = plan.interfaces_of(daemon).map(batch).collect();
+    layout.text(etc.join("link.batch"), format!("# ip -batch, in the namespace of daemons.{name}\n{batch}"));
+}
+
+/// `ip -batch` lines for one interface: addresses, then up, then routes. A second run changes nothing.
+fn batch(interface: &Interface) -> String {
+    let Interface { name, kind: _, addresses, gateways, dns: _, owner: _ } = interface;
+    let mut text = String::new();
+    for address in addresses {
+        // Without waiting for duplicate address detection: dockerd cannot bind a tentative address.
+        let nodad = if address.addr().is_ipv6() { " nodad" } else { "" };
+        let _ = writeln!(text, "address replace {address} dev {name}{nodad}");
+    }
+    let _ = writeln!(text, "link set dev {name} up");
+    for gateway in gateways {
+        let family = match gateway {
+            IpAddr::V4(_) => "-4",
+            IpAddr::V6(_) => "-6",
+        };
+        let _ = writeln!(
+            text,
+            "route replace {} via {gateway} dev {name}",
+            if family == "-4" { "0.0.0.0/0" } else { "::/0" }
+        );
+    }
+    text
+}
+
+/// The device unit of a network interface: systemd.device(5), name by systemd-escape(1).
+fn device_unit(interface: &str) -> String {
+    format!("sys-subsystem-net-devices-{}.device", interface.replace('-', "\\x2d"))
+}
