@@ -1,0 +1,249 @@
+//! `init`: makes what is missing and mends what does not match, and nothing else.
+//!
+//! First everything is read and judged and what must be written is held in memory; only then are files written, a
+//! key before its certificate. So an error leaves the folder as it was, and an interruption leaves at worst a key
+//! without its certificate, which the next run uses.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use dmhost_layout::HostPlan;
+use dmhost_layout::plan::{Api, DaemonName};
+use time::{Duration, OffsetDateTime};
+use zeroize::Zeroizing;
+
+use crate::certificate::Certificate;
+use crate::fault::{Expected, Fault, judge};
+use crate::folder::{CERTIFICATE_MODE, Folder, KEY_MODE};
+use crate::issue::{self, Key};
+use crate::names::{self, CertificateKind, ClientName};
+
+/// What ends sooner than this is made anew.
+const RENEWAL: Duration = Duration::days(30);
+
+/// What [`init`] did, or chose not to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A certificate, and its key unless it was there, made for the first time.
+    Made(CertificateKind),
+    /// A certificate made anew for the key it had.
+    Reissued(CertificateKind, Fault),
+    /// The copy of the server CA in this client's folder was put right.
+    Trust(CertificateKind),
+    /// A daemon that the plan does not have, or without an API: its files are still there.
+    LeftAlone(DaemonName),
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Made(kind) => write!(f, "made the {kind}"),
+            Self::Reissued(kind, fault) => write!(f, "made the {kind} anew: the old one {fault}"),
+            Self::Trust(kind) => write!(f, "put the present server CA beside the {kind}"),
+            Self::LeftAlone(daemon) => write!(f, "left the files of {daemon} alone: the spec has no such API any more"),
+        }
+    }
+}
+
+/// Makes the certificates of a plan in `dir`, with `now` as the time. A second run changes nothing.
+///
+/// A daemon without an API gets none; a plan without any API gets no folder. Keys are kept when a certificate is
+/// made anew: to change a key, remove its file.
+///
+/// # Errors
+/// If users other than the owner may read the folder or a key, a file is damaged (it is never overwritten), a CA's
+/// key is needed and not there, or the disk refuses. Nothing was changed then, but for the disk's refusal.
+pub fn init(plan: &HostPlan, dir: &Utf8Path, now: SystemTime) -> Result<Vec<Change>> {
+    let found = Folder::open(dir)?;
+    let apis: Vec<_> = plan.daemons.values().filter_map(|daemon| Some((&daemon.name, daemon.api.as_ref()?))).collect();
+    let mut run = Run {
+        host: &plan.host.name,
+        folder: found.clone().unwrap_or_else(|| Folder::absent(dir)),
+        now: now.into(),
+        writes: Vec::new(),
+        changes: Vec::new(),
+    };
+    if !apis.is_empty() {
+        let server_ca = run.authority(CertificateKind::ServerCa)?;
+        for (daemon, api) in &apis {
+            run.daemon(daemon, api, &server_ca)?;
+        }
+    }
+    if let Some(folder) = found {
+        for name in folder.folders()? {
+            let Ok(daemon) = name.parse::<DaemonName>() else { continue };
+            if !apis.iter().any(|(planned, _)| **planned == daemon) {
+                run.changes.push(Change::LeftAlone(daemon));
+            }
+        }
+    }
+    if !run.writes.is_empty() {
+        let folder = Folder::create(dir)?;
+        for write in &run.writes {
+            folder.write(&write.path, &write.bytes, write.mode)?;
+        }
+    }
+    Ok(run.changes)
+}
+
+struct Run<'a> {
+    host: &'a str,
+    folder: Folder,
+    now: OffsetDateTime,
+    writes: Vec<Write>,
+    changes: Vec<Change>,
+}
+
+struct Write {
+    path: Utf8PathBuf,
+    bytes: Zeroizing<Vec<u8>>,
+    mode: u32,
+}
+
+/// A CA. Its key may be kept elsewhere for as long as nothing is to be signed.
+struct Authority {
+    certificate: Certificate,
+    key: Option<Key>,
+    key_path: Utf8PathBuf,
+}
+
+impl Run<'_> {
+    fn daemon(&mut self, daemon: &DaemonName, api: &Api, server_ca: &Authority) -> Result<()> {
+        let client_ca = self.authority(CertificateKind::ClientCa(daemon.clone()))?;
+        let server = Expected::server(api, &server_ca.certificate);
+        self.leaf(CertificateKind::Server(daemon.clone()), &names::server_key(daemon), &server, server_ca)?;
+
+        let client = ClientName::default_client();
+        let trust = names::client_trust(daemon, &client);
+        let key = names::client_key(daemon, &client);
+        let kind = CertificateKind::Client(daemon.clone(), client);
+        let made = self.leaf(kind.clone(), &key, &Expected::client(&client_ca.certificate), &client_ca)?;
+        if self.folder.certificate(&trust)?.as_deref() != Some(&server_ca.certificate.pem) {
+            self.stage(trust, server_ca.certificate.pem.clone().into(), CERTIFICATE_MODE);
+            if !made {
+                self.changes.push(Change::Trust(kind));
+            }
+        }
+        Ok(())
+    }
+
+    fn authority(&mut self, kind: CertificateKind) -> Result<Authority> {
+        let key_path = names::authority_key(kind.daemon());
+        let key = read_key(&self.folder, &key_path)?;
+        let (path, found) = (self.folder.path(&kind.path()), read_certificate(&self.folder, &kind.path())?);
+        if let (Some(certificate), Some(key)) = (&found, &key)
+            && !key.belongs_to(certificate)
+        {
+            bail!("{path} does not belong to {}: put the right one back, or remove both", self.folder.path(&key_path));
+        }
+        let fault = match &found {
+            None => Fault::Missing,
+            Some(certificate) => match self.judge(certificate, &Expected::authority()) {
+                None => return Ok(Authority { certificate: certificate.clone(), key, key_path }),
+                Some(fault @ Fault::Expires(_)) => fault,
+                Some(fault @ Fault::Begins(_)) => bail!("{path} {fault}"),
+                Some(fault) => bail!("{path} {fault}: put the right one back, or remove it and its key"),
+            },
+        };
+        let key = match (key, &found) {
+            (Some(key), _) => key,
+            (None, None) => self.new_key(&key_path)?,
+            (None, Some(_)) => bail!(
+                "{path} {fault}, and its key {} is not there: put the key back, or remove {path} for a new CA",
+                self.folder.path(&key_path)
+            ),
+        };
+        let certificate = issue::authority(&kind.common_name(self.host), &key, self.now)
+            .with_context(|| format!("the {kind} could not be made"))?;
+        self.issued(kind, &certificate, &Expected::authority(), fault)?;
+        Ok(Authority { certificate, key: Some(key), key_path })
+    }
+
+    /// Whether the certificate had to be made.
+    fn leaf(
+        &mut self,
+        kind: CertificateKind,
+        key_path: &Utf8Path,
+        expected: &Expected<'_>,
+        authority: &Authority,
+    ) -> Result<bool> {
+        let key = read_key(&self.folder, key_path)?;
+        let fault = match read_certificate(&self.folder, &kind.path())? {
+            None => Fault::Missing,
+            Some(found) => match self.judge(&found, expected) {
+                // A clock that went back must not cost a certificate that is in use.
+                Some(fault @ Fault::Begins(_)) => bail!("{} {fault}", self.folder.path(&kind.path())),
+                Some(fault) => fault,
+                None if key.as_ref().is_some_and(|key| key.belongs_to(&found)) => return Ok(false),
+                None => Fault::Key,
+            },
+        };
+        let Some(authority_key) = &authority.key else {
+            bail!(
+                "the {kind} {fault}, and the key of its CA, {}, is not there: put it back",
+                self.folder.path(&authority.key_path)
+            );
+        };
+        let key = match key {
+            Some(key) => key,
+            None => self.new_key(key_path)?,
+        };
+        let name = kind.common_name(self.host);
+        let certificate = issue::leaf(&name, &key, expected, (&authority.certificate, authority_key), self.now)
+            .with_context(|| format!("the {kind} could not be made"))?;
+        self.issued(kind, &certificate, expected, fault)?;
+        Ok(true)
+    }
+
+    /// Takes a new certificate, once it passes the judgement that asked for it.
+    fn issued(
+        &mut self,
+        kind: CertificateKind,
+        certificate: &Certificate,
+        expected: &Expected<'_>,
+        fault: Fault,
+    ) -> Result<()> {
+        if let Some(fault) = self.judge(certificate, expected) {
+            bail!("the {kind} that was just made {fault}: this is a fault in dmhost");
+        }
+        self.stage(kind.path(), certificate.pem.clone().into(), CERTIFICATE_MODE);
+        self.changes.push(match fault {
+            Fault::Missing => Change::Made(kind),
+            fault => Change::Reissued(kind, fault),
+        });
+        Ok(())
+    }
+
+    fn new_key(&mut self, path: &Utf8Path) -> Result<Key> {
+        let key = Key::generate()?;
+        self.stage(path.to_owned(), key.to_pem(), KEY_MODE);
+        Ok(key)
+    }
+
+    fn stage(&mut self, path: Utf8PathBuf, bytes: Zeroizing<Vec<u8>>, mode: u32) {
+        self.writes.push(Write { path, bytes, mode });
+    }
+
+    fn judge(&self, certificate: &Certificate, expected: &Expected<'_>) -> Option<Fault> {
+        judge(certificate, expected, self.now.unix_timestamp(), RENEWAL.whole_seconds())
+    }
+}
+
+/// Reads a certificate; one that is damaged is an error, since it may be the only copy of something.
+pub(crate) fn read_certificate(folder: &Folder, relative: &Utf8Path) -> Result<Option<Certificate>> {
+    let Some(bytes) = folder.certificate(relative)? else { return Ok(None) };
+    let certificate = Certificate::from_pem(bytes).with_context(|| damaged(folder, relative, "certificate"))?;
+    Ok(Some(certificate))
+}
+
+/// Reads a key, likewise.
+pub(crate) fn read_key(folder: &Folder, relative: &Utf8Path) -> Result<Option<Key>> {
+    let Some(bytes) = folder.key(relative)? else { return Ok(None) };
+    Ok(Some(Key::from_pem(&bytes).with_context(|| damaged(folder, relative, "key"))?))
+}
+
+fn damaged(folder: &Folder, relative: &Utf8Path, what: &str) -> String {
+    format!("{} is no {what}: put it back, or remove it and run `dmhost pki init SPEC`", folder.path(relative))
+}
