@@ -14,6 +14,6 @@ pub mod spec;
 
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use layout::{Content, CredentialId, Entry, Layout};
-pub use plan::HostPlan;
+pub use plan::{HostPlan, plan_from_bytes, plan_from_toml, resolve};
 pub use render::render;
 pub use spec::HostSpec;

@@ -1,16 +1,36 @@
 //! The plan: a spec with every default, name, address, path and port decided.
 //!
 //! Plan types have no spans and no options that mean "default": what stands here is what will be. They are made by
-//! `plan::resolve`, which is the last place that can refuse.
+//! [`resolve()`], which is the last place that can refuse.
 
 mod names;
+mod resolve;
+pub mod settings;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-pub use names::{DaemonName, InterfaceName, MacAddress};
+pub use names::{BadDaemonName, BadInterfaceName, BadMacAddress, DaemonName, InterfaceName, MacAddress};
+pub use resolve::{plan_from_bytes, plan_from_toml, resolve};
+
+/// `api.port` if a spec has none: what Docker's documentation uses for TLS.
+pub const DEFAULT_API_PORT: u16 = 2376;
+
+/// `host.disk` if a spec has none, in bytes: 16 GiB.
+pub const DEFAULT_DISK: u64 = 16 << 30;
+
+/// The smallest `host.disk`, in bytes: 2 GiB.
+pub const LEAST_DISK: u64 = 2 << 30;
+
+/// `pools` of a daemon that has none, IPv4. The same in every zone, so that a further daemon moves no network.
+pub const DEFAULT_POOL_V4: Pool =
+    Pool { base: IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(172, 28, 0, 0), 14)), size: 24 };
+
+/// `pools` of a daemon that has none, IPv6: a unique local range (RFC 4193) whose global ID spells `dmhos`.
+pub const DEFAULT_POOL_V6: Pool =
+    Pool { base: IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfd64, 0x6d68, 0x6f73, 0, 0, 0, 0, 0), 48)), size: 64 };
 
 /// A whole host.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,7 +136,7 @@ pub enum InterfaceKind {
 }
 
 /// How a NIC is told from others.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum NicMatch {
     /// By its permanent MAC address.
     Mac(MacAddress),

@@ -1,4 +1,158 @@
-//! (being written)
-/// The spec.
-#[derive(Debug)]
-pub struct HostSpec;
+//! The host spec as the user wrote it: TOML with the place of every value, no meaning yet.
+//!
+//! What is checked here is shape: keys, types, what must be there. What the values mean, and whether they fit
+//! together, is [`crate::plan::resolve()`]'s to say. Nouns are those of the plan, told apart by the module.
+
+mod daemon;
+mod host;
+mod interface;
+mod place;
+mod settings;
+mod table;
+pub(crate) mod words;
+
+use toml::de::DeTable;
+
+pub use daemon::{Api, Daemon};
+pub use host::{Admin, Host};
+pub use interface::{Interface, Kind, Nic, Vlan};
+pub use place::{At, Field, List, Place};
+pub use settings::{Setting, Settings};
+
+use crate::diagnostics::{Diagnostic, Diagnostics};
+use table::{Report, Table};
+
+/// The one version of the spec there is.
+pub const VERSION: i64 = 1;
+
+/// The longest spec that is read, in bytes: 512 daemons take about a tenth of it.
+pub const LONGEST: usize = 4 * 1024 * 1024;
+
+/// A whole host spec.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostSpec {
+    /// The file's name, for reports.
+    pub file: String,
+    /// The text it was read from, which every span points into.
+    pub text: String,
+    /// `[host]`.
+    pub host: Field<Host>,
+    /// `[interfaces.*]` in source order.
+    pub interfaces: Vec<Interface>,
+    /// `[defaults]`, which has `settings` alone.
+    pub defaults: Field<Settings>,
+    /// `[daemons.*]` in source order.
+    pub daemons: Vec<Daemon>,
+}
+
+impl HostSpec {
+    /// Reads a spec.
+    ///
+    /// # Errors
+    /// All problems of shape at once. For these together with all problems of meaning, see
+    /// [`crate::plan_from_toml`].
+    pub fn from_toml(file: &str, text: &str) -> Result<Self, Diagnostics> {
+        let (spec, report) = Self::read(file, text);
+        match spec {
+            Some(spec) if report.is_empty() => Ok(spec),
+            Some(_) | None => Err(Diagnostics::new(file, text, report)),
+        }
+    }
+
+    /// Reads as much of a spec as can be read. `None` if nothing of use can follow: no TOML, or another version.
+    pub(crate) fn read(file: &str, text: &str) -> (Option<Self>, Report) {
+        if text.len() > LONGEST {
+            let message =
+                format!("a host spec has at most {} MiB, and this file has {} bytes", LONGEST >> 20, text.len());
+            return (None, vec![Diagnostic::error("file-too-big", "", 0..0, message)]);
+        }
+        let (document, errors) = DeTable::parse_recoverable(text);
+        if !errors.is_empty() {
+            return (None, errors.iter().map(|error| syntax(text, error)).collect());
+        }
+        let mut report = Report::new();
+        let whole = Place { path: String::new(), key: 0..0, value: 0..0 };
+        let mut root = Table::new(whole, document.get_ref());
+        if !version(&mut root, &mut report) {
+            return (None, report);
+        }
+
+        let host = host::read(root.table("host", &mut report), &mut report);
+        if host.is_absent() {
+            let message = "a host spec has a section `[host]`";
+            report.push(
+                root.place.key_error("missing-key", message).help("write `[host]` and below it `name = \"atlas\"`"),
+            );
+        }
+        let interfaces = named(root.table("interfaces", &mut report), "interfaces.lan", interface::read, &mut report);
+        let defaults = settings::defaults(root.table("defaults", &mut report), &mut report);
+        let daemons = named(root.table("daemons", &mut report), "daemons.web", daemon::read, &mut report);
+        root.not_yet("expect", "leave it out: the proof asks every question all the same", &mut report);
+        root.finish(&mut report);
+
+        let spec = Self { file: file.to_owned(), text: text.to_owned(), host, interfaces, defaults, daemons };
+        (Some(spec), report)
+    }
+}
+
+/// Whether the spec is of a version that can be read.
+fn version(root: &mut Table<'_>, report: &mut Report) -> bool {
+    let help = format!("write `version = {VERSION}`");
+    match root.integer("version", report) {
+        Field::Absent => {
+            let message = "the file does not say which version of the host spec it is";
+            report.push(root.place.key_error("version-missing", message).help(format!("{help} on the first line")));
+            true
+        }
+        Field::Bad => true,
+        Field::Given(at) if at.value == VERSION => true,
+        Field::Given(at) if at.value > VERSION => {
+            let message = format!(
+                "version {} of the host spec is newer than this dmhost, which reads version {VERSION}",
+                at.value
+            );
+            report.push(at.place.error("version-newer", message).help("use a newer dmhost"));
+            false
+        }
+        Field::Given(at) => {
+            report.push(
+                at.place
+                    .error("version-unknown", format!("there is no version {} of the host spec", at.value))
+                    .help(help),
+            );
+            true
+        }
+    }
+}
+
+/// A table whose keys are names: every one of them read by `read`, in source order.
+fn named<T>(
+    table: Field<Table<'_>>,
+    example: &str,
+    read: impl Fn(At<String>, Table<'_>, &mut Report) -> T,
+    report: &mut Report,
+) -> Vec<T> {
+    let Field::Given(At { value: mut table, place }) = table else {
+        return Vec::new();
+    };
+    if table.is_empty() {
+        let message = format!("an empty {} has no effect", words::quoted(&place.path));
+        report.push(place.key_error("no-effect", message).help(format!("leave it out, or write `[{example}]`")));
+    }
+    let mut all = Vec::new();
+    for entry in table.take_all() {
+        if let Some(below) = entry.table(report) {
+            let name = At { value: entry.key.to_owned(), place: entry.place };
+            all.push(read(name, below, report));
+        }
+    }
+    all
+}
+
+/// A TOML error as a diagnostic; the parser's messages may have several lines.
+fn syntax(text: &str, error: &toml::de::Error) -> Diagnostic {
+    let message: Vec<_> = error.message().lines().map(str::trim).collect();
+    let message = words::quoted(&message.join("; "));
+    let span = error.span().unwrap_or(text.len()..text.len());
+    Diagnostic::error("toml-syntax", "", span, format!("this is no TOML: {}", message.trim_matches('`')))
+}

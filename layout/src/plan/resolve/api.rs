@@ -1,0 +1,135 @@
+//! `api`: where a daemon answers over TCP, under which names, and for whom.
+
+use std::collections::HashMap;
+
+use ipnet::IpNet;
+
+use super::links::Link;
+use super::{Report, addresses, dns_name};
+use crate::plan::{Api, DEFAULT_API_PORT};
+use crate::spec::words::quoted;
+use crate::spec::{self, At, Daemon, Field};
+
+/// The names seen so far on this host: where, and whose.
+pub(super) type Names<'s> = HashMap<String, &'s At<String>>;
+
+/// Reads `api`; `None` if part of it cannot be read.
+pub(super) fn read<'s>(
+    spec: &'s spec::Api,
+    daemon: &Daemon,
+    links: &[&Link<'_>],
+    seen: &mut Names<'s>,
+    report: &mut Report,
+) -> Option<Api> {
+    let port = match &spec.port {
+        Field::Absent => Some(DEFAULT_API_PORT),
+        Field::Bad => None,
+        Field::Given(at) => port(at, report),
+    };
+    let listen: Vec<_> = links.iter().flat_map(|link| &link.addresses).map(|at| at.value.addr()).collect();
+    if listen.is_empty() && !links.is_empty() && links.iter().all(|link| link.complete) {
+        let message = format!("daemon {} has no address that its API could answer on", quoted(&daemon.name.value));
+        let mut diagnostic = spec.place.key_error("api-without-address", message);
+        for link in links {
+            diagnostic = diagnostic.related(link.spec.name.place.key.clone(), "has no `addresses`");
+        }
+        report.push(diagnostic.help("write `addresses` there, or leave `api` out: the unix socket is always there"));
+    }
+    let names = names(spec, seen, report);
+    let from = from(spec, links, report);
+    Some(Api { port: port?, addresses: listen, names: names?, from: from? })
+}
+
+fn port(at: &At<i64>, report: &mut Report) -> Option<u16> {
+    let port = u16::try_from(at.value).ok().filter(|port| *port != 0);
+    if port.is_none() {
+        let message = format!("{} is no TCP port", at.value);
+        report.push(
+            at.place.error("port-out-of-range", message).help("write a port from 1 to 65535; 2376 is the usual one"),
+        );
+    }
+    port
+}
+
+fn names<'s>(spec: &'s spec::Api, seen: &mut Names<'s>, report: &mut Report) -> Option<Vec<String>> {
+    addresses::not_empty(&spec.names, "names", report);
+    let mut good = Vec::new();
+    let mut complete = spec.names.is_complete();
+    for at in spec.names.items() {
+        match dns_name::check(&at.value) {
+            Ok(name) => {
+                if let Some(first) = seen.get(&name) {
+                    let message = format!("the name {} is there twice", quoted(&name));
+                    let help = "a name leads to one daemon: clients would trust either with the other's name";
+                    let diagnostic = at.place.error("api-name-duplicate", message).help(help);
+                    report.push(diagnostic.related(first.place.value.clone(), "the first"));
+                } else {
+                    seen.insert(name.clone(), at);
+                    good.push(name);
+                }
+            }
+            Err((why, help)) => {
+                report.push(at.place.error("api-name", format!("{} {why}", quoted(&at.value))).help(help));
+                complete = false;
+            }
+        }
+    }
+    complete.then_some(good)
+}
+
+fn from(spec: &spec::Api, links: &[&Link<'_>], report: &mut Report) -> Option<Option<Vec<IpNet>>> {
+    let list = match &spec.from {
+        Field::Absent => return Some(None),
+        Field::Bad => return None,
+        Field::Given(list) => list,
+    };
+    if list.value.items.is_empty() && list.value.complete {
+        let message = "nobody may connect from an empty `from`";
+        report.push(list.place.error("from-empty", message).help("leave `api` out, or `from` for any source"));
+        return None;
+    }
+    let mut good: Vec<At<IpNet>> = Vec::new();
+    let mut complete = list.value.complete;
+    for at in spec.from.items() {
+        let Some(net) = addresses::range(at, "198.51.100.0/24", report) else {
+            complete = false;
+            continue;
+        };
+        if let Some(first) = good.iter().find(|other| other.value.contains(&net) || net.contains(&other.value)) {
+            let message = format!("{net} overlaps {}", first.value);
+            let diagnostic = at.place.error("from-overlap", message).help("leave the smaller one out");
+            report.push(diagnostic.related(first.place.value.clone(), "the first"));
+        }
+        let at = at.with(net);
+        matches_something(&at, links, report);
+        good.push(at);
+    }
+    complete.then(|| Some(good.into_iter().map(|at| at.value).collect()))
+}
+
+/// Warns of a range from which no connection can ever come.
+fn matches_something(at: &At<IpNet>, links: &[&Link<'_>], report: &mut Report) {
+    if links.is_empty() || !links.iter().all(|link| link.complete) {
+        return;
+    }
+    let net = at.value;
+    let is_v4 = net.addr().is_ipv4();
+    let version = if is_v4 { "IPv4" } else { "IPv6" };
+    let own =
+        || links.iter().flat_map(|link| &link.addresses).map(|at| at.value).filter(|own| own.addr().is_ipv4() == is_v4);
+    let routed = links.iter().flat_map(|link| &link.gateways).any(|gateway| gateway.value.is_ipv4() == is_v4);
+    let (message, help) = if own().next().is_none() {
+        (
+            format!("nothing can come from {net}: the daemon has no {version} address"),
+            "leave it out, or give the interface an address",
+        )
+    } else if !routed && !own().any(|own| own.contains(&net) || net.contains(&own)) {
+        (
+            format!("nothing can come from {net}: it is on no subnet of the daemon, which has no {version} gateway"),
+            "write a gateway, or a range on the subnet",
+        )
+    } else {
+        return;
+    };
+    report.push(at.place.error("from-never-matches", message).as_warning().help(help));
+}

@@ -1,0 +1,144 @@
+//! `[daemons.*]`: each one put together from its parts.
+
+use std::collections::BTreeMap;
+
+use super::host::one_of;
+use super::links::Link;
+use super::owners::Owned;
+use super::{Report, api, expose, pools};
+use crate::plan::{Daemon, DaemonName, settings};
+use crate::spec::words::quoted;
+use crate::spec::{self, At, Field, HostSpec};
+
+/// How a daemon is kept apart.
+#[derive(Clone, Copy, PartialEq)]
+enum Isolation {
+    Zone,
+    Shared,
+}
+
+impl Isolation {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Zone => "zone",
+            Self::Shared => "shared",
+        }
+    }
+}
+
+/// All daemons; `None` if one of them cannot be read.
+pub(super) fn read(
+    spec: &HostSpec,
+    links: &[Link<'_>],
+    owners: &[Owned<'_>],
+    report: &mut Report,
+) -> Option<BTreeMap<DaemonName, Daemon>> {
+    settings::check(&spec.defaults, report);
+    let mut names = api::Names::new();
+    let daemons: Vec<_> =
+        spec.daemons.iter().map(|daemon| one(daemon, &spec.defaults, links, owners, &mut names, report)).collect();
+    daemons.into_iter().map(|daemon| daemon.map(|daemon| (daemon.name.clone(), daemon))).collect()
+}
+
+fn one<'s>(
+    spec: &'s spec::Daemon,
+    defaults: &Field<spec::Settings>,
+    links: &[Link<'_>],
+    owners: &[Owned<'_>],
+    names: &mut api::Names<'s>,
+    report: &mut Report,
+) -> Option<Daemon> {
+    let name = name(&spec.name, report);
+    isolation(&spec.isolation, report);
+    let own = interfaces(spec, links, owners, report);
+    let api = match &spec.api {
+        Field::Absent => Some(None),
+        Field::Bad => None,
+        Field::Given(at) => api::read(&at.value, spec, &own, names, report).map(Some),
+    };
+    let expose = expose::read(&spec.expose, api.as_ref().and_then(Option::as_ref), report);
+    let pools = pools::read(spec, &own, report);
+    settings::check(&spec.settings, report);
+    Some(Daemon {
+        name: name?,
+        interfaces: own.iter().map(|link| link.name.clone()).collect::<Option<_>>()?,
+        api: api?,
+        expose: expose?,
+        pools: pools?,
+        live_restore: spec.live_restore.given().is_none_or(|at| at.value),
+        settings: settings::merge(defaults, &spec.settings),
+    })
+}
+
+fn name(at: &At<String>, report: &mut Report) -> Option<DaemonName> {
+    match at.value.parse() {
+        Ok(name) => Some(name),
+        Err(error) => {
+            let mut diagnostic =
+                at.place.key_error("daemon-name", format!("{} cannot name a daemon: {error}", quoted(&at.value)));
+            let better: String = at
+                .value
+                .to_lowercase()
+                .chars()
+                .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+                .take(DaemonName::MAX)
+                .collect();
+            if let Ok(better) = better.parse::<DaemonName>() {
+                diagnostic = diagnostic.help(format!("use `{better}`"));
+            }
+            report.push(diagnostic);
+            None
+        }
+    }
+}
+
+fn isolation(field: &Field<String>, report: &mut Report) {
+    let all = [Isolation::Zone, Isolation::Shared];
+    let isolation = one_of(field, Isolation::Zone, &all, Isolation::as_str, "isolation", report);
+    if let (Some(Isolation::Shared), Some(at)) = (isolation, field.given()) {
+        let message = "this version of dmhost does not do isolation `shared` yet";
+        report
+            .push(at.place.error("not-yet", message).help("leave it out: `zone` gives the daemon its own interfaces"));
+    }
+}
+
+/// The interfaces that are the daemon's, in its order. What another daemon has, or nobody, was reported.
+fn interfaces<'l, 's>(
+    spec: &spec::Daemon,
+    links: &'l [Link<'s>],
+    owners: &[Owned<'_>],
+    report: &mut Report,
+) -> Vec<&'l Link<'s>> {
+    let help = "write `interfaces = [\"web\"]`, with the interface that is to be its own";
+    match &spec.interfaces {
+        Field::Bad => {}
+        Field::Absent => {
+            let message = format!("daemon {} has no interface", quoted(&spec.name.value));
+            report.push(spec.name.place.key_error("daemon-without-interface", message).help(help));
+        }
+        Field::Given(list) => {
+            if list.value.items.is_empty() && list.value.complete {
+                let message = format!("daemon {} has no interface", quoted(&spec.name.value));
+                report.push(list.place.error("daemon-without-interface", message).help(help));
+            }
+        }
+    }
+    let mut own: Vec<&Link<'_>> = Vec::new();
+    for at in spec.interfaces.items() {
+        let found = links.iter().zip(owners).find(|(link, _)| link.text() == at.value);
+        let mine = |owner: &Owned<'_>| matches!(owner, Owned::Daemon(daemon) if std::ptr::eq(*daemon, spec));
+        if let Some((link, _)) =
+            found.filter(|(link, owner)| mine(owner) && !own.iter().any(|one| std::ptr::eq(*one, *link)))
+        {
+            own.push(link);
+            let api = !spec.api.is_absent();
+            if link.addresses.is_empty() && link.complete && !api && link.kind.is_some() {
+                let message = format!("{} has no addresses: nothing reaches the daemon through it", quoted(&at.value));
+                let diagnostic = at.place.error("interface-without-address", message).as_warning();
+                let diagnostic = diagnostic.related(link.spec.name.place.key.clone(), "the interface");
+                report.push(diagnostic.help("write `addresses` there"));
+            }
+        }
+    }
+    own
+}

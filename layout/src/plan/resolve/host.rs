@@ -1,0 +1,107 @@
+//! `[host]`: the machine's name, its base and kernel, the disk.
+
+use super::links::Link;
+use super::owners::Owned;
+use super::{Report, admin};
+use crate::plan::{Base, DEFAULT_DISK, Host, Kernel, LEAST_DISK};
+use crate::spec::words::{nearest, quoted};
+use crate::spec::{self, At, Field};
+
+/// Reads `[host]`; `None` if part of it cannot be read.
+pub(super) fn read(spec: &spec::Host, links: &[Link<'_>], owners: &[Owned<'_>], report: &mut Report) -> Option<Host> {
+    let name = spec.name.given().and_then(|at| name(at, report));
+    let base = one_of(&spec.base, Base::Debian13, &[Base::Debian13], Base::as_str, "base", report);
+    let kernels = [Kernel::Generic, Kernel::Cloud];
+    let kernel = one_of(&spec.kernel, Kernel::Generic, &kernels, Kernel::as_str, "kernel", report);
+    let disk = match &spec.disk {
+        Field::Absent => Some(DEFAULT_DISK),
+        Field::Bad => None,
+        Field::Given(at) => disk(at, report),
+    };
+    let admin = match &spec.admin {
+        Field::Absent => Some(None),
+        Field::Bad => None,
+        Field::Given(at) => admin::read(&at.value, links, owners, report).map(Some),
+    };
+    Some(Host { name: name?, base: base?, kernel: kernel?, disk: disk?, admin: admin? })
+}
+
+/// One of a few words, or the default.
+pub(super) fn one_of<T: Copy>(
+    field: &Field<String>,
+    default: T,
+    all: &[T],
+    text: impl Fn(T) -> &'static str,
+    what: &str,
+    report: &mut Report,
+) -> Option<T> {
+    let at = match field {
+        Field::Absent => return Some(default),
+        Field::Bad => return None,
+        Field::Given(at) => at,
+    };
+    let found = all.iter().copied().find(|one| text(*one) == at.value);
+    if found.is_none() {
+        let words: Vec<_> = all.iter().map(|one| text(*one)).collect();
+        let help = match nearest(&at.value, words.iter().copied()) {
+            Some(word) => format!("did you mean `{word}`?"),
+            None => format!("write `{}`", words.join("` or `")),
+        };
+        report.push(at.place.error("unknown-value", format!("there is no {what} {}", quoted(&at.value))).help(help));
+    }
+    found
+}
+
+/// A host name: one DNS label in lower case (RFC 1123).
+fn name(at: &At<String>, report: &mut Report) -> Option<String> {
+    let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let text = &at.value;
+    let good = text.len() <= 63 && text.bytes().all(letters) && !text.starts_with('-') && !text.ends_with('-');
+    if good && text != "localhost" {
+        return Some(text.clone());
+    }
+    let message = format!("{} is no host name", quoted(text));
+    let help = "use up to 63 lower-case letters, digits and `-`, neither first nor last a `-`, without a domain";
+    report.push(at.place.error("host-name", message).help(help));
+    None
+}
+
+/// Powers of 1024 and of 1000.
+const UNITS: [(&str, u64); 8] = [
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+];
+
+fn disk(at: &At<String>, report: &mut Report) -> Option<u64> {
+    let text = at.value.as_str();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let unit = UNITS.iter().find(|(name, _)| *name == unit.trim_start_matches(' '));
+    let Some((number, (_, unit))) = number.parse::<u64>().ok().zip(unit) else {
+        let message = format!("{} is no size of a disk", quoted(text));
+        let help = "write a whole number and one of KiB, MiB, GiB, TiB, kB, MB, GB, TB, for example `16GiB`";
+        report.push(at.place.error("disk-size", message).help(help));
+        return None;
+    };
+    let bytes = number.checked_mul(*unit).filter(|bytes| *bytes <= i64::MAX.unsigned_abs());
+    match bytes {
+        None => {
+            let message = format!("no disk has {}", quoted(text));
+            report.push(at.place.error("disk-size", message).help("write a smaller size, for example `16GiB`"));
+            None
+        }
+        Some(bytes) if bytes < LEAST_DISK => {
+            let message =
+                format!("a host does not fit on {}: it takes at least {} GiB", quoted(text), LEAST_DISK >> 30);
+            report.push(at.place.error("disk-too-small", message).help("write a larger size, for example `16GiB`"));
+            None
+        }
+        Some(bytes) => Some(bytes),
+    }
+}

@@ -1,0 +1,90 @@
+//! From spec to plan: what every value means, and whether they fit together over the whole host.
+//!
+//! Each module judges one thing and reports all it finds; a plan is put together only if none of it is an error.
+//! What a bad value would have meant is never judged further, so that one mistake is one report.
+
+mod addresses;
+mod admin;
+mod api;
+mod daemons;
+mod dns_name;
+mod expose;
+mod gateways;
+mod host;
+mod keys;
+mod links;
+mod nics;
+mod overlap;
+mod owners;
+mod pools;
+
+use std::collections::BTreeMap;
+
+use super::{HostPlan, Interface};
+use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::spec::HostSpec;
+
+/// The problems found so far.
+type Report = Vec<Diagnostic>;
+
+/// Decides everything a spec leaves open, and judges what it says.
+///
+/// The plan is there exactly if the diagnostics have no error; warnings come with a plan too.
+pub fn resolve(spec: &HostSpec) -> (Option<HostPlan>, Diagnostics) {
+    let mut report = Report::new();
+    let plan = judge(spec, &mut report);
+    let diagnostics = Diagnostics::new(&spec.file, &spec.text, report);
+    let plan = plan.filter(|_| !diagnostics.has_errors());
+    (plan, diagnostics)
+}
+
+/// Reads and resolves in one go: problems of shape and of meaning together, in source order.
+///
+/// The plan is there exactly if the diagnostics have no error.
+pub fn plan_from_toml(file: &str, text: &str) -> (Option<HostPlan>, Diagnostics) {
+    let (spec, mut report) = HostSpec::read(file, text);
+    let plan = spec.and_then(|spec| judge(&spec, &mut report));
+    let diagnostics = Diagnostics::new(file, text, report);
+    let plan = plan.filter(|_| !diagnostics.has_errors());
+    (plan, diagnostics)
+}
+
+/// [`plan_from_toml`] for a file's bytes, which may be no UTF-8.
+pub fn plan_from_bytes(file: &str, bytes: &[u8]) -> (Option<HostPlan>, Diagnostics) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => plan_from_toml(file, text),
+        Err(error) => {
+            let at = error.valid_up_to();
+            // What comes before is UTF-8, as the error says.
+            let text = String::from_utf8_lossy(&bytes[..at]);
+            let message = format!("a host spec is UTF-8, and byte {at} of this file is not");
+            let diagnostic = Diagnostic::error("not-utf8", "", at..at, message).help("save the file as UTF-8");
+            (None, Diagnostics::new(file, text, vec![diagnostic]))
+        }
+    }
+}
+
+/// A plan if all of its parts could be made; whether it may be used, the report decides.
+fn judge(spec: &HostSpec, report: &mut Report) -> Option<HostPlan> {
+    let links = links::read(&spec.interfaces, report);
+    nics::check(&links, report);
+    overlap::check(&links, report);
+    let owners = owners::assign(&links, &spec.daemons, report);
+    gateways::check(&links, &owners, report);
+    let daemons = daemons::read(spec, &links, &owners, report);
+    let host = spec.host.given().and_then(|host| host::read(&host.value, &links, &owners, report));
+
+    let mut interfaces = BTreeMap::new();
+    for (link, owner) in links.iter().zip(&owners) {
+        let interface = Interface {
+            name: link.name.clone()?,
+            kind: link.planned_kind(&links)?,
+            addresses: link.addresses.iter().map(|at| at.value).collect(),
+            gateways: link.gateways.iter().map(|at| at.value).collect(),
+            dns: link.dns.iter().map(|at| at.value).collect(),
+            owner: owner.planned()?,
+        };
+        interfaces.insert(interface.name.clone(), interface);
+    }
+    Some(HostPlan { host: host?, interfaces, daemons: daemons? })
+}

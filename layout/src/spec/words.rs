@@ -1,0 +1,65 @@
+//! Words of the user in messages: quoted, shortened, and the nearest of the words that were possible.
+
+use std::fmt::Write;
+
+/// The longest part of a user's text that a message repeats, in characters.
+const LONGEST: usize = 60;
+
+/// `text` between backticks, without anything that would break a line or speak to a terminal.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut out = String::from("`");
+    for (count, character) in text.chars().enumerate() {
+        if count == LONGEST {
+            out.push('…');
+            break;
+        }
+        if character.is_control()
+            || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "{}", character.escape_unicode());
+        } else {
+            out.push(character);
+        }
+    }
+    out.push('`');
+    out
+}
+
+/// The candidate that `word` was probably meant to be.
+pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    if word.len() > LONGEST {
+        return None;
+    }
+    let word = word.to_lowercase().replace('_', "-");
+    candidates
+        .into_iter()
+        .filter_map(|candidate| {
+            let distance = strsim::damerau_levenshtein(&word, &candidate.to_lowercase().replace('_', "-"));
+            let close = distance <= (word.chars().count().max(candidate.len()) / 3).max(1);
+            // One letter is near to every other.
+            (close && distance < candidate.len()).then_some((distance, candidate))
+        })
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// A help text: the nearest candidate if there is one, else all of them.
+pub(crate) fn suggest<'c>(word: &str, what: &str, candidates: impl IntoIterator<Item = &'c str> + Clone) -> String {
+    if let Some(candidate) = nearest(word, candidates.clone()) {
+        return format!("did you mean {}?", quoted(candidate));
+    }
+    let all: Vec<_> = candidates.into_iter().map(quoted).collect();
+    match all.len() {
+        0 => format!("there is no {what}"),
+        1 => format!("the only {what} is {}", all[0]),
+        2..=24 => format!("{what}s are {}", all.join(", ")),
+        more => format!("{what}s are {}, and {} more", all[..24].join(", "), more - 24),
+    }
+}
+
+/// One step of a dotted path: bare where TOML lets it be.
+pub(crate) fn step(key: &str) -> String {
+    let bare = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    if bare && key.len() <= LONGEST { key.to_owned() } else { quoted(key).replace('`', "\"") }
+}
