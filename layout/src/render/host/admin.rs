@@ -11,6 +11,8 @@ const MASK: &str = "/dev/null";
 pub(in crate::render) fn render(plan: &HostPlan, layout: &mut Layout) {
     // The socket starts sshd when somebody comes; the base's own always-on unit would listen everywhere.
     layout.link(format!("{UNITS}/ssh.service"), MASK);
+    // It would open sshd on AF_VSOCK and on a socket of its own, whatever this file says (systemd-ssh-generator(8)).
+    layout.link("/etc/systemd/system-generators/systemd-ssh-generator", MASK);
     let Some(admin) = &plan.host.admin else {
         layout.link(format!("{UNITS}/ssh.socket"), MASK);
         return;

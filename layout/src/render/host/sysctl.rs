@@ -21,8 +21,12 @@ pub(in crate::render) fn render(plan: &HostPlan, layout: &mut Layout) {
     for interface in plan.interfaces.values() {
         match (&interface.kind, &interface.owner) {
             (InterfaceKind::Nic(_), Owner::Carrier | Owner::Daemon(_)) => {
-                let _ = writeln!(text, "# interfaces.{}: nothing of the host's own speaks here", interface.name);
-                let _ = writeln!(text, "net.ipv6.conf.{}.disable_ipv6 = 1", interface.name);
+                let _ = writeln!(
+                    text,
+                    "# interfaces.{}: nothing of the host's own speaks here; set by udev when the NIC comes",
+                    interface.name
+                );
+                let _ = writeln!(text, "-net.ipv6.conf.{}.disable_ipv6 = 1", interface.name);
             }
             (InterfaceKind::Nic(_) | InterfaceKind::Vlan { .. }, _) => {}
         }
