@@ -96,8 +96,11 @@ fn daemon(text: &str, addresses: &[&str], names: &[&str]) -> Daemon {
     }
 }
 
-/// Everything below a folder: path to mode and bytes; folders have none.
-pub(crate) fn dir_of(dir: &Utf8Path) -> Result<BTreeMap<Utf8PathBuf, (u32, Option<Vec<u8>>)>> {
+/// What a folder holds: path to mode and bytes; folders have none.
+pub(crate) type Listing = BTreeMap<Utf8PathBuf, (u32, Option<Vec<u8>>)>;
+
+/// Everything below a folder.
+pub(crate) fn dir_of(dir: &Utf8Path) -> Result<Listing> {
     let mut found = BTreeMap::new();
     let mut todo = vec![dir.to_owned()];
     while let Some(next) = todo.pop() {
@@ -115,10 +118,7 @@ pub(crate) fn dir_of(dir: &Utf8Path) -> Result<BTreeMap<Utf8PathBuf, (u32, Optio
 }
 
 /// The paths of files that two such lists do not have in common or not with the same bytes.
-pub(crate) fn changed(
-    before: &BTreeMap<Utf8PathBuf, (u32, Option<Vec<u8>>)>,
-    after: &BTreeMap<Utf8PathBuf, (u32, Option<Vec<u8>>)>,
-) -> Vec<String> {
+pub(crate) fn changed(before: &Listing, after: &Listing) -> Vec<String> {
     let paths: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
     paths.into_iter().filter(|path| before.get(*path) != after.get(*path)).map(ToString::to_string).collect()
 }
