@@ -1,1 +1,5 @@
-//! (being written)
+//! The proof: virtual machines, the fabric between them, and who can reach what.
+
+pub mod fabric;
+pub mod guest;
+pub mod vm;
