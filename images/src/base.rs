@@ -1,0 +1,187 @@
+//! The base: the operating system as a tree, made once by mmdebstrap from a recipe and kept in the cache.
+//!
+//! Its key is the hash of every input but the mirror: the recipe's text, the kernel, and [`FORMAT`] for this code.
+
+use anyhow::Context;
+use camino::{Utf8Path, Utf8PathBuf};
+use dmhost_layout::plan::{Base, Kernel};
+use sha2::{Digest, Sha256};
+
+use crate::command::Command;
+use crate::machine::Privilege;
+use crate::recipe::{self, Recipe};
+use crate::sources::{KEYRING, Mirror};
+
+/// Counts changes of the code that makes a base: whoever changes what a base holds adds one.
+const FORMAT: u32 = 1;
+
+const FINISH: &str = include_str!("scripts/finish.sh");
+
+/// Everything that decides what a base holds, and where it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseKey {
+    /// Which recipe.
+    pub base: Base,
+    /// Which of its kernels.
+    pub kernel: Kernel,
+    /// SHA-256 of all inputs, 64 hexadecimal digits.
+    pub digest: String,
+}
+
+impl BaseKey {
+    /// The key of this base with this kernel.
+    pub fn new(base: Base, kernel: Kernel) -> Self {
+        let mut hash = Sha256::new();
+        for input in [recipe::text(base), FINISH, kernel.as_str(), std::env::consts::ARCH, &FORMAT.to_string()] {
+            hash.update((input.len() as u64).to_le_bytes());
+            hash.update(input);
+        }
+        let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { base, kernel, digest }
+    }
+
+    /// Its folder's name in the cache.
+    pub fn folder(&self) -> String {
+        format!("{}-{}-{}", self.base.as_str(), self.kernel.as_str(), &self.digest[..16])
+    }
+}
+
+/// How a base is made: the commands in their order, `tree` being where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bootstrap {
+    /// mmdebstrap.
+    pub install: Command,
+    /// What is done to the tree afterwards; takes [`Bootstrap::sources`] as a tar.
+    pub finish: Command,
+    /// Files the base gets last.
+    pub sources: Vec<(String, String)>,
+}
+
+impl Bootstrap {
+    /// The commands that make the base of `recipe` in `tree`.
+    pub fn new(recipe: &Recipe, kernel: Kernel, mirror: &Mirror, privilege: Privilege, tree: &Utf8Path) -> Self {
+        let packages: Vec<_> = recipe.packages.iter().chain(recipe.kernels.of(kernel)).map(String::as_str).collect();
+        let mut argv = vec![
+            "mmdebstrap".to_owned(),
+            // Inside our own namespaces, where we are root: this mode makes no device nodes, which a namespace may not.
+            "--mode=unshare".to_owned(),
+            "--format=directory".to_owned(),
+            format!("--variant={}", recipe.variant),
+            format!("--keyring={KEYRING}"),
+            format!("--include={}", packages.join(",")),
+            "--skip=check/qemu".to_owned(),
+        ];
+        argv.extend(recipe.paths.exclude.iter().map(|glob| format!("--dpkgopt=path-exclude={glob}")));
+        argv.extend(recipe.paths.include.iter().map(|glob| format!("--dpkgopt=path-include={glob}")));
+        let modules = recipe.initramfs.of(kernel).iter().fold(String::new(), |text, module| text + module + "\n");
+        let files = recipe.files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+        for (path, text) in files.chain([("/etc/initramfs-tools/modules", modules.as_str())]) {
+            argv.push(format!("--essential-hook={}", write_file(path, text)));
+        }
+        argv.extend([recipe.suite.clone(), tree.to_string()]);
+        argv.extend(mirror.lines(&recipe.suite));
+        let finish = ["sh", "-euc", FINISH, "finish", tree.as_str()].into_iter().map(str::to_owned);
+        Self {
+            install: Command::privileged(privilege, argv),
+            finish: Command::privileged(privilege, finish.chain(recipe.units.disable.iter().cloned())),
+            sources: recipe.sources.iter().map(|(path, text)| (path.clone(), text.clone())).collect(),
+        }
+    }
+}
+
+/// A hook of mmdebstrap: the tree is `$1`.
+fn write_file(path: &str, text: &str) -> String {
+    let quoted = text.trim_start().replace('\'', r"'\''");
+    format!("mkdir -p \"$(dirname \"$1{path}\")\" && printf %s '{quoted}' >\"$1{path}\"")
+}
+
+/// A base in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseTree {
+    /// The tree itself.
+    pub root: Utf8PathBuf,
+}
+
+impl BaseTree {
+    /// The kernel's release, for example `6.12.0-1-cloud-amd64`.
+    ///
+    /// # Errors
+    /// If there is not exactly one kernel in `/boot`.
+    pub fn release(&self) -> anyhow::Result<String> {
+        let boot = self.root.join("boot");
+        let mut found = Vec::new();
+        for entry in boot.read_dir_utf8().with_context(|| format!("could not look for kernels in {boot}"))? {
+            let entry = entry.with_context(|| format!("could not look for kernels in {boot}"))?;
+            found.extend(entry.file_name().strip_prefix("vmlinuz-").map(str::to_owned));
+        }
+        match (found.pop(), found.is_empty()) {
+            (Some(release), true) => Ok(release),
+            (None, _) => anyhow::bail!("the base in {} has no kernel", self.root),
+            (Some(_), false) => anyhow::bail!("the base in {} has several kernels", self.root),
+        }
+    }
+
+    /// The kernel of this release.
+    pub fn kernel(&self, release: &str) -> Utf8PathBuf {
+        self.root.join(format!("boot/vmlinuz-{release}"))
+    }
+
+    /// The initramfs of this release.
+    pub fn initrd(&self, release: &str) -> Utf8PathBuf {
+        self.root.join(format!("boot/initrd.img-{release}"))
+    }
+
+    /// systemd-boot for UEFI on x86-64.
+    pub fn boot_loader(&self) -> Utf8PathBuf {
+        self.root.join("usr/lib/systemd/boot/efi/systemd-bootx64.efi")
+    }
+
+    /// Every package as `name version architecture`, in the order of dpkg's status file.
+    ///
+    /// # Errors
+    /// If that file cannot be read.
+    pub fn packages(&self) -> anyhow::Result<Vec<String>> {
+        let status =
+            fs_err::read_to_string(self.root.join("var/lib/dpkg/status")).context("the base has no package list")?;
+        let field = |stanza: &str, key: &str| stanza.lines().find_map(|line| line.strip_prefix(key).map(str::to_owned));
+        let line = |stanza| {
+            Some(format!(
+                "{} {} {}",
+                field(stanza, "Package: ")?,
+                field(stanza, "Version: ")?,
+                field(stanza, "Architecture: ")?
+            ))
+        };
+        Ok(status.split("\n\n").filter_map(line).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_depends_on_the_kernel_and_not_on_the_mirror() {
+        let cloud = BaseKey::new(Base::Debian13, Kernel::Cloud);
+        assert_eq!(cloud.digest.len(), 64);
+        assert_ne!(cloud, BaseKey::new(Base::Debian13, Kernel::Generic));
+        assert!(cloud.folder().starts_with("debian-13-cloud-"));
+    }
+
+    #[test]
+    fn every_package_is_named_to_mmdebstrap() {
+        let recipe = Recipe::of(Base::Debian13).expect("it is part of the program");
+        let tree = Utf8Path::new("/cache/tree");
+        let bootstrap = Bootstrap::new(&recipe, Kernel::Generic, &Mirror::default(), Privilege::Root, tree);
+        let argv = bootstrap.install.argv;
+        let include = argv.iter().find_map(|word| word.strip_prefix("--include=")).expect("there is one");
+        assert!(include.contains("docker.io,docker-cli") && include.ends_with("linux-image-amd64"), "{include}");
+        assert_eq!(argv.last().map(String::as_str), Some(Mirror::default().lines("trixie")[2].as_str()));
+        assert!(argv.iter().any(|word| word.contains("usb_storage")));
+    }
+
+    #[test]
+    fn hooks_quote_their_text() {
+        assert_eq!(write_file("/a/b", "\nit's"), r#"mkdir -p "$(dirname "$1/a/b")" && printf %s 'it'\''s' >"$1/a/b""#);
+    }
+}

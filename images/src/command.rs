@@ -1,0 +1,140 @@
+//! External programs: an argv as data, and the one place that runs it.
+//!
+//! What a program says is handed on line by line while it runs; its last lines are in the error if it fails.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{BufRead, BufReader};
+
+use anyhow::Context;
+
+use crate::machine::{MachineError, Privilege, search_path};
+
+/// A program and its arguments, and whether it needs rights over files of every owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The whole argv.
+    pub argv: Vec<String>,
+}
+
+impl Command {
+    /// A command that mounts and makes files of every owner.
+    pub fn privileged<S: Into<String>>(privilege: Privilege, argv: impl IntoIterator<Item = S>) -> Self {
+        let mut whole = privilege.enter();
+        whole.extend(argv.into_iter().map(Into::into));
+        Self { argv: whole }
+    }
+
+    /// A command that needs nothing.
+    pub fn plain<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
+        Self { argv: argv.into_iter().map(Into::into).collect() }
+    }
+
+    /// Runs it to its end with these bytes as its input.
+    ///
+    /// # Errors
+    /// If it cannot be started or fails: its argv and the last lines it wrote. A [`MachineError`] is in the chain if
+    /// those say that the disk is full or the archive not reachable.
+    pub fn run(&self, input: Vec<u8>, mut line: impl FnMut(&str)) -> anyhow::Result<()> {
+        const KEPT: usize = 20;
+        let running = duct::cmd(&self.argv[0], &self.argv[1..])
+            .env("PATH", search_path())
+            .env("LC_ALL", "C.UTF-8")
+            .stdin_bytes(input)
+            .stderr_to_stdout()
+            .unchecked()
+            .reader()
+            .with_context(|| format!("could not start {self}"))?;
+        let mut last = VecDeque::new();
+        for read in BufReader::new(&running).split(b'\n') {
+            let read = read.with_context(|| format!("could not read what {self} says"))?;
+            let text = String::from_utf8_lossy(&read).trim_end().to_owned();
+            line(&text);
+            last.push_back(text);
+            if last.len() > KEPT {
+                last.pop_front();
+            }
+        }
+        let status = match running.try_wait().with_context(|| format!("could not wait for {self}"))? {
+            Some(output) => output.status,
+            None => anyhow::bail!("{self} closed its output and goes on"),
+        };
+        if status.success() {
+            return Ok(());
+        }
+        let last = Vec::from(last).join("\n");
+        let failure = anyhow::anyhow!("{self}\nfailed with {status}; its last words:\n{last}");
+        Err(match machine_error(&self.argv, &last) {
+            Some(cause) => failure.context(cause),
+            None => failure,
+        })
+    }
+}
+
+/// Full disks and absent networks are the machine's fault, whoever reports them.
+fn machine_error(argv: &[String], said: &str) -> Option<MachineError> {
+    const UNREACHABLE: [&str; 6] = [
+        "Could not resolve",
+        "Temporary failure resolving",
+        "Could not connect",
+        "Unable to connect",
+        "Connection timed out",
+        "Network is unreachable",
+    ];
+    let with = |words: &str| said.lines().find(|line| line.contains(words));
+    if with("No space left on device").is_some() {
+        let program = argv.iter().find(|word| word.contains("mmdebstrap") || word.contains("mkfs"));
+        return Some(MachineError::NoSpace { attempt: program.unwrap_or(&argv[0]).clone() });
+    }
+    UNREACHABLE.into_iter().find_map(with).map(|line| MachineError::NoNetwork { detail: line.trim().to_owned() })
+}
+
+impl fmt::Display for Command {
+    /// As one would type it in a shell, a long script cut after its first line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, word) in self.argv.iter().enumerate() {
+            if index > 0 {
+                f.write_str(" ")?;
+            }
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(&byte);
+            if !word.is_empty() && word.bytes().all(plain) {
+                f.write_str(word)?;
+            } else if let Some((first, _)) = word.split_once('\n') {
+                write!(f, "'{}...'", first.replace('\'', r"'\''"))?;
+            } else {
+                write!(f, "'{}'", word.replace('\'', r"'\''"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_shows_argv_and_last_words() {
+        let error = Command::plain(["sh", "-c", "echo one; echo two >&2; exit 3"])
+            .run(Vec::new(), |_| {})
+            .expect_err("it exits 3");
+        assert_eq!(
+            error.to_string(),
+            "sh -c 'echo one; echo two >&2; exit 3'\nfailed with exit status: 3; its last words:\none\ntwo"
+        );
+    }
+
+    #[test]
+    fn a_full_disk_is_the_machines_fault() {
+        let command = Command::plain(["sh", "-c", "echo 'cp: No space left on device'; exit 1"]);
+        let error = command.run(Vec::new(), |_| {}).expect_err("it exits 1");
+        assert_eq!(error.downcast_ref(), Some(&MachineError::NoSpace { attempt: "sh".to_owned() }));
+    }
+
+    #[test]
+    fn input_reaches_the_program() {
+        let mut lines = Vec::new();
+        Command::plain(["cat"]).run(b"a\nb".to_vec(), |line| lines.push(line.to_owned())).expect("cat works");
+        assert_eq!(lines, ["a", "b"]);
+    }
+}

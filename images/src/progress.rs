@@ -1,0 +1,52 @@
+//! What a build tells while it runs.
+
+use std::time::Duration;
+
+use crate::step::Step;
+
+/// Something happened in a build.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A step begins.
+    Started {
+        /// Its place, from 0.
+        index: usize,
+        /// How many there are.
+        count: usize,
+        /// The step.
+        step: &'a Step,
+    },
+    /// A program said a line.
+    Line(&'a str),
+    /// Part of a copy is done.
+    Bytes {
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// A step is done.
+    Finished {
+        /// Its place, from 0.
+        index: usize,
+        /// The step.
+        step: &'a Step,
+        /// How long it took.
+        took: Duration,
+        /// The cache had it: nothing was done.
+        cached: bool,
+    },
+}
+
+/// Who listens to a build. Every `FnMut(Event)` does.
+pub trait Progress {
+    /// Takes an event.
+    fn event(&mut self, event: Event<'_>);
+}
+
+impl<F: FnMut(Event<'_>)> Progress for F {
+    fn event(&mut self, event: Event<'_>) {
+        self(event);
+    }
+}

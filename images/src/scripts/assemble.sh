@@ -1,0 +1,43 @@
+# Lays a layout (a tar on standard input) over a base without copying it, and makes a btrfs of both.
+# $1: an empty folder to work in; $2: the base's tree; $3: the file; $4: options of mkfs.btrfs by words;
+# $5: the root's subvolume; then, for each other subvolume, its name and its mount (or -), the deepest mounts first.
+stage=$1 base=$2 file=$3 options=$4 root=$5
+shift 5
+mount -t tmpfs -o mode=0755 dmhost "$stage"
+mkdir "$stage/base" "$stage/upper" "$stage/overlay" "$stage/top" "$stage/top/$root"
+mount --bind -o ro "$base" "$stage/base"
+chmod --reference="$stage/base" "$stage/upper"
+cd "$stage"
+mount -t overlay -o lowerdir=base,upperdir=upper,workdir=overlay dmhost "top/$root"
+tree=$stage/top/$root
+tar --extract --directory "$tree" --keep-directory-symlink --no-overwrite-dir --same-permissions --same-owner --numeric-owner
+# Groups and users of the layout's sysusers.d: made here, so that nothing has to make them while the host boots.
+chroot "$tree" systemd-sysusers
+rm -f "$tree/etc/.pwd.lock" "$tree"/etc/*-
+# What is mounted elsewhere at run time goes into that subvolume, and its mountpoint stays as an empty folder.
+count=0
+name=
+for word in "$@"; do
+    if [ -z "$name" ]; then
+        name=$word
+        continue
+    fi
+    mkdir "$stage/top/$name"
+    if [ "$word" != - ]; then
+        mkdir -p "$tree$word"
+        mount --rbind "$tree$word" "$stage/top/$name"
+        count=$((count + 1))
+        mkdir "$stage/empty$count"
+        mount --bind "$stage/empty$count" "$tree$word"
+    fi
+    name=
+done
+# systemd takes a host for updated, and rebuilds caches for seconds, unless these are newer than /usr.
+: >"$tree/etc/.updated"
+: >"$tree/var/.updated"
+set --
+for name in "$stage"/top/*; do
+    set -- "$@" --subvol "rw:${name##*/}"
+done
+# shellcheck disable=SC2086 -- the options are words
+exec mkfs.btrfs $options --rootdir "$stage/top" "$@" "$file"

@@ -1,0 +1,194 @@
+//! A build as data: what will be done, in order, each step with its commands and paths decided.
+//!
+//! [`steps`] does nothing; the runner does. `--dry-run` prints this list.
+
+use std::fmt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use dmhost_layout::layout::{Layout, Subvolume};
+use dmhost_layout::plan::HostPlan;
+
+use crate::base::{BaseKey, Bootstrap};
+use crate::command::Command;
+use crate::disk::Geometry;
+use crate::machine::Privilege;
+use crate::recipe::Recipe;
+use crate::sources::Mirror;
+
+const ASSEMBLE: &str = include_str!("scripts/assemble.sh");
+
+/// Every feature by name: mkfs.btrfs changes its defaults between versions. Quotas are left to the host, since
+/// `-O squota` with `--rootdir` writes uninitialised limits.
+const MKFS: &str = "--quiet --label dmhost --data single --metadata dup --checksum crc32c \
+                    --features extref,skinny-metadata,no-holes,free-space-tree --compress zstd:1";
+
+/// The kernel command line of every image.
+pub const COMMAND_LINE: &str =
+    "root=PARTLABEL=dmhost-root rootfstype=btrfs rootflags=subvol=@ rw quiet console=tty0 console=ttyS0,115200";
+
+/// What a build is asked for beyond plan and layout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The image to write.
+    pub out: Utf8PathBuf,
+    /// Whether an image that is there may be replaced.
+    pub force: bool,
+    /// The cache's folder.
+    pub cache_dir: Utf8PathBuf,
+    /// Where packages come from.
+    pub mirror: Mirror,
+    /// How the build gets its rights.
+    pub privilege: Privilege,
+}
+
+/// One step of a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Makes the base aside and moves it into the cache, unless it is there.
+    Base {
+        /// Its key.
+        key: BaseKey,
+        /// Where it stands when it is complete.
+        folder: Utf8PathBuf,
+        /// Where it is made.
+        aside: Utf8PathBuf,
+        /// How.
+        bootstrap: Bootstrap,
+    },
+    /// Makes the root file system of base and layout in a file of its own.
+    FileSystem {
+        /// The layout; its secrets are filled in on the way.
+        layout: Layout,
+        /// The file.
+        file: Utf8PathBuf,
+        /// Its size in bytes: the root partition's.
+        size: u64,
+        /// How; takes the layout as a tar.
+        command: Command,
+    },
+    /// Writes partition table, EFI system partition and root partition into one file.
+    Disk {
+        /// The base's tree, for kernel, initramfs and boot loader.
+        base: Utf8PathBuf,
+        /// The root file system.
+        root: Utf8PathBuf,
+        /// The disk.
+        file: Utf8PathBuf,
+        /// Where things stand on it.
+        geometry: Geometry,
+        /// The title of its boot entry.
+        title: String,
+    },
+    /// Reads back what was written: partition table, boot entry, kernel, superblock.
+    ReadBack {
+        /// The disk.
+        file: Utf8PathBuf,
+    },
+    /// Gives the image its name, mode 0600.
+    Publish {
+        /// The finished disk.
+        file: Utf8PathBuf,
+        /// The image.
+        out: Utf8PathBuf,
+        /// Whether an image that is there may be replaced.
+        force: bool,
+    },
+}
+
+/// The folder beside the image where it is made: hidden, and named for it, so that leavings are known and taken over.
+pub fn workspace(out: &Utf8Path) -> Utf8PathBuf {
+    out.with_file_name(format!(".{}.dmhost-build", out.file_name().unwrap_or("image")))
+}
+
+/// The steps that make the image of a host.
+///
+/// # Errors
+/// If the disk is smaller than an image can be.
+pub fn steps(plan: &HostPlan, layout: &Layout, options: &Options) -> anyhow::Result<Vec<Step>> {
+    let host = &plan.host;
+    let recipe = Recipe::of(host.base)?;
+    let key = BaseKey::new(host.base, host.kernel);
+    let bases = options.cache_dir.join("bases");
+    let folder = bases.join(key.folder());
+    let aside = bases.join(format!(".{}.making", key.folder()));
+    let bootstrap = Bootstrap::new(&recipe, host.kernel, &options.mirror, options.privilege, &aside.join("root"));
+    let geometry = Geometry::of(host.disk)?;
+    let work = workspace(&options.out);
+    let base = folder.join("root");
+    let root = work.join("root.btrfs");
+    let disk = work.join("disk.raw");
+    let stage = work.join("stage");
+    let argv = ["sh", "-euc", ASSEMBLE, "assemble", stage.as_str(), base.as_str(), root.as_str(), MKFS]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(subvolume_words(layout.subvolumes())?);
+    let command = Command::privileged(options.privilege, argv);
+    Ok(vec![
+        Step::Base { key, folder, aside, bootstrap },
+        Step::FileSystem { layout: layout.clone(), file: root.clone(), size: geometry.root.length, command },
+        Step::Disk { base, root, file: disk.clone(), geometry, title: format!("dmhost: {}", host.name) },
+        Step::ReadBack { file: disk.clone() },
+        Step::Publish { file: disk, out: options.out.clone(), force: options.force },
+    ])
+}
+
+/// The root's name, then name and mount of the others, deepest mounts first, so that a mount below another is moved
+/// out of it before that is.
+fn subvolume_words(subvolumes: &[Subvolume]) -> anyhow::Result<Vec<String>> {
+    let Some((root, others)) = subvolumes.split_first() else {
+        anyhow::bail!("the layout names no subvolume for the root");
+    };
+    let mut others: Vec<_> = others.iter().collect();
+    others.sort_by_key(|subvolume| {
+        std::cmp::Reverse(subvolume.mount.as_ref().map_or(0, |mount| mount.components().count()))
+    });
+    let words = |subvolume: &Subvolume| {
+        let mount = subvolume.mount.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        [subvolume.name.clone(), mount]
+    };
+    Ok(std::iter::once(root.name.clone()).chain(others.into_iter().flat_map(words)).collect())
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Base { key, folder, aside: _, bootstrap } => {
+                writeln!(
+                    f,
+                    "base {} with the {} kernel, unless it is in {folder}",
+                    key.base.as_str(),
+                    key.kernel.as_str()
+                )?;
+                write!(f, "  {}\n  {}", bootstrap.install, bootstrap.finish)
+            }
+            Self::FileSystem { layout, file, size, command } => {
+                let (entries, volumes) = (layout.iter().count(), layout.subvolumes().len());
+                writeln!(
+                    f,
+                    "root file system of {size} bytes in {file}: {entries} entries of the layout, {volumes} subvolumes"
+                )?;
+                write!(f, "  {command}")
+            }
+            Self::Disk { base: _, root, file, geometry, title: _ } => {
+                write!(f, "disk of {} bytes in {file}: EFI system partition, and {root}", geometry.size)
+            }
+            Self::ReadBack { file } => write!(f, "read {file} back"),
+            Self::Publish { file, out, force } => {
+                write!(f, "name {file} {out}{}", if *force { ", in place of what is there" } else { "" })
+            }
+        }
+    }
+}
+
+impl Step {
+    /// What the step does in a few words, for a line of progress.
+    pub fn title(&self) -> String {
+        match self {
+            Self::Base { key, .. } => format!("base {}, {} kernel", key.base.as_str(), key.kernel.as_str()),
+            Self::FileSystem { layout, .. } => format!("root file system, {} subvolumes", layout.subvolumes().len()),
+            Self::Disk { .. } => "disk with boot loader".to_owned(),
+            Self::ReadBack { .. } => "read back".to_owned(),
+            Self::Publish { out, .. } => format!("image {out}"),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! A small layout becomes a disk, and other people's programs read it: `sgdisk`, `fsck.vfat`, `btrfs`.
+//!
+//! The base comes from the user's own cache, so only the first run of all makes one.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use anyhow::Context;
+use camino::{Utf8Path, Utf8PathBuf};
+use dmhost_images::{BuildRequest, Built, build, disk};
+use dmhost_layout::layout::{CredentialId, Layout};
+use dmhost_layout::plan::{Base, Host, HostPlan, Kernel};
+
+const GIB: u64 = 1 << 30;
+
+fn plan() -> HostPlan {
+    let host =
+        Host { name: "atlas".to_owned(), base: Base::Debian13, kernel: Kernel::Cloud, disk: 16 * GIB, admin: None };
+    HostPlan { host, interfaces: BTreeMap::new(), daemons: BTreeMap::new() }
+}
+
+fn layout() -> Layout {
+    let mut layout = Layout::new();
+    layout.subvolume("@", Some("/".into()));
+    layout.subvolume("@log", Some("/var/log".into()));
+    layout.subvolume("@home", Some("/home".into()));
+    layout.subvolume("@docker-web", Some("/srv/dmhost/web/docker".into()));
+    layout.subvolume("@snapshots", None);
+    layout.text("/etc/hostname", "atlas\n");
+    layout.text(
+        "/etc/fstab",
+        "PARTLABEL=dmhost-root / btrfs subvol=@ 0 0\nPARTLABEL=dmhost-root /var/log btrfs subvol=@log 0 0\n\
+         PARTLABEL=dmhost-root /home btrfs subvol=@home 0 0\n\
+         PARTLABEL=dmhost-root /srv/dmhost/web/docker btrfs subvol=@docker-web 0 0\n",
+    );
+    layout.text("/usr/lib/sysusers.d/dmhost.conf", "g docker-web -\n");
+    layout.link("/etc/systemd/system/docker.service", "/dev/null");
+    // Through a link of the base: /lib is usr/lib there.
+    layout.text("/lib/dmhost-was-here", "yes\n");
+    layout.directory("/etc/dmhost/web/tls", 0o700);
+    layout.secret("/etc/dmhost/web/tls/key.pem", CredentialId::ServerKey("web".parse().expect("a name")));
+    layout
+}
+
+fn make(out: &Utf8Path, force: bool) -> anyhow::Result<Built> {
+    let (plan, layout) = (plan(), layout());
+    let secrets = |id: &CredentialId| Ok(format!("the bytes of {id}\n").into_bytes());
+    let request = BuildRequest { plan: &plan, layout: &layout, secrets: &secrets, out, cache_dir: None, force };
+    build(&request, &mut |_: dmhost_images::Event<'_>| {})
+}
+
+fn oracle(program: &str, args: &[&str]) -> anyhow::Result<String> {
+    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
+    let command = duct::cmd(program, args).env("PATH", path).stderr_to_stdout().stdout_capture().unchecked();
+    let output = command.run().with_context(|| format!("could not run {program}: is it installed?"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    anyhow::ensure!(output.status.success(), "{program} {args:?}: {}\n{text}", output.status);
+    Ok(text)
+}
+
+/// Takes a stretch of the image out into a file of its own.
+fn cut(image: &Utf8Path, extent: disk::Extent, to: &Utf8Path) -> anyhow::Result<()> {
+    let (skip, count) = (extent.start >> 20, extent.length >> 20);
+    let args = [
+        format!("if={image}"),
+        format!("of={to}"),
+        "bs=1M".to_owned(),
+        format!("skip={skip}"),
+        format!("count={count}"),
+        "conv=sparse".to_owned(),
+    ];
+    oracle("dd", &args.iter().map(String::as_str).collect::<Vec<_>>()).map(drop)
+}
+
+#[test]
+fn a_layout_becomes_a_disk_that_other_programs_read() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = Utf8PathBuf::try_from(folder.path().to_owned())?;
+    fs_err::create_dir_all(&folder)?;
+    let image = folder.join("atlas.raw");
+    let built = make(&image, false)?;
+    assert_eq!(built.bytes, 16 * GIB);
+    assert!(built.allocated < 400 << 20, "{} bytes are allocated", built.allocated);
+    assert_eq!(fs_err::metadata(&image)?.permissions().mode() & 0o777, 0o600);
+    let left: Vec<_> = folder.read_dir_utf8()?.collect::<Result<Vec<_>, _>>()?;
+    assert_eq!(left.iter().map(camino::Utf8DirEntry::file_name).collect::<Vec<_>>(), ["atlas.raw"]);
+
+    let table = oracle("sgdisk", &["-v", image.as_str()])?;
+    assert!(table.contains("No problems found"), "{table}");
+    let opened = disk::open(&image)?;
+    let boot = opened.boot()?;
+    assert!(boot.command_line.starts_with("root=PARTLABEL=dmhost-root "), "{}", boot.command_line);
+    assert_eq!(&boot.kernel[0x202..0x206], b"HdrS", "no Linux kernel");
+
+    let esp = folder.join("esp");
+    cut(&image, opened.esp, &esp)?;
+    oracle("fsck.vfat", &["-n", esp.as_str()])?;
+
+    let root = folder.join("root");
+    cut(&image, opened.root, &root)?;
+    oracle("btrfs", &["check", "--check-data-csum", root.as_str()])?;
+    let tree = folder.join("tree");
+    fs_err::create_dir(&tree)?;
+    oracle("btrfs", &["restore", "--metadata", "--symlinks", root.as_str(), tree.as_str()])?;
+    check_tree(&tree)?;
+
+    let refused = make(&image, false).expect_err("it is there already");
+    assert_eq!(refused.to_string(), format!("{image} exists already: remove it, or say that it may be replaced"));
+    let inode = fs_err::metadata(&image)?.ino();
+    let again = make(&image, true)?;
+    assert!(again.base_cached);
+    assert_ne!(fs_err::metadata(&image)?.ino(), inode, "it was not replaced");
+    Ok(fs_err::remove_dir_all(&folder)?)
+}
+
+fn check_tree(tree: &Utf8Path) -> anyhow::Result<()> {
+    let mut volumes: Vec<_> =
+        tree.read_dir_utf8()?.map(|entry| entry.map(|entry| entry.file_name().to_owned())).collect::<Result<_, _>>()?;
+    volumes.sort();
+    assert_eq!(volumes, ["@", "@docker-web", "@home", "@log", "@snapshots"]);
+    let root = tree.join("@");
+    let of = |path: &str| fs_err::symlink_metadata(root.join(path));
+    assert_eq!(fs_err::read_to_string(root.join("etc/hostname"))?, "atlas\n");
+    assert_eq!(fs_err::read_to_string(root.join("usr/lib/dmhost-was-here"))?, "yes\n");
+    assert!(of("lib")?.is_symlink(), "a link of the base was replaced by a folder");
+    assert_eq!(fs_err::read_link(root.join("etc/systemd/system/docker.service"))?, Utf8Path::new("/dev/null"));
+
+    let key = of("etc/dmhost/web/tls/key.pem")?;
+    assert_eq!((key.mode() & 0o7777, key.uid(), key.gid()), (0o600, 0, 0));
+    assert_eq!(of("etc/dmhost/web/tls")?.mode() & 0o7777, 0o700);
+    assert_eq!(of("etc/dmhost/web")?.mode() & 0o7777, 0o755);
+    assert_eq!(fs_err::read_to_string(root.join("etc/dmhost/web/tls/key.pem"))?, "the bytes of web: server key\n");
+
+    let group = fs_err::read_to_string(root.join("etc/group"))?;
+    assert!(group.lines().any(|line| line.starts_with("docker-web:")), "{group}");
+    let shadow = of("etc/shadow")?;
+    assert_eq!((shadow.mode() & 0o7777, shadow.uid(), shadow.gid()), (0o640, 0, 42));
+
+    for mountpoint in ["var/log", "home", "srv/dmhost/web/docker"] {
+        assert_eq!(fs_err::read_dir(root.join(mountpoint))?.count(), 0, "{mountpoint} is not an empty folder");
+    }
+    assert!(tree.join("@log/journal").is_dir(), "what the base has in /var/log went nowhere");
+
+    for absent in
+        ["etc/ssh/ssh_host_ed25519_key", "etc/resolv.conf", "etc/.pwd.lock", "var/lib/docker", "var/lib/apt/lists/lock"]
+    {
+        assert!(of(absent).is_err(), "/{absent} is in the base");
+    }
+    assert_eq!(of("etc/machine-id")?.len(), 0);
+    let sources = fs_err::read_to_string(root.join("etc/apt/sources.list.d/debian.sources"))?;
+    assert_eq!(sources.lines().filter(|line| line.starts_with("URIs: http://deb.debian.org/")).count(), 2, "{sources}");
+    assert_eq!(fs_err::read_dir(root.join("etc/apt/sources.list.d"))?.count(), 1);
+    Ok(())
+}
