@@ -25,7 +25,7 @@ mod open;
 pub use check::{CertificateInfo, Problem};
 pub use fault::Fault;
 pub use init::{Change, init};
-pub use names::CertificateKind;
+pub use names::{CertificateKind, ClientName};
 pub use open::{ClientBundle, Pki};
 
 /// The client that [`init`] makes a certificate for.
