@@ -1,9 +1,9 @@
 //! Every spec in `examples/` plans without a word.
 
-use std::fs;
 use std::path::Path;
 
 use dmhost_layout::plan_from_toml;
+use fs_err as fs;
 
 #[test]
 fn every_example_plans_without_a_word() {

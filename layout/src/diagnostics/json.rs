@@ -14,7 +14,7 @@ impl Diagnostics {
 
     /// Where a span begins, as people count it.
     pub fn position(&self, span: &Span) -> Position {
-        Position::of(&self.source, fit(&self.source, span).start)
+        Position::of(&self.source, &self.lines, fit(&self.source, span).start)
     }
 
     fn one(&self, diagnostic: &Diagnostic) -> Value {

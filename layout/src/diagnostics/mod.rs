@@ -102,15 +102,29 @@ impl Diagnostic {
 pub struct Diagnostics {
     file: String,
     source: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
     list: Vec<Diagnostic>,
 }
+
+/// The most problems that are told of one file. What follows is counted in one more.
+pub const MOST: usize = 1000;
 
 impl Diagnostics {
     /// Problems of `source`, which came from `file`. They are put in source order, and repetitions are dropped.
     pub fn new(file: impl Into<String>, source: impl Into<String>, mut list: Vec<Diagnostic>) -> Self {
         list.sort_by(|a, b| (a.span.start, a.span.end, a.code).cmp(&(b.span.start, b.span.end, b.code)));
         list.dedup();
-        Self { file: file.into(), source: source.into(), list }
+        if let Some(rest) = list.get(MOST..).filter(|rest| !rest.is_empty()) {
+            let worst = rest.iter().map(|diagnostic| diagnostic.severity).min().unwrap_or(Severity::Error);
+            let message = format!("{} more problems follow", rest.len());
+            let mut more = Diagnostic::error("more", "", rest[0].span.clone(), message).help("put these right first");
+            more.severity = worst;
+            list.truncate(MOST);
+            list.push(more);
+        }
+        let source = source.into();
+        Self { file: file.into(), lines: position::lines(&source), source, list }
     }
 
     /// One error for a file that is no text, such as invalid UTF-8.

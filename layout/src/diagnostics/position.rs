@@ -15,13 +15,17 @@ pub struct Position {
 }
 
 impl Position {
-    /// Of the byte at `offset`; past the end of `source` is its end, inside a character is its start.
-    pub fn of(source: &str, offset: usize) -> Self {
-        let offset = floor(source, offset);
-        let start = line_start(source, offset);
-        let line = source[..start].bytes().filter(|byte| *byte == b'\n').count() + 1;
+    /// Of a character boundary of `source`, whose lines begin at `lines`.
+    pub(super) fn of(source: &str, lines: &[usize], offset: usize) -> Self {
+        let line = lines.partition_point(|start| *start <= offset);
+        let start = lines[line - 1].max(text_start(source)).min(offset);
         Self { line, column: source[start..offset].chars().count() + 1 }
     }
+}
+
+/// Where each line begins; the first does at 0.
+pub(super) fn lines(source: &str) -> Vec<usize> {
+    std::iter::once(0).chain(source.match_indices('\n').map(|(newline, _)| newline + 1)).collect()
 }
 
 /// `span` with both ends on character boundaries of `source`, in order, and not before the text proper.

@@ -38,7 +38,7 @@ impl Diagnostics {
         let inside = |span: &Span| span.start - window.start..span.end - window.start;
 
         let mut snippet = Snippet::source(&self.source[window.clone()])
-            .line_start(Position::of(&self.source, window.start).line)
+            .line_start(Position::of(&self.source, &self.lines, window.start).line)
             .path(self.file.as_str())
             .annotation(AnnotationKind::Primary.span(inside(&primary)).label(path.as_str()));
         for (span, message) in &related {

@@ -40,7 +40,7 @@ pub struct Api {
 
 /// Reads `[daemons.NAME]`.
 pub(super) fn read(name: At<String>, mut table: Table<'_>, report: &mut Report) -> Daemon {
-    let daemon = Daemon {
+    let mut daemon = Daemon {
         name,
         interfaces: table.strings("interfaces", report),
         isolation: table.string("isolation", report),
@@ -53,7 +53,7 @@ pub(super) fn read(name: At<String>, mut table: Table<'_>, report: &mut Report) 
     table.not_yet("storage", "leave it out: the daemon has a subvolume of its own without a quota", report);
     table.not_yet("resources", "leave it out: the daemon has a slice of its own without a budget", report);
     table.not_yet("networks", "leave it out, and make the networks with `docker network create`", report);
-    table.finish(report);
+    daemon.interfaces = table.finish(report).field("interfaces", daemon.interfaces);
     daemon
 }
 

@@ -44,8 +44,7 @@ pub(super) fn read(table: Field<Table<'_>>, report: &mut Report) -> Field<Host> 
                 disk: table.string("disk", report),
                 admin: admin(table.table("admin", report), report),
             };
-            table.require(&host.name, "name", "name = \"atlas\"", report);
-            table.finish(report);
+            table.finish(report).require(&host.name, "name", "name = \"atlas\"", report);
             Field::Given(At { value: host, place })
         }
     }
@@ -62,10 +61,10 @@ fn admin(table: Field<Table<'_>>, report: &mut Report) -> Field<Admin> {
                 authorized_keys: table.strings("authorized-keys", report),
                 place: place.clone(),
             };
-            table.require(&admin.interface, "interface", "interface = \"lan\"", report);
+            let meant = table.finish(report);
+            meant.require(&admin.interface, "interface", "interface = \"lan\"", report);
             let example = "authorized-keys = [\"ssh-ed25519 AAAA... ops\"]";
-            table.require(&admin.authorized_keys, "authorized-keys", example, report);
-            table.finish(report);
+            meant.require(&admin.authorized_keys, "authorized-keys", example, report);
             Field::Given(At { value: admin, place })
         }
     }

@@ -4,7 +4,7 @@ use serde_json::{Map, Number, Value};
 use toml::de::DeValue;
 
 use super::place::{At, Field, Place};
-use super::table::{Report, Table};
+use super::table::{Report, Table, too_large};
 use super::words::{quoted, step};
 
 /// A table of daemon.json keys.
@@ -35,8 +35,7 @@ pub(super) fn defaults(table: Field<Table<'_>>, report: &mut Report) -> Field<Se
                 report.push(place.key_error("no-effect", message).help(help));
             }
             let settings = read(table.table("settings", report), report);
-            table.finish(report);
-            settings
+            table.finish(report).field("settings", settings)
         }
     }
 }
@@ -69,7 +68,7 @@ fn json(value: &DeValue<'_>, place: &Place, report: &mut Report) -> Option<Value
         DeValue::Integer(integer) => {
             let parsed = i64::from_str_radix(integer.as_str(), integer.radix()).ok();
             if parsed.is_none() {
-                report.push(place.error("number-out-of-range", format!("{} is too large", quoted(integer.as_str()))));
+                report.push(too_large(integer.as_str(), place));
             }
             parsed.map(Value::from)
         }
@@ -77,7 +76,7 @@ fn json(value: &DeValue<'_>, place: &Place, report: &mut Report) -> Option<Value
             let parsed = float.as_str().parse().ok().and_then(Number::from_f64);
             if parsed.is_none() {
                 let message = format!("JSON has no number {}", quoted(float.as_str()));
-                report.push(place.error("number-out-of-range", message));
+                report.push(place.error("number-out-of-range", message).help("write a finite number"));
             }
             parsed.map(Value::Number)
         }

@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::place::{At, Field, List, Place};
-use super::words::{quoted, step, suggest};
+use super::words::{nearest, quoted, step, suggest};
 use crate::diagnostics::Diagnostic;
 
 /// The problems found so far.
@@ -50,6 +50,10 @@ impl<'t> Table<'t> {
     /// Takes a key out.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Entry<'t>> {
         self.known.push(key);
+        self.remove(key)
+    }
+
+    fn remove(&mut self, key: &str) -> Option<Entry<'t>> {
         let index = self.entries.iter().position(|entry| entry.key == key)?;
         Some(self.entries.remove(index))
     }
@@ -70,12 +74,11 @@ impl<'t> Table<'t> {
             DeValue::Integer(integer) => {
                 let parsed = i64::from_str_radix(integer.as_str(), integer.radix()).ok();
                 if parsed.is_none() {
-                    report
-                        .push(place.error("number-out-of-range", format!("{} is too large", quoted(integer.as_str()))));
+                    report.push(too_large(integer.as_str(), place));
                 }
                 parsed
             }
-            other => wrong_type(place, "an integer", other, report),
+            other => wrong_type(place, Expected::Integer, other, report),
         })
     }
 
@@ -83,7 +86,7 @@ impl<'t> Table<'t> {
     pub(super) fn boolean(&mut self, key: &'static str, report: &mut Report) -> Field<bool> {
         self.field(key, report, |value, place, report| match value {
             DeValue::Boolean(boolean) => Some(*boolean),
-            other => wrong_type(place, "`true` or `false`", other, report),
+            other => wrong_type(place, Expected::Boolean, other, report),
         })
     }
 
@@ -95,11 +98,7 @@ impl<'t> Table<'t> {
                     array.iter().enumerate().filter_map(|(n, item)| item_string(n, item, place, report)).collect();
                 Some(List { complete: items.len() == array.len(), items })
             }
-            other => {
-                let help = matches!(other, DeValue::String(_)).then_some("put it between `[` and `]`");
-                report.push(wrong(place, "an array of strings", other, help));
-                None
-            }
+            other => wrong_type(place, Expected::Strings, other, report),
         })
     }
 
@@ -116,28 +115,24 @@ impl<'t> Table<'t> {
 
     /// A key of the spec that this version reads and does not do yet.
     pub(super) fn not_yet(&mut self, key: &'static str, help: &str, report: &mut Report) {
-        if let Some(entry) = self.take(key) {
+        if let Some(entry) = self.remove(key) {
             let message = format!("this version of dmhost does not do {} yet", quoted(key));
             report.push(entry.place.key_error("not-yet", message).help(help));
         }
     }
 
-    /// Says that a key must be there, if it is absent.
-    pub(super) fn require<T>(&self, field: &Field<T>, key: &str, example: &str, report: &mut Report) {
-        if field.is_absent() {
-            let message = format!("{} has no {}", quoted(&self.place.path), quoted(key));
-            report.push(self.place.key_error("missing-key", message).help(format!("write `{example}`")));
-        }
-    }
-
-    /// Reports every key that nobody asked for.
-    pub(super) fn finish(self, report: &mut Report) {
+    /// Reports every key that nobody asked for; gives back what was probably meant by them, so that it is not said to
+    /// be missing too.
+    pub(super) fn finish(self, report: &mut Report) -> Meant {
+        let mut meant = Vec::new();
         for entry in self.entries {
             let whose = if self.place.path.is_empty() { "a host spec".to_owned() } else { quoted(&self.place.path) };
             let message = format!("{whose} has no key {}", quoted(entry.key));
             let help = suggest(entry.key, "known key", self.known.iter().copied());
             report.push(entry.place.key_error("unknown-key", message).help(help));
+            meant.extend(nearest(entry.key, self.known.iter().copied()));
         }
+        Meant { place: self.place, keys: meant }
     }
 
     fn field<T>(
@@ -156,12 +151,38 @@ impl<'t> Table<'t> {
     }
 }
 
+/// What a table's unknown keys were probably meant to be.
+pub(super) struct Meant {
+    place: Place,
+    keys: Vec<&'static str>,
+}
+
+impl Meant {
+    /// Whether an unknown key was probably this one.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.keys.contains(&key)
+    }
+
+    /// The field, which is bad rather than absent if its key was misspelt.
+    pub(super) fn field<T>(&self, key: &str, field: Field<T>) -> Field<T> {
+        if field.is_absent() && self.has(key) { Field::Bad } else { field }
+    }
+
+    /// Says that a key must be there, if it is absent and was not misspelt.
+    pub(super) fn require<T>(&self, field: &Field<T>, key: &str, example: &str, report: &mut Report) {
+        if field.is_absent() && !self.has(key) {
+            let message = format!("{} has no {}", quoted(&self.place.path), quoted(key));
+            report.push(self.place.key_error("missing-key", message).help(format!("write `{example}`")));
+        }
+    }
+}
+
 impl<'t> Entry<'t> {
     /// The value as a table, or a report.
     pub(super) fn table(&self, report: &mut Report) -> Option<Table<'t>> {
         match self.value {
             DeValue::Table(table) => Some(Table::new(self.place.clone(), table)),
-            other => wrong_type(&self.place, "a table", other, report),
+            other => wrong_type(&self.place, Expected::Table, other, report),
         }
     }
 }
@@ -181,27 +202,37 @@ fn string(value: &DeValue<'_>, place: &Place, report: &mut Report) -> Option<Str
             None
         }
         DeValue::String(text) => Some(text.clone().into_owned()),
-        other => {
-            let help =
-                matches!(other, DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Boolean(_))
-                    .then_some("put it in quotes");
-            report.push(wrong(place, "a string", other, help));
-            None
-        }
+        other => wrong_type(place, Expected::String, other, report),
     }
 }
 
-fn wrong_type<T>(place: &Place, expected: &str, found: &DeValue<'_>, report: &mut Report) -> Option<T> {
-    report.push(wrong(place, expected, found, None));
-    None
+/// What a key's value is to be.
+#[derive(Clone, Copy)]
+enum Expected {
+    String,
+    Integer,
+    Boolean,
+    Strings,
+    Table,
 }
 
-fn wrong(place: &Place, expected: &str, found: &DeValue<'_>, help: Option<&str>) -> Diagnostic {
+fn wrong_type<T>(place: &Place, expected: Expected, found: &DeValue<'_>, report: &mut Report) -> Option<T> {
+    let (what, help) = match (expected, found) {
+        (Expected::String, DeValue::Array(_)) => ("a string", "write one value, without `[` and `]`"),
+        (Expected::String, DeValue::Table(_)) => ("a string", "write a value in quotes"),
+        (Expected::String, _) => ("a string", "put it in quotes"),
+        (Expected::Integer, DeValue::String(_)) => ("an integer", "write a number without quotes"),
+        (Expected::Integer, _) => ("an integer", "write a whole number"),
+        (Expected::Boolean, _) => ("`true` or `false`", "write `true` or `false` without quotes"),
+        (Expected::Strings, DeValue::String(_)) => ("an array of strings", "put it between `[` and `]`"),
+        (Expected::Strings, _) => ("an array of strings", "write values in quotes between `[` and `]`"),
+        (Expected::Table, _) => ("a table", "write keys with values between `{` and `}`, or a section of its own"),
+    };
     let article = match found {
         DeValue::Array(_) | DeValue::Integer(_) => "an",
         DeValue::String(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Table(_) => "a",
     };
-    let message = format!("expected {expected}, found {article} {}", found.type_str());
+    let message = format!("expected {what}, found {article} {}", found.type_str());
     let diagnostic = match found {
         DeValue::Table(_) => place.key_error("wrong-type", message),
         DeValue::String(_)
@@ -211,8 +242,12 @@ fn wrong(place: &Place, expected: &str, found: &DeValue<'_>, help: Option<&str>)
         | DeValue::Datetime(_)
         | DeValue::Array(_) => place.error("wrong-type", message),
     };
-    match help {
-        Some(help) => diagnostic.help(help),
-        None => diagnostic,
-    }
+    report.push(diagnostic.help(help));
+    None
+}
+
+/// An integer beyond 64 bits.
+pub(super) fn too_large(digits: &str, place: &Place) -> Diagnostic {
+    let diagnostic = place.error("number-out-of-range", format!("{} is too large", quoted(digits)));
+    diagnostic.help("write a number that fits into 64 bits")
 }

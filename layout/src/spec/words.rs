@@ -5,24 +5,30 @@ use std::fmt::Write;
 /// The longest part of a user's text that a message repeats, in characters.
 const LONGEST: usize = 60;
 
-/// `text` between backticks, without anything that would break a line or speak to a terminal.
+/// The most candidates that are compared with a word: comparing all of a huge file's with all would take minutes.
+const MOST: usize = 1024;
+
+/// `text` between backticks, shortened.
 pub(crate) fn quoted(text: &str) -> String {
-    let mut out = String::from("`");
+    format!("`{}`", plain(text, LONGEST))
+}
+
+/// `text` without anything that would break a line or speak to a terminal, at most `longest` characters of it.
+pub(crate) fn plain(text: &str, longest: usize) -> String {
+    let mut out = String::new();
     for (count, character) in text.chars().enumerate() {
-        if count == LONGEST {
+        if count == longest {
             out.push('…');
             break;
         }
-        if character.is_control()
-            || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-        {
+        let hidden = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        if hidden || character.is_control() {
             // Writing to a String cannot fail.
             let _ = write!(out, "{}", character.escape_unicode());
         } else {
             out.push(character);
         }
     }
-    out.push('`');
     out
 }
 
@@ -32,8 +38,11 @@ pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
         return None;
     }
     let word = word.to_lowercase().replace('_', "-");
+    let near = |candidate: &&str| candidate.len().abs_diff(word.len()) <= LONGEST / 3;
     candidates
         .into_iter()
+        .filter(near)
+        .take(MOST)
         .filter_map(|candidate| {
             let distance = strsim::damerau_levenshtein(&word, &candidate.to_lowercase().replace('_', "-"));
             let close = distance <= (word.chars().count().max(candidate.len()) / 3).max(1);

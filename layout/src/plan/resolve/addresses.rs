@@ -110,7 +110,7 @@ fn usable(at: &At<IpNet>, report: &mut Report) -> bool {
     let longest = net.max_prefix_len();
     let example = net
         .hosts()
-        .next()
+        .find(|host| *host != net.network())
         .map_or_else(String::new, |host| format!("write a host of it, for example `{host}/{}`", net.prefix_len()));
     if net.prefix_len() == 0 {
         let message = format!("{net} takes the whole Internet for its subnet");

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ipnet::IpNet;
 
 use super::links::Link;
-use super::{Report, addresses, dns_name};
+use super::{Report, Reported, addresses, dns_name};
 use crate::plan::{Api, DEFAULT_API_PORT};
 use crate::spec::words::quoted;
 use crate::spec::{self, At, Daemon, Field};
@@ -37,7 +37,7 @@ pub(super) fn read<'s>(
     }
     let names = names(spec, seen, report);
     let from = from(spec, links, report);
-    Some(Api { port: port?, addresses: listen, names: names?, from: from? })
+    Some(Api { port: port?, addresses: listen, names: names?, from: from.ok()? })
 }
 
 fn port(at: &At<i64>, report: &mut Report) -> Option<u16> {
@@ -77,16 +77,16 @@ fn names<'s>(spec: &'s spec::Api, seen: &mut Names<'s>, report: &mut Report) -> 
     complete.then_some(good)
 }
 
-fn from(spec: &spec::Api, links: &[&Link<'_>], report: &mut Report) -> Option<Option<Vec<IpNet>>> {
+fn from(spec: &spec::Api, links: &[&Link<'_>], report: &mut Report) -> Result<Option<Vec<IpNet>>, Reported> {
     let list = match &spec.from {
-        Field::Absent => return Some(None),
-        Field::Bad => return None,
+        Field::Absent => return Ok(None),
+        Field::Bad => return Err(Reported),
         Field::Given(list) => list,
     };
     if list.value.items.is_empty() && list.value.complete {
         let message = "nobody may connect from an empty `from`";
         report.push(list.place.error("from-empty", message).help("leave `api` out, or `from` for any source"));
-        return None;
+        return Err(Reported);
     }
     let mut good: Vec<At<IpNet>> = Vec::new();
     let mut complete = list.value.complete;
@@ -104,7 +104,7 @@ fn from(spec: &spec::Api, links: &[&Link<'_>], report: &mut Report) -> Option<Op
         matches_something(&at, links, report);
         good.push(at);
     }
-    complete.then(|| Some(good.into_iter().map(|at| at.value).collect()))
+    if complete { Ok(Some(good.into_iter().map(|at| at.value).collect())) } else { Err(Reported) }
 }
 
 /// Warns of a range from which no connection can ever come.

@@ -63,7 +63,7 @@ fn one<'s>(
         name: name?,
         interfaces: own.iter().map(|link| link.name.clone()).collect::<Option<_>>()?,
         api: api?,
-        expose: expose?,
+        expose: expose.ok()?,
         pools: pools?,
         live_restore: spec.live_restore.given().is_none_or(|at| at.value),
         settings: settings::merge(defaults, &spec.settings),

@@ -1,15 +1,19 @@
 //! `expose`: published ports that the network may reach, `80/tcp` or `8000-8010/udp`.
 
-use super::Report;
+use super::{Report, Reported};
 use crate::plan::{Api, Expose, Protocol};
 use crate::spec::words::quoted;
 use crate::spec::{At, Field, List};
 
-/// Reads `expose`. The outer `None` says that part of it cannot be read, the inner one that it is absent.
-pub(super) fn read(list: &Field<List<String>>, api: Option<&Api>, report: &mut Report) -> Option<Option<Vec<Expose>>> {
+/// Reads `expose`; `None` if it is absent.
+pub(super) fn read(
+    list: &Field<List<String>>,
+    api: Option<&Api>,
+    report: &mut Report,
+) -> Result<Option<Vec<Expose>>, Reported> {
     match list {
-        Field::Absent => return Some(None),
-        Field::Bad => return None,
+        Field::Absent => return Ok(None),
+        Field::Bad => return Err(Reported),
         Field::Given(_) => {}
     }
     let mut good: Vec<At<Expose>> = Vec::new();
@@ -29,7 +33,7 @@ pub(super) fn read(list: &Field<List<String>>, api: Option<&Api>, report: &mut R
                 && expose.first <= other.value.last
         };
         if let Some(first) = good.iter().find(clash) {
-            let message = format!("{} overlaps {}", quoted(&at.value), quoted(&written(&first.value)));
+            let message = format!("{} overlaps {}", quoted(&at.value), quoted(&written(first.value)));
             let diagnostic = at.place.error("expose-overlap", message).help("leave one out, or make one range of both");
             report.push(diagnostic.related(first.place.value.clone(), "the first"));
         }
@@ -42,10 +46,10 @@ pub(super) fn read(list: &Field<List<String>>, api: Option<&Api>, report: &mut R
         }
         good.push(at.with(expose));
     }
-    complete.then(|| Some(good.into_iter().map(|at| at.value).collect()))
+    if complete { Ok(Some(good.into_iter().map(|at| at.value).collect())) } else { Err(Reported) }
 }
 
-fn written(expose: &Expose) -> String {
+fn written(expose: Expose) -> String {
     let Expose { protocol, first, last } = expose;
     let protocol = protocol.as_str();
     if first == last { format!("{first}/{protocol}") } else { format!("{first}-{last}/{protocol}") }

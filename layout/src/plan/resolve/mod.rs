@@ -27,6 +27,9 @@ use crate::spec::HostSpec;
 /// The problems found so far.
 type Report = Vec<Diagnostic>;
 
+/// A value that cannot be read; why was reported.
+struct Reported;
+
 /// Decides everything a spec leaves open, and judges what it says.
 ///
 /// The plan is there exactly if the diagnostics have no error; warnings come with a plan too.

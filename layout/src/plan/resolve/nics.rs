@@ -36,7 +36,7 @@ pub(super) fn check(links: &[Link<'_>], report: &mut Report) {
             Some(LinkKind::Vlan { spec, parent: Some(parent), id: Some(id) }) => {
                 if let Some(first) = vids.get(&(*parent, *id)) {
                     let message = format!("{} carries VID {id} twice", quoted(links[*parent].text()));
-                    let help = "write another VID, or give both daemons' addresses to one interface of one daemon";
+                    let help = "write another VID: on one NIC, a VLAN is one interface";
                     if let (Some(at), Some(first)) = (spec.id.given(), vid_place(first)) {
                         let diagnostic = at.place.error("vlan-id-duplicate", message).help(help);
                         report.push(diagnostic.related(first.place.value.clone(), "the first"));

@@ -36,10 +36,21 @@ pub(super) fn assign<'s>(links: &[Link<'_>], daemons: &'s [Daemon], report: &mut
             carries[parent].get_or_insert(link);
         }
     }
-    let one = |((link, claim), vlan): ((&Link<'_>, Option<(&'s Daemon, &At<String>)>), Option<&Link<'_>>)| {
-        owner(link, claim, vlan, report)
-    };
-    links.iter().zip(claims).zip(carries).map(one).collect()
+    // A name that leads nowhere may have meant any interface: none is called unused then.
+    let known = |at: &At<String>| links.iter().any(|link| link.text() == at.value);
+    let listed =
+        daemons.iter().all(|daemon| daemon.interfaces.is_complete() && daemon.interfaces.items().iter().all(known));
+    let placed = links.iter().all(|link| match &link.kind {
+        Some(LinkKind::Vlan { parent, .. }) => parent.is_some(),
+        Some(LinkKind::Nic { .. }) => true,
+        None => false,
+    });
+    let mut owners = Vec::with_capacity(links.len());
+    for ((link, claim), vlan) in links.iter().zip(claims).zip(carries) {
+        let sure = listed && (placed || matches!(link.kind, Some(LinkKind::Vlan { .. })));
+        owners.push(owner(link, claim, vlan, sure, report));
+    }
+    owners
 }
 
 /// Which daemon lists each interface, and where; what two list belongs to the first.
@@ -83,6 +94,7 @@ fn owner<'s>(
     link: &Link<'_>,
     claim: Option<(&'s Daemon, &At<String>)>,
     vlan: Option<&Link<'_>>,
+    sure: bool,
     report: &mut Report,
 ) -> Owned<'s> {
     let has_addresses = !link.addresses.is_empty() || !link.complete;
@@ -110,7 +122,7 @@ fn owner<'s>(
         }
         (None, None) if has_addresses => Owned::Host,
         (None, None) => {
-            if link.kind.is_some() {
+            if sure && link.kind.is_some() {
                 unused(link, report);
             }
             Owned::Unclear

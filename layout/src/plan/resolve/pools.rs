@@ -57,12 +57,16 @@ fn pool(at: &At<IpNet>, report: &mut Report) -> Option<Pool> {
     let (size, longest) = if base.addr().is_ipv4() { ((prefix.saturating_add(4)).clamp(24, 28), 28) } else { (64, 64) };
     if prefix > longest {
         let message = format!("{base} is too small: networks are taken from it with prefix length {size}");
-        report.push(at.place.error("pool-too-small", message).help(format!("write a range of at most /{longest}")));
+        report.push(
+            at.place.error("pool-too-small", message).help(format!("write a prefix length of at most {longest}")),
+        );
         None
     } else if size - prefix > MOST_BITS {
         let least = size - MOST_BITS;
         let message = format!("{base} is too large: dockerd makes a list of all its /{size} networks when it starts");
-        report.push(at.place.error("pool-too-large", message).help(format!("write a range of at least /{least}")));
+        report.push(
+            at.place.error("pool-too-large", message).help(format!("write a prefix length from {least} to {longest}")),
+        );
         None
     } else {
         Some(Pool { base, size })
@@ -100,9 +104,8 @@ fn apart(pool: &At<Pool>, before: &[At<Pool>], links: &[&Link<'_>], report: &mut
 fn defaults(daemon: &Daemon, links: &[&Link<'_>], report: &mut Report) {
     for (link, pool) in links.iter().flat_map(|link| [(link, DEFAULT_POOL_V4), (link, DEFAULT_POOL_V6)]) {
         let section = daemon.name.place.key.clone();
-        let example = if pool.base.addr().is_ipv4() { "10.200.0.0/16" } else { "fd00:200::/48\", \"10.200.0.0/16" };
         let help = format!(
-            "write `pools = [\"{example}\"]` under `{}`, with ranges that are free here",
+            "write `pools = [\"10.200.0.0/16\", \"fd00:200::/48\"]` under `{}`, with ranges that are free here",
             daemon.name.place.path
         );
         if let Some(net) = link.addresses.iter().find(|net| overlap(net.value.trunc(), pool.base)) {
