@@ -1,0 +1,212 @@
+//! The command line of a [`VmSpec`]: a pure function, so that a snapshot shows every change of it.
+//!
+//! Option meanings: `qemu-system-x86_64(1)`. What is left out of the machine (`hpet`, `sata`, `i8042`, …) is left out
+//! because the guest's kernel would spend boot time on it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use super::accel::Engine;
+use super::spec::{Console, Disk, DiskFormat, Nic, VmSpec};
+
+/// Name of the virtio-serial port that the guest's agent talks over.
+pub(crate) const AGENT_PORT: &str = "dmhost.agent";
+/// Sockets and files of the run folder, by the names that are on the command line.
+pub(crate) const QMP_SOCKET: &str = "qmp.sock";
+pub(crate) const AGENT_SOCKET: &str = "agent.sock";
+pub(crate) const CONSOLE_SOCKET: &str = "console.sock";
+pub(crate) const CONSOLE_LOG: &str = "console.log";
+
+/// The arguments for QEMU (without the program itself). Its working folder has to be the spec's run folder.
+pub fn argv(spec: &VmSpec) -> Vec<String> {
+    let mut args = Args::default();
+    args.flag("-nodefaults").flag("-no-user-config").flag("-no-reboot");
+    args.pair("-display", "none");
+    args.pair("-machine", "q35,hpet=off,sata=off,i8042=off,vmport=off,smbus=off");
+    args.pair("-cpu", "max");
+    args.pair(
+        "-accel",
+        match spec.engine {
+            Engine::Kvm => "kvm",
+            // The default translation cache takes 1 GiB: https://gitlab.com/qemu-project/qemu/-/issues/693
+            Engine::Tcg => "tcg,thread=multi,tb-size=256",
+        },
+    );
+    args.pair("-smp", spec.cpus.to_string());
+    args.pair("-m", format!("{}M", spec.memory));
+    boot(&mut args, spec);
+    control(&mut args, spec.console);
+    if let Some(disk) = &spec.disk {
+        block(&mut args, disk);
+    }
+    args.pair("-device", "virtio-rng-pci,bus=pcie.0,addr=0x04");
+    args.pair("-device", "pvpanic-pci,bus=pcie.0,addr=0x05");
+    for (index, nic) in spec.nics.iter().enumerate() {
+        network(&mut args, index, nic);
+    }
+    for credential in &spec.credentials {
+        let value = STANDARD.encode(&credential.value);
+        args.pair(
+            "-smbios",
+            format!("type=11,value=io.systemd.credential.binary:{}={value}", escape(&credential.name)),
+        );
+    }
+    if spec.incoming {
+        args.pair("-incoming", "defer");
+    }
+    args.0
+}
+
+fn boot(args: &mut Args, spec: &VmSpec) {
+    args.pair("-kernel", path(&spec.kernel));
+    if let Some(initrd) = &spec.initrd {
+        args.pair("-initrd", path(initrd));
+    }
+    // With -no-reboot a panic then ends the process at once, told apart from a stall.
+    args.pair("-append", format!("console=ttyS0 panic=-1 {}", spec.cmdline).trim_end());
+}
+
+fn control(args: &mut Args, console: Console) {
+    args.pair("-chardev", format!("socket,id=qmp,server=off,path={QMP_SOCKET}"));
+    args.pair("-mon", "chardev=qmp,mode=control");
+    let backend = match console {
+        Console::Watched => format!("socket,id=console,server=off,path={CONSOLE_SOCKET}"),
+        Console::Terminal => "stdio,id=console,mux=on,signal=off".to_owned(),
+    };
+    args.pair("-chardev", format!("{backend},logfile={CONSOLE_LOG}"));
+    args.pair("-serial", "chardev:console");
+    args.pair("-device", "virtio-serial-pci,id=ports,bus=pcie.0,addr=0x03,max_ports=2");
+    args.pair("-chardev", format!("socket,id=agent,server=off,path={AGENT_SOCKET}"));
+    args.pair("-device", format!("virtserialport,bus=ports.0,nr=1,chardev=agent,name={AGENT_PORT}"));
+}
+
+fn block(args: &mut Args, disk: &Disk) {
+    let driver = match disk.format {
+        DiskFormat::Raw => "raw",
+        DiskFormat::Qcow2 => "qcow2",
+    };
+    // The disk is thrown away after the run: what the guest flushes need not reach the host's platter.
+    let cache = json!({ "no-flush": true });
+    let file = json!({ "driver": "file", "filename": disk.path, "cache": cache });
+    let node = json!({ "driver": driver, "node-name": "disk", "discard": "unmap", "cache": cache, "file": file });
+    args.pair("-blockdev", node.to_string());
+    args.pair("-device", "virtio-blk-pci,bus=pcie.0,addr=0x02,drive=disk,serial=dmhost");
+}
+
+/// One card behind a root port, since q35's root bus itself has no hot-plug.
+fn network(args: &mut Args, index: usize, nic: &Nic) {
+    let chassis = index + 1;
+    args.pair(
+        "-device",
+        format!(
+            "pcie-root-port,id=port{index},bus=pcie.0,addr={},multifunction=on,chassis={chassis},slot={chassis}",
+            nic.port
+        ),
+    );
+    args.pair(
+        "-netdev",
+        format!("stream,id=net{index},server=off,reconnect-ms=100,addr.type=unix,addr.path={}", path(&nic.socket)),
+    );
+    args.pair(
+        "-device",
+        // `romfile=` empty: without the boot ROM a card costs no time and no fw_cfg entry.
+        format!("virtio-net-pci,id=nic{index},bus=port{index},addr=0x00,netdev=net{index},mac={},romfile=,rx_queue_size=1024", nic.mac),
+    );
+}
+
+/// QEMU splits most options at commas; a comma that is meant is doubled.
+fn escape(value: &str) -> String {
+    value.replace(',', ",,")
+}
+
+fn path(path: &std::path::Path) -> String {
+    escape(&path.display().to_string())
+}
+
+#[derive(Default)]
+struct Args(Vec<String>);
+
+impl Args {
+    fn flag(&mut self, flag: &str) -> &mut Self {
+        self.0.push(flag.to_owned());
+        self
+    }
+
+    fn pair(&mut self, option: &str, value: impl Into<String>) {
+        self.0.push(option.to_owned());
+        self.0.push(value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vm::{Credential, Mac, PciSlot};
+
+    /// One option with its value per line, as a reader wants to see it.
+    fn listing(args: &[String]) -> String {
+        let mut text = String::new();
+        for arg in args {
+            let separator = if text.is_empty() {
+                ""
+            } else if arg.starts_with('-') {
+                "\n"
+            } else {
+                " "
+            };
+            text.push_str(separator);
+            text.push_str(arg);
+        }
+        text
+    }
+
+    fn two_cards() -> VmSpec {
+        let nic = |index: u8| Nic {
+            socket: format!("/run/dmhost-test/nic{index}.sock").into(),
+            mac: Mac([0x52, 0x54, 0, 0, 0, index + 1]),
+            port: PciSlot::nth(index.into()),
+        };
+        VmSpec {
+            kernel: "/images/two,vlans/vmlinuz".into(),
+            initrd: Some("/images/two,vlans/initrd.img".into()),
+            cmdline: "root=/dev/vda".to_owned(),
+            disk: Some(Disk { path: "disk.qcow2".into(), format: DiskFormat::Qcow2 }),
+            memory: 1024,
+            cpus: 2,
+            nics: vec![nic(0), nic(1)],
+            run_dir: "/run/dmhost-test".into(),
+            engine: Engine::Tcg,
+            credentials: vec![Credential::new("dmhost.greeting", "hello, guest")],
+            console: Console::Watched,
+            incoming: false,
+        }
+    }
+
+    #[test]
+    fn two_cards_under_emulation() {
+        insta::assert_snapshot!(listing(&argv(&two_cards())));
+    }
+
+    #[test]
+    fn terminal_under_kvm_from_a_raw_disk() {
+        let spec = VmSpec {
+            engine: Engine::Kvm,
+            console: Console::Terminal,
+            disk: Some(Disk { path: "/copies/atlas.raw".into(), format: DiskFormat::Raw }),
+            nics: Vec::new(),
+            credentials: Vec::new(),
+            initrd: None,
+            incoming: true,
+            ..two_cards()
+        };
+        insta::assert_snapshot!(listing(&argv(&spec)));
+    }
+
+    #[test]
+    fn the_run_folder_is_not_in_the_command_line() {
+        let mut elsewhere = two_cards();
+        elsewhere.run_dir = "/somewhere/else".into();
+        assert_eq!(argv(&two_cards()), argv(&elsewhere));
+    }
+}
