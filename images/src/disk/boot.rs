@@ -2,7 +2,7 @@
 //!
 //! <https://uapi-group.org/specifications/specs/boot_loader_specification/>
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 
 use anyhow::Context;
 use fatfs::{Dir, FatType, FileSystem, FormatVolumeOptions, FsOptions, ReadWriteSeek};
@@ -48,13 +48,20 @@ pub(crate) fn write(mut partition: Window<&std::fs::File>, files: &BootFiles) ->
     let options =
         FormatVolumeOptions::new().fat_type(FatType::Fat32).bytes_per_cluster(4096).volume_label(*b"DMHOST-ESP ");
     fatfs::format_volume(&mut partition, options).context("could not format the EFI system partition")?;
-    let fat =
-        FileSystem::new(partition, FsOptions::new()).context("could not open the EFI system partition just made")?;
-    let root = fat.root_dir();
     let folder = format!("dmhost/{}", files.release);
-    for path in ["EFI", "EFI/BOOT", "EFI/systemd", "loader", ENTRIES, "dmhost", &folder] {
-        root.create_dir(path).with_context(|| format!("could not make {path} on the EFI system partition"))?;
+    let folders = ["EFI", "EFI/BOOT", "EFI/systemd", "loader", ENTRIES, "dmhost", &folder];
+    let open = "could not open the EFI system partition just made";
+    let fat = FileSystem::new(&mut partition, FsOptions::new()).context(open)?;
+    for path in folders {
+        fat.root_dir()
+            .create_dir(path)
+            .with_context(|| format!("could not make {path} on the EFI system partition"))?;
     }
+    fat.unmount().context("could not put folders on the EFI system partition")?;
+    mend_dot_entries(&mut partition, folders.len()).context("could not mend the folders of the EFI system partition")?;
+
+    let fat = FileSystem::new(&mut partition, FsOptions::new()).context(open)?;
+    let root = fat.root_dir();
     let entry = format!(
         "title {}\nversion {}\nlinux /{folder}/linux\ninitrd /{folder}/initrd\noptions {}\n",
         files.title, files.release, files.command_line
@@ -67,7 +74,46 @@ pub(crate) fn write(mut partition: Window<&std::fs::File>, files: &BootFiles) ->
     put(&root, &format!("{folder}/linux"), &files.kernel)?;
     put(&root, &format!("{folder}/initrd"), &files.initrd)?;
     drop(root);
+    // Counts the free clusters, which unmounting then writes down.
+    fat.stats().context("could not count what is free on the EFI system partition")?;
     fat.unmount().context("could not finish the EFI system partition")
+}
+
+/// fatfs 0.3 gives the entries `.` and `..` of a new folder a long name each; the specification wants them first and
+/// bare, and `fsck.vfat` says so. On a volume with nothing but folders they are one cluster each, after the root's.
+fn mend_dot_entries(partition: &mut Window<&std::fs::File>, folders: usize) -> std::io::Result<()> {
+    const ENTRY_SIZE: usize = 32;
+    const DELETED: u8 = 0xe5;
+    let mut boot_sector = [0; 512];
+    partition.seek(SeekFrom::Start(0))?;
+    partition.read_exact(&mut boot_sector)?;
+    let u16_at = |at: usize| u64::from(u16::from_le_bytes([boot_sector[at], boot_sector[at + 1]]));
+    let sector = u16_at(11);
+    let cluster = u64::from(boot_sector[13]) * sector;
+    let fat_sectors = u16_at(36) | u16_at(38) << 16;
+    let first = (u16_at(14) + u64::from(boot_sector[16]) * fat_sectors) * sector;
+    for index in 1..=folders as u64 {
+        let at = first + index * cluster;
+        let mut entries = [0; 4 * ENTRY_SIZE];
+        partition.seek(SeekFrom::Start(at))?;
+        partition.read_exact(&mut entries)?;
+        let (dot, dots) = (&entries[ENTRY_SIZE..][..11], &entries[3 * ENTRY_SIZE..][..11]);
+        if dot != b".          " || dots != b"..         " {
+            return Err(std::io::Error::new(ErrorKind::InvalidData, "a folder is not where it was expected"));
+        }
+        entries.copy_within(ENTRY_SIZE..2 * ENTRY_SIZE, 0);
+        entries.copy_within(3 * ENTRY_SIZE.., ENTRY_SIZE);
+        // In a folder of the root `..` is cluster 0, not the root's own.
+        if entries[ENTRY_SIZE + 26..][..2] == boot_sector[44..46] {
+            entries[ENTRY_SIZE + 26..][..2].fill(0);
+        }
+        entries[2 * ENTRY_SIZE] = DELETED;
+        entries[3 * ENTRY_SIZE] = DELETED;
+        partition.seek(SeekFrom::Start(at))?;
+        partition.write_all(&entries)?;
+    }
+    // fatfs begins where the window stands.
+    partition.rewind()
 }
 
 fn put<T: ReadWriteSeek>(root: &Dir<'_, T>, path: &str, bytes: &[u8]) -> anyhow::Result<()> {
