@@ -1,1 +1,25 @@
-fn main() {}
+//! `dmhost`: reads the command line, has a library do the work, says how it went.
+
+mod args;
+mod commands;
+mod failure;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::Cli;
+use crate::terminal::Terminal;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let terminal = Terminal::new(cli.output, cli.color);
+    match commands::run(cli.command, &terminal) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            terminal.say(failure.to_string());
+            failure.exit_code()
+        }
+    }
+}

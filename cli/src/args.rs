@@ -1,0 +1,176 @@
+//! The command line: what can be asked, with examples. Values only; [`crate::commands`] does the work.
+
+use camino::Utf8PathBuf;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Several Docker daemons on one Linux machine, each bound to its own network and proven to serve only that network.
+#[derive(Debug, Parser)]
+#[command(name = "dmhost", version, about, max_term_width = 120, after_help = AFTER)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Results as text or as JSON on standard output.
+    #[arg(long, value_enum, default_value_t = Output::Text, global = true)]
+    pub(crate) output: Output,
+    /// Colours: `auto` means on a terminal, and not when NO_COLOR is set.
+    #[arg(long, value_enum, default_value_t = Color::Auto, global = true)]
+    pub(crate) color: Color,
+}
+
+const AFTER: &str = "\
+Examples:
+  dmhost check host.toml                         every problem of a host spec, at once
+  dmhost pki init host.toml                      CAs and certificates, in host.pki/ beside the spec
+  dmhost build host.toml --out host.raw          a disk that boots
+  dmhost verify host.toml --image host.raw       boot it and prove who can reach what
+
+Exit codes: 0 yes; 1 the answer is no (bad spec, failed proof); 2 usage or no such file; 3 the machine (missing tool, no \
+space, no network).";
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Report every problem of a host spec
+    #[command(after_help = "Example:\n  dmhost check host.toml --output json | jq '.diagnostics[].message'")]
+    Check(Spec),
+    /// Write the layout of a host under its true paths
+    #[command(after_help = "Example:\n  dmhost render host.toml --out layout/ --without-secrets")]
+    Render(Render),
+    /// Make the host image: a raw disk
+    #[command(after_help = "Example:\n  dmhost build host.toml --out host.raw --force")]
+    Build(Build),
+    /// Boot the image and prove who can reach what, frame by frame
+    #[command(after_help = "Example:\n  dmhost verify host.toml --image host.raw --report proof/")]
+    Verify(Verify),
+    /// Certificates
+    #[command(subcommand)]
+    Pki(Pki),
+    /// Boot the image with a console you are logged in to; nothing is written back
+    #[command(after_help = "Example:\n  dmhost run host.toml --image host.raw\n\nLeave with `poweroff`, or with Ctrl-A x.")]
+    Run(Run),
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  dmhost completions bash > /etc/bash_completion.d/dmhost")]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// A host spec.
+#[derive(Debug, Args)]
+pub(crate) struct Spec {
+    /// The host spec, a TOML file
+    #[arg(value_name = "SPEC")]
+    pub(crate) path: Utf8PathBuf,
+}
+
+/// `dmhost render`.
+#[derive(Debug, Args)]
+pub(crate) struct Render {
+    #[command(flatten)]
+    pub(crate) spec: Spec,
+    /// Folder for the layout: new, empty, or one that `dmhost render` wrote
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Utf8PathBuf,
+    /// Write `NAME.missing` in place of certificates and keys
+    #[arg(long)]
+    pub(crate) without_secrets: bool,
+}
+
+/// `dmhost build`.
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    #[command(flatten)]
+    pub(crate) spec: Spec,
+    /// The raw disk to write
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Utf8PathBuf,
+    /// Overwrite FILE
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Print the steps and do none
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) cache: Cache,
+}
+
+/// Where what is slow to make is kept.
+#[derive(Debug, Args)]
+pub(crate) struct Cache {
+    /// Folder for what is slow to make [default: $XDG_CACHE_HOME/dmhost or ~/.cache/dmhost]
+    #[arg(long, value_name = "DIR", env = "DMHOST_CACHE_DIR")]
+    pub(crate) cache_dir: Option<Utf8PathBuf>,
+}
+
+/// How a virtual machine is run.
+#[derive(Debug, Args)]
+pub(crate) struct Machine {
+    #[command(flatten)]
+    pub(crate) spec: Spec,
+    /// An image that `dmhost build` made; without it, one is built
+    #[arg(long, value_name = "FILE")]
+    pub(crate) image: Option<Utf8PathBuf>,
+    /// Acceleration: `auto` boots a kernel once to see what works here
+    #[arg(long, value_enum, default_value_t = Accel::Auto)]
+    pub(crate) accel: Accel,
+    #[command(flatten)]
+    pub(crate) cache: Cache,
+}
+
+/// `dmhost verify`.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+    /// Folder for the capture (pcapng), the console and the report
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<Utf8PathBuf>,
+}
+
+/// `dmhost run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+}
+
+/// How QEMU runs the guest's code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Accel {
+    /// What a kernel was seen to boot on.
+    Auto,
+    /// Hardware virtualisation.
+    Kvm,
+    /// Software emulation.
+    Tcg,
+}
+
+/// `dmhost pki`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Pki {
+    /// Make the CAs, server and client certificates that are missing or no longer fit the spec
+    #[command(after_help = "Example:\n  dmhost pki init host.toml\n\nThe folder is SPEC's name with .pki in place of .toml, mode 0700; what is still valid stays as it is.")]
+    Init(Spec),
+}

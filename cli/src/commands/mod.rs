@@ -1,0 +1,67 @@
+//! One file per command: what it needs, whom it asks, what it prints.
+
+mod build;
+mod check;
+mod pki;
+mod render;
+
+use anyhow::{Context, anyhow};
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::CommandFactory;
+use dmhost_layout::HostPlan;
+
+use crate::args::{Cache, Cli, Command};
+use crate::failure::Failure;
+use crate::terminal::Terminal;
+
+/// Does what was asked.
+pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> {
+    match command {
+        Command::Check(spec) => check::run(&spec.path, terminal),
+        Command::Render(args) => render::run(&args, terminal),
+        Command::Build(args) => build::run(&args, terminal),
+        Command::Verify(_) | Command::Run(_) => Err(Failure::Usage(anyhow!("x"))),
+        Command::Pki(args) => pki::run(&args, terminal),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "dmhost", &mut script);
+            terminal.print(String::from_utf8_lossy(&script));
+            Ok(())
+        }
+    }
+}
+
+/// Reads and plans a spec; what is wrong with it goes to standard error.
+fn plan(path: &Utf8Path, terminal: &Terminal) -> Result<HostPlan, Failure> {
+    let (plan, diagnostics) = dmhost_layout::plan_from_bytes(path.as_str(), &read_spec(path)?);
+    terminal.say(diagnostics.render(terminal.color_err()));
+    plan.ok_or(Failure::No)
+}
+
+/// The bytes of a spec.
+fn read_spec(path: &Utf8Path) -> Result<Vec<u8>, Failure> {
+    /// More than any host has; what is larger is not a spec but a mistake.
+    const LIMIT: u64 = 16 * 1024 * 1024;
+    let usage = |error: std::io::Error| Failure::Usage(error.into());
+    let metadata = fs_err::metadata(path).map_err(usage)?;
+    if !metadata.is_file() {
+        return Err(Failure::Usage(anyhow!("{path} is not a file")));
+    }
+    if metadata.len() > LIMIT {
+        return Err(Failure::Usage(anyhow!("{path} has {} bytes; a host spec has at most {LIMIT}", metadata.len())));
+    }
+    fs_err::read(path).map_err(usage)
+}
+
+/// The folder for what is slow to make.
+fn cache_dir(cache: &Cache) -> Result<Utf8PathBuf, Failure> {
+    if let Some(dir) = &cache.cache_dir {
+        return Ok(dir.clone());
+    }
+    let from = |variable: &str| std::env::var(variable).ok().filter(|value| !value.is_empty()).map(Utf8PathBuf::from);
+    from("XDG_CACHE_HOME")
+        .or_else(|| Some(from("HOME")?.join(".cache")))
+        .map(|base| base.join("dmhost"))
+        .context("neither XDG_CACHE_HOME nor HOME is set; say --cache-dir DIR")
+        .map_err(Failure::Usage)
+}

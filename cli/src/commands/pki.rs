@@ -1,0 +1,31 @@
+//! `dmhost pki`: certificates beside the spec.
+
+use std::time::SystemTime;
+
+use dmhost_pki::Pki;
+
+use super::plan;
+use crate::args;
+use crate::failure::Failure;
+use crate::terminal::Terminal;
+
+pub(super) fn run(command: &args::Pki, terminal: &Terminal) -> Result<(), Failure> {
+    match command {
+        args::Pki::Init(spec) => {
+            let plan = plan(&spec.path, terminal)?;
+            let folder = Pki::path_for(&spec.path);
+            let changes = dmhost_pki::init(&plan, &folder, SystemTime::now())?;
+            if terminal.json() {
+                let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
+                terminal.print(format!("{:#}", serde_json::json!({ "folder": folder, "changes": changes })));
+            } else if changes.is_empty() {
+                terminal.print(format!("{folder}: everything is there and valid; nothing changed"));
+            } else {
+                for change in changes {
+                    terminal.print(change.to_string());
+                }
+            }
+            Ok(())
+        }
+    }
+}
