@@ -4,11 +4,18 @@
 //! by an [`Inbox`]: it puts [`Station`]s on segments and hears of every frame that crosses a guest's port. Every
 //! such frame stands in the capture under the number that a report names.
 
+mod canary;
 mod capture;
 mod dispatch;
 mod inbox;
+pub mod judge;
+#[cfg(test)]
+mod kernel_bed;
 pub mod link;
 pub mod packet;
+pub mod scan;
+#[cfg(test)]
+mod scan_tests;
 pub mod switch;
 #[cfg(test)]
 mod switch_tests;
@@ -26,6 +33,7 @@ use anyhow::{Context, Result, anyhow};
 use mio::net::UnixListener;
 use mio::{Interest, Poll, Token, Waker};
 
+pub use canary::{Canary, CanaryKind, Closed, Infrastructure, Terms};
 pub use capture::{Capture, Direction};
 pub use dispatch::Counters;
 pub use inbox::{Event, Inbox, Seen, Station, Watch};

@@ -327,22 +327,22 @@ pub fn question(frame: &[u8]) -> Option<(IpAddr, Host)> {
 
 /// The reply of a station with these addresses to a question about one of them; `None` if it was not asked.
 pub fn reply(frame: &[u8], mac: EthernetAddress, addresses: &[IpAddr]) -> Option<Vec<u8>> {
-    let (asked, asker) = question(frame)?;
-    if asker.ip.is_unspecified() || !addresses.contains(&asked) {
+    let (wanted, asker) = question(frame)?;
+    if asker.ip.is_unspecified() || !addresses.contains(&wanted) {
         return None;
     }
-    is_at(mac, asked, asker)
+    is_at(mac, wanted, asker)
 }
 
-/// Who answered for whom: an ARP reply or a neighbour advertisement.
-pub fn answer(frame: &[u8]) -> Option<Host> {
+/// Who answered, and to whom: an ARP reply or a neighbour advertisement.
+pub fn answer(frame: &[u8]) -> Option<(Host, IpAddr)> {
     match Packet::of(frame) {
-        Packet::Arp { request: false, source, .. } => Some(source),
+        Packet::Arp { request: false, source, target } => Some((source, target.ip)),
         Packet::Ip(ip) => match ip.ndisc()? {
             NdiscRepr::NeighborAdvert { target_addr, lladdr, .. } => {
                 let stated = lladdr.and_then(|address| <[u8; 6]>::try_from(address.as_bytes()).ok());
                 let mac = EthernetAddress(stated.or_else(|| frame.get(6..12)?.try_into().ok())?);
-                Some(Host { mac, ip: target_addr.into() })
+                Some((Host { mac, ip: target_addr.into() }, ip.target))
             }
             NdiscRepr::RouterSolicit { .. }
             | NdiscRepr::RouterAdvert { .. }

@@ -176,15 +176,15 @@ fn what_belongs_nowhere_is_refused_by_name() {
 #[test]
 fn a_full_table_floods_and_does_not_grow() {
     let mut switch = Switch::new();
-    let (a, b) = (switch.add(Port::access(Segment(0))), switch.add(Port::access(Segment(0))));
+    let (left, right) = (switch.add(Port::access(Segment(0))), switch.add(Port::access(Segment(0))));
     for number in 0..u32::try_from(Switch::TABLE).expect("small") {
         let [_, x, y, z] = number.to_be_bytes();
-        switch.learn(Segment(0), EthernetAddress([2, 0, 0, x, y, z]), a);
+        switch.learn(Segment(0), EthernetAddress([2, 0, 0, x, y, z]), left);
     }
     let late = EthernetAddress([6, 0, 0, 0, 0, 1]);
-    switch.learn(Segment(0), late, a);
+    switch.learn(Segment(0), late, left);
     assert_eq!(switch.lookup(Segment(0), late), None);
     let frame = [late.as_bytes(), &[2, 9, 9, 9, 9, 9], &[8, 0]].concat();
-    assert_eq!(switch.forward(a, &frame).expect("carried").egress.len(), 1);
-    assert_eq!(switch.forward(b, &frame).expect("carried").egress.len(), 1);
+    assert_eq!(switch.forward(left, &frame).expect("carried").egress.len(), 1);
+    assert_eq!(switch.forward(right, &frame).expect("carried").egress.len(), 1);
 }
