@@ -1,9 +1,12 @@
 //! Diagnostics for people, in the look of rustc and cargo.
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 
 use super::position::{fit, line_end, line_start};
 use super::{Diagnostic, Diagnostics, Position, Severity, Span};
+
+/// The longest line that is shown, in bytes: in a longer one a caret is of no use, and drawing it takes long.
+const WIDEST: usize = 4096;
 
 impl Diagnostics {
     /// All of them as text, an empty line between two; the caret's label is the dotted path. Ends in a newline unless
@@ -37,14 +40,21 @@ impl Diagnostics {
         let window = line_start(&self.source, first)..line_end(&self.source, last);
         let inside = |span: &Span| span.start - window.start..span.end - window.start;
 
-        let mut snippet = Snippet::source(&self.source[window.clone()])
-            .line_start(Position::of(&self.source, &self.lines, window.start).line)
-            .path(self.file.as_str())
-            .annotation(AnnotationKind::Primary.span(inside(&primary)).label(path.as_str()));
-        for (span, message) in &related {
-            snippet = snippet.annotation(AnnotationKind::Context.span(inside(span)).label(*message));
-        }
-        let mut group = level.primary_title(message.as_str()).id(*code).element(snippet);
+        let shown = &self.source[window.clone()];
+        let title = level.primary_title(message.as_str()).id(*code);
+        let mut group = if shown.lines().any(|line| line.len() > WIDEST) {
+            let at = Position::of(&self.source, &self.lines, primary.start);
+            title.element(Origin::path(self.file.as_str()).line(at.line).char_column(at.column))
+        } else {
+            let mut snippet = Snippet::source(shown)
+                .line_start(Position::of(&self.source, &self.lines, window.start).line)
+                .path(self.file.as_str())
+                .annotation(AnnotationKind::Primary.span(inside(&primary)).label(path.as_str()));
+            for (span, message) in &related {
+                snippet = snippet.annotation(AnnotationKind::Context.span(inside(span)).label(*message));
+            }
+            title.element(snippet)
+        };
         if let Some(help) = help {
             group = group.element(Level::HELP.message(help.as_str()));
         }

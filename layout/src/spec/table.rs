@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::place::{At, Field, List, Place};
 use super::words::{nearest, quoted, step, suggest};
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, MOST};
 
 /// The problems found so far.
 pub(super) type Report = Vec<Diagnostic>;
@@ -128,9 +128,11 @@ impl<'t> Table<'t> {
         for entry in self.entries {
             let whose = if self.place.path.is_empty() { "a host spec".to_owned() } else { quoted(&self.place.path) };
             let message = format!("{whose} has no key {}", quoted(entry.key));
-            let help = suggest(entry.key, "known key", self.known.iter().copied());
+            let help = suggest(entry.key, "known keys", self.known.iter().copied(), report.len());
             report.push(entry.place.key_error("unknown-key", message).help(help));
-            meant.extend(nearest(entry.key, self.known.iter().copied()));
+            if report.len() < MOST {
+                meant.extend(nearest(entry.key, self.known.iter().copied()));
+            }
         }
         Meant { place: self.place, keys: meant }
     }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::diagnostics;
+
 /// The longest part of a user's text that a message repeats, in characters.
 const LONGEST: usize = 60;
 
@@ -38,7 +40,7 @@ pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
         return None;
     }
     let word = word.to_lowercase().replace('_', "-");
-    let near = |candidate: &&str| candidate.len().abs_diff(word.len()) <= LONGEST / 3;
+    let near = |candidate: &&str| candidate.len().abs_diff(word.len()) <= (word.len().max(candidate.len()) / 3).max(1);
     candidates
         .into_iter()
         .filter(near)
@@ -53,17 +55,28 @@ pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
         .map(|(_, candidate)| candidate)
 }
 
-/// A help text: the nearest candidate if there is one, else all of them.
-pub(crate) fn suggest<'c>(word: &str, what: &str, candidates: impl IntoIterator<Item = &'c str> + Clone) -> String {
+/// How many candidates a help text lists.
+const LISTED: usize = 24;
+
+/// A help text: the nearest candidate if there is one, else all of them. `told` is how many problems are known
+/// already: past those that a user will see, words are not compared any more.
+pub(crate) fn suggest<'c>(
+    word: &str,
+    what: &str,
+    candidates: impl IntoIterator<Item = &'c str> + Clone,
+    told: usize,
+) -> String {
+    if told >= diagnostics::MOST {
+        return format!("write one of the {what} that there are");
+    }
     if let Some(candidate) = nearest(word, candidates.clone()) {
         return format!("did you mean {}?", quoted(candidate));
     }
-    let all: Vec<_> = candidates.into_iter().map(quoted).collect();
-    match all.len() {
-        0 => format!("there is no {what}"),
-        1 => format!("the only {what} is {}", all[0]),
-        2..=24 => format!("{what}s are {}", all.join(", ")),
-        more => format!("{what}s are {}, and {} more", all[..24].join(", "), more - 24),
+    let listed: Vec<_> = candidates.clone().into_iter().take(LISTED).map(quoted).collect();
+    match candidates.into_iter().count() - listed.len() {
+        0 if listed.is_empty() => format!("there are no {what}"),
+        0 => format!("{what}: {}", listed.join(", ")),
+        more => format!("{what}: {}, and {more} more", listed.join(", ")),
     }
 }
 

@@ -74,7 +74,7 @@ fn interface<'l, 's>(
 ) -> Option<&'l Link<'s>> {
     let Some((link, owner)) = links.iter().zip(owners).find(|(link, _)| link.text() == at.value) else {
         let message = format!("there is no interface {}", quoted(&at.value));
-        let help = suggest(&at.value, "interface", links.iter().map(Link::text));
+        let help = suggest(&at.value, "interfaces", links.iter().map(Link::text), report.len());
         report.push(at.place.error("interface-unknown", message).help(help));
         return None;
     };
@@ -96,6 +96,8 @@ fn interface<'l, 's>(
             report.push(diagnostic.related(section, "the interface"));
             None
         }
+        // It has addresses, and why nobody has it was reported.
+        Owned::Unclear if !link.addresses.is_empty() => None,
         Owned::Unclear => {
             let message = format!("{} has no addresses that sshd could answer on", quoted(&at.value));
             let diagnostic = at.place.error("admin-interface-without-address", message).help(help);

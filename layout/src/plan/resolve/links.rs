@@ -1,5 +1,6 @@
 //! Every interface by itself: its name, its kind, and its addresses as numbers.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -52,19 +53,25 @@ impl Link<'_> {
     }
 }
 
+/// Interfaces by name.
+type Index<'s> = HashMap<&'s str, usize>;
+
 /// Reads all interfaces.
 pub(super) fn read<'s>(specs: &'s [Interface], report: &mut Report) -> Vec<Link<'s>> {
-    specs.iter().map(|spec| link(spec, specs, report)).collect()
+    let index = specs.iter().enumerate().map(|(n, spec)| (spec.name.value.as_str(), n)).collect();
+    specs.iter().map(|spec| link(spec, specs, &index, report)).collect()
 }
 
-fn link<'s>(spec: &'s Interface, all: &'s [Interface], report: &mut Report) -> Link<'s> {
+fn link<'s>(spec: &'s Interface, all: &'s [Interface], index: &Index<'_>, report: &mut Report) -> Link<'s> {
     let (addresses, complete) = addresses::interface(&spec.addresses, report);
     Link {
         spec,
         name: name(&spec.name, report),
         kind: spec.kind.as_ref().map(|kind| match kind {
             Kind::Nic(nic) => LinkKind::Nic { spec: nic, matched: matched(nic, report) },
-            Kind::Vlan(vlan) => LinkKind::Vlan { spec: vlan, parent: parent(vlan, all, report), id: vid(vlan, report) },
+            Kind::Vlan(vlan) => {
+                LinkKind::Vlan { spec: vlan, parent: parent(vlan, all, index, report), id: vid(vlan, report) }
+            }
         }),
         addresses,
         complete,
@@ -146,13 +153,18 @@ fn vid(vlan: &Vlan, report: &mut Report) -> Option<u16> {
     id
 }
 
-fn parent(vlan: &Vlan, all: &[Interface], report: &mut Report) -> Option<usize> {
+fn parent(vlan: &Vlan, all: &[Interface], index: &Index<'_>, report: &mut Report) -> Option<usize> {
     let at = vlan.parent.given()?;
-    let Some(index) = all.iter().position(|other| other.name.value == at.value) else {
+    let Some(index) = index.get(at.value.as_str()).copied() else {
         let message = format!("there is no interface {}", quoted(&at.value));
         let nics =
             all.iter().filter(|other| matches!(other.kind, Some(Kind::Nic(_)))).map(|nic| nic.name.value.as_str());
-        report.push(at.place.error("parent-unknown", message).help(suggest(&at.value, "interface with `nic`", nics)));
+        report.push(at.place.error("parent-unknown", message).help(suggest(
+            &at.value,
+            "interfaces with `nic`",
+            nics,
+            report.len(),
+        )));
         return None;
     };
     match &all[index].kind {

@@ -1,5 +1,7 @@
 //! Who has which interface: exactly one owner each.
 
+use std::collections::{HashMap, HashSet};
+
 use super::Report;
 use super::links::{Link, LinkKind};
 use crate::plan::{DaemonName, Owner};
@@ -37,7 +39,8 @@ pub(super) fn assign<'s>(links: &[Link<'_>], daemons: &'s [Daemon], report: &mut
         }
     }
     // A name that leads nowhere may have meant any interface: none is called unused then.
-    let known = |at: &At<String>| links.iter().any(|link| link.text() == at.value);
+    let names: HashSet<&str> = links.iter().map(Link::text).collect();
+    let known = |at: &At<String>| names.contains(at.value.as_str());
     let listed =
         daemons.iter().all(|daemon| daemon.interfaces.is_complete() && daemon.interfaces.items().iter().all(known));
     let placed = links.iter().all(|link| match &link.kind {
@@ -60,13 +63,12 @@ fn claims<'s>(
     report: &mut Report,
 ) -> Vec<Option<(&'s Daemon, &'s At<String>)>> {
     let mut claims: Vec<Option<(&Daemon, &At<String>)>> = vec![None; links.len()];
-    let index: std::collections::HashMap<&str, usize> =
-        links.iter().enumerate().map(|(n, link)| (link.text(), n)).collect();
+    let index: HashMap<&str, usize> = links.iter().enumerate().map(|(n, link)| (link.text(), n)).collect();
     for daemon in daemons {
         for at in daemon.interfaces.items() {
             let Some(n) = index.get(at.value.as_str()).copied() else {
                 let message = format!("there is no interface {}", quoted(&at.value));
-                let help = suggest(&at.value, "interface", links.iter().map(Link::text));
+                let help = suggest(&at.value, "interfaces", links.iter().map(Link::text), report.len());
                 report.push(at.place.error("interface-unknown", message).help(help));
                 continue;
             };
@@ -99,12 +101,12 @@ fn owner<'s>(
 ) -> Owned<'s> {
     let has_addresses = !link.addresses.is_empty() || !link.complete;
     match (claim, vlan) {
-        (Some((daemon, at)), Some(vlan)) => {
+        (Some((_, at)), Some(vlan)) => {
             let message = format!("{} carries VLANs, and so it cannot move into a daemon's zone", quoted(&at.value));
             let help = "give the daemon a VLAN on it";
             let diagnostic = at.place.error("parent-owned", message).help(help);
             report.push(diagnostic.related(vlan.spec.name.place.key.clone(), "a VLAN on it"));
-            Owned::Daemon(daemon)
+            Owned::Unclear
         }
         (Some((daemon, _)), None) => Owned::Daemon(daemon),
         (None, Some(vlan)) => {
