@@ -4,7 +4,6 @@
 //! canary has an identity of its own: an answer that is late, or repeated, is not taken for another's.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use smoltcp::wire::{EthernetAddress, TcpControl};
 
 use super::capture::Direction;
 use super::inbox::{Event, Inbox, Seen, Station};
-use super::judge::{Cause, Cookies, Flow, Identity};
+use super::judge::{Cause, Cookies, Flow, Identity, random};
 use super::packet::{self, Host};
 use super::switch::{PortId, Segment};
 
@@ -92,7 +91,7 @@ impl Control {
             return Err(anyhow!("a canary from {} cannot ask {}", canary.source.ip, canary.target.ip));
         }
         let station = inbox.station(canary.segment, canary.source.mac, &[canary.source.ip], false)?;
-        let salt = (RandomState::new().hash_one(0) & 0xffff_ffff) as u32;
+        let salt = random();
         let (cookies, waiting) = (Cookies::new(), HashMap::new());
         Ok(Self { canary: canary.clone(), station, cookies, salt, sent: 0, since: None, waiting, closed: None })
     }
@@ -216,33 +215,34 @@ impl Control {
 
 /// All canaries of one probe, and the pump that hears them.
 #[derive(Debug)]
-pub(super) struct Watchers {
-    pub(super) inbox: Inbox,
+pub(super) struct Watchers<'a> {
+    inbox: &'a Inbox,
     pub(super) main: Control,
     others: Vec<Control>,
     deadline: Instant,
 }
 
-impl Watchers {
-    pub(super) fn new(inbox: Inbox, terms: &Terms) -> Result<Self> {
-        let main = Control::new(&inbox, &terms.canary)?;
-        let others = terms.others.iter().map(|canary| Control::new(&inbox, canary)).collect::<Result<_>>()?;
+impl<'a> Watchers<'a> {
+    pub(super) fn new(inbox: &'a Inbox, terms: &Terms) -> Result<Self> {
+        let main = Control::new(inbox, &terms.canary)?;
+        let others = terms.others.iter().map(|canary| Control::new(inbox, canary)).collect::<Result<_>>()?;
         Ok(Self { inbox, main, others, deadline: terms.deadline })
     }
 
     /// Waits for events, for as long as `at_most` and no longer than the canaries' patience, which it renews.
     ///
     /// # Errors
-    /// At the deadline: a canary was not answered, or `at_most` never came.
+    /// At the deadline, if a canary is not answered. Without one under way it is for the caller to look at the clock.
     pub(super) fn turn(&mut self, at_most: Option<Instant>) -> Result<Vec<Event>> {
         let mut until = self.main.nudge()?.min(self.deadline).min(at_most.unwrap_or(self.deadline));
         for other in &mut self.others {
             until = until.min(other.nudge()?);
         }
         let events = self.inbox.wait(until)?;
-        if Instant::now() >= self.deadline {
-            let lost = self.others.iter().find(|other| other.since.is_some()).filter(|_| self.main.since.is_none());
-            return Err(lost.unwrap_or(&self.main).unanswered());
+        if self.expired()
+            && let Some(lost) = std::iter::once(&self.main).chain(&self.others).find(|control| control.since.is_some())
+        {
+            return Err(lost.unanswered());
         }
         for event in &events {
             let Event::Seen(seen) = event else { continue };
@@ -254,7 +254,12 @@ impl Watchers {
         Ok(events)
     }
 
-    /// Calls once more on every NIC: the probe's own first.
+    /// Whether the deadline has passed.
+    pub(super) fn expired(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+
+    /// Calls once on each of the other NICs.
     pub(super) fn call_others(&mut self) -> Result<()> {
         self.others.iter_mut().try_for_each(|other| other.call().map(drop))
     }

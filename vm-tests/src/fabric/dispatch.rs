@@ -27,6 +27,8 @@ use super::{packet, tag};
 pub(super) enum Command {
     /// A new inbox.
     Open { client: u64, watch: Watch, events: Events },
+    /// An inbox is told of other frames than before.
+    Watch { client: u64, watch: Watch },
     /// An inbox is gone.
     Close { client: u64 },
     /// A new station.
@@ -242,6 +244,11 @@ impl Core {
             match command {
                 Command::Open { client, watch, events } => {
                     self.clients.insert(client, Client { watch, events, batch: Vec::new() });
+                }
+                Command::Watch { client, watch } => {
+                    if let Some(client) = self.clients.get_mut(&client) {
+                        client.watch = watch;
+                    }
                 }
                 Command::Close { client } => drop(self.clients.remove(&client)),
                 Command::Attach { segment, mac, addresses, deliver, reply } => {

@@ -87,6 +87,21 @@ impl Inbox {
         Ok(Station { handle: self.handle.clone(), port })
     }
 
+    /// A number that this fabric has not given before.
+    pub(super) fn fresh(&self) -> u64 {
+        self.handle.fresh()
+    }
+
+    /// Changes what the inbox is told of, from now on, and drops what it was told before.
+    ///
+    /// # Errors
+    /// If the fabric has stopped.
+    pub fn watch(&self, watch: Watch) -> Result<()> {
+        self.handle.send(Command::Watch { client: self.client, watch })?;
+        self.events.try_iter().for_each(drop);
+        Ok(())
+    }
+
     /// Waits for events until a moment; empty if none came.
     ///
     /// # Errors

@@ -29,6 +29,11 @@ impl Cookies {
     }
 }
 
+/// A number that nobody foretells, from the randomness that the standard library's maps use.
+pub(super) fn random() -> u32 {
+    (RandomState::new().hash_one(0) & 0xffff_ffff) as u32
+}
+
 /// What tells one probe's frames from all others.
 #[derive(Debug, Clone)]
 pub struct Identity {

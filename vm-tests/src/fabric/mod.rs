@@ -20,6 +20,9 @@ pub mod switch;
 #[cfg(test)]
 mod switch_tests;
 pub mod tag;
+pub mod vantage;
+#[cfg(test)]
+mod vantage_tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,6 +44,7 @@ pub use packet::Host;
 pub use smoltcp::wire::EthernetAddress as Mac;
 pub use switch::{PortId, Segment};
 pub use tag::Vid;
+pub use vantage::{ClientTls, Finding, HttpReply, Outcome, Peer, Vantage};
 
 use dispatch::{Command, Core, Guest, Handle, Links};
 use switch::{Port, Switch};
@@ -98,7 +102,8 @@ impl Builder {
         let poll = Poll::new().context("cannot make a poll")?;
         let waker = Waker::new(poll.registry(), dispatch::WAKE).context("cannot make a waker")?;
         let (commands, orders) = channel();
-        let handle = Handle { commands, waker: Arc::new(waker), ids: Arc::new(AtomicU64::new(0)) };
+        let handle =
+            Handle { commands, waker: Arc::new(waker), ids: Arc::new(AtomicU64::new(u64::from(judge::random()))) };
         let names: Vec<String> = self.guests.iter().map(|(name, _)| name.clone()).collect();
         let capture = Capture::create(&self.capture, &names)?;
         let mut guests = Vec::new();

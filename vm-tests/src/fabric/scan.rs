@@ -5,7 +5,6 @@
 //! SYN-ACKs out, and an RST for each SYN-ACK keeps the target's backlog free.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,7 @@ use smoltcp::wire::TcpControl;
 use super::Fabric;
 use super::canary::{Closed, Infrastructure, Terms, Watchers, answers};
 use super::inbox::{Event, Seen, Station, Watch};
-use super::judge::{Cause, Cookies, Evidence, Flow, Identity};
+use super::judge::{Cause, Cookies, Evidence, Flow, Identity, random};
 use super::packet::{self, Host};
 use super::switch::Segment;
 
@@ -106,14 +105,14 @@ impl Fabric {
         let inbox = self.inbox(Watch::FromGuest)?;
         let addresses = answers(scan.source.ip, scan.via);
         let station = inbox.station(scan.segment, scan.source.mac, &addresses, false)?;
-        let watchers = Watchers::new(inbox, &scan.terms)?;
+        let watchers = Watchers::new(&inbox, &scan.terms)?;
         Run::new(scan, watchers, station).finish()
     }
 }
 
 struct Run<'a> {
     scan: &'a Scan,
-    watchers: Watchers,
+    watchers: Watchers<'a>,
     station: Station,
     identity: Identity,
     cookies: Cookies,
@@ -127,10 +126,10 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(scan: &'a Scan, watchers: Watchers, station: Station) -> Self {
+    fn new(scan: &'a Scan, watchers: Watchers<'a>, station: Station) -> Self {
         let cookies = Cookies::new();
         // 20,000 to 59,999: away from what servers listen on, and from the two ports of the next rounds.
-        let local = 20_000 + (RandomState::new().hash_one(1) % 40_000) as u16;
+        let local = 20_000 + (random() % 40_000) as u16;
         let flow = Flow::Tcp { local: vec![local, local + 1], remote: None, cookies: Some(cookies.clone()) };
         let identity = Identity { source: scan.source.ip, target: scan.target.ip, flow, exclusive: true };
         let states = scan.ports.iter().map(|port| (*port, PortState::Silent)).collect();
