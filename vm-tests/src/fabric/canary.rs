@@ -4,14 +4,13 @@
 //! canary has an identity of its own: an answer that is late, or repeated, is not taken for another's.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use smoltcp::wire::{EthernetAddress, TcpControl};
 
 use super::capture::Direction;
-use super::inbox::{Event, Inbox, Seen, Station};
+use super::inbox::{Inbox, Seen, Station};
 use super::judge::{Cause, Cookies, Flow, Identity, random};
 use super::packet::{self, Host};
 use super::switch::{PortId, Segment};
@@ -86,7 +85,7 @@ const FIRST_PORT: u16 = 10_000;
 const PORTS: u32 = 50_000;
 
 impl Control {
-    fn new(inbox: &Inbox, canary: &Canary) -> Result<Self> {
+    pub(super) fn new(inbox: &Inbox, canary: &Canary) -> Result<Self> {
         if canary.source.ip.is_ipv4() != canary.target.ip.is_ipv4() {
             return Err(anyhow!("a canary from {} cannot ask {}", canary.source.ip, canary.target.ip));
         }
@@ -117,7 +116,7 @@ impl Control {
     }
 
     /// Notes a frame of the guest, which may close a window.
-    fn hear(&mut self, seen: &Seen) -> Result<()> {
+    pub(super) fn hear(&mut self, seen: &Seen) -> Result<()> {
         let ours = seen.port == self.canary.nic && seen.segment == Some(self.canary.segment);
         if !ours || seen.direction != Direction::FromGuest {
             return Ok(());
@@ -140,7 +139,7 @@ impl Control {
     }
 
     /// Sends another if the oldest has waited too long, and gives the moment to look again.
-    fn nudge(&mut self) -> Result<Instant> {
+    pub(super) fn nudge(&mut self) -> Result<Instant> {
         let now = Instant::now();
         if self.since.is_some_and(|since| now >= since + self.canary.patience) {
             self.call()?;
@@ -154,13 +153,18 @@ impl Control {
         self.closed
     }
 
+    /// Whether a canary is without answer.
+    pub(super) fn waits(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// How many canaries were sent.
     pub(super) fn sent(&self) -> u32 {
         self.sent
     }
 
     /// Why there is no verdict: the canary itself was not answered.
-    fn unanswered(&self) -> anyhow::Error {
+    pub(super) fn unanswered(&self) -> anyhow::Error {
         let Canary { nic, segment, target, kind, .. } = &self.canary;
         anyhow!(
             "no answer from {} to {} canaries ({kind:?}) over {segment} on {nic} before the deadline",
@@ -211,88 +215,4 @@ impl Control {
             }
         }
     }
-}
-
-/// All canaries of one probe, and the pump that hears them.
-#[derive(Debug)]
-pub(super) struct Watchers<'a> {
-    inbox: &'a Inbox,
-    pub(super) main: Control,
-    others: Vec<Control>,
-    deadline: Instant,
-}
-
-impl<'a> Watchers<'a> {
-    pub(super) fn new(inbox: &'a Inbox, terms: &Terms) -> Result<Self> {
-        let main = Control::new(inbox, &terms.canary)?;
-        let others = terms.others.iter().map(|canary| Control::new(inbox, canary)).collect::<Result<_>>()?;
-        Ok(Self { inbox, main, others, deadline: terms.deadline })
-    }
-
-    /// Waits for events, for as long as `at_most` and no longer than the canaries' patience, which it renews.
-    ///
-    /// # Errors
-    /// At the deadline, if a canary is not answered. Without one under way it is for the caller to look at the clock.
-    pub(super) fn turn(&mut self, at_most: Option<Instant>) -> Result<Vec<Event>> {
-        let mut until = self.main.nudge()?.min(self.deadline).min(at_most.unwrap_or(self.deadline));
-        for other in &mut self.others {
-            until = until.min(other.nudge()?);
-        }
-        let events = self.inbox.wait(until)?;
-        if self.expired()
-            && let Some(lost) = std::iter::once(&self.main).chain(&self.others).find(|control| control.since.is_some())
-        {
-            return Err(lost.unanswered());
-        }
-        for event in &events {
-            let Event::Seen(seen) = event else { continue };
-            self.main.hear(seen)?;
-            for other in &mut self.others {
-                other.hear(seen)?;
-            }
-        }
-        Ok(events)
-    }
-
-    /// Whether the deadline has passed.
-    pub(super) fn expired(&self) -> bool {
-        Instant::now() >= self.deadline
-    }
-
-    /// Calls once on each of the other NICs.
-    pub(super) fn call_others(&mut self) -> Result<()> {
-        self.others.iter_mut().try_for_each(|other| other.call().map(drop))
-    }
-
-    /// Whether what was called of the others is answered.
-    pub(super) fn others_closed(&self) -> bool {
-        self.others.iter().all(|other| other.since.is_none())
-    }
-}
-
-/// No verdict: the machinery failed, never the target.
-#[derive(Debug)]
-pub struct Infrastructure(anyhow::Error);
-
-impl std::fmt::Display for Infrastructure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Infrastructure {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
-    }
-}
-
-impl From<anyhow::Error> for Infrastructure {
-    fn from(error: anyhow::Error) -> Self {
-        Self(error)
-    }
-}
-
-/// The IP addresses that a station answers for: its own, and a gateway's it stands in for.
-pub(super) fn answers(own: IpAddr, via: Option<IpAddr>) -> Vec<IpAddr> {
-    [own].into_iter().chain(via).collect()
 }

@@ -12,7 +12,7 @@ use anyhow::{Result, anyhow};
 use smoltcp::wire::EthernetAddress;
 
 use super::capture::Direction;
-use super::dispatch::{Command, Handle};
+use super::command::{Command, Handle};
 use super::switch::{PortId, Segment};
 
 /// A frame that crossed a guest's port.

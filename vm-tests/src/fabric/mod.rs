@@ -6,12 +6,17 @@
 
 mod canary;
 mod capture;
+mod command;
 mod dispatch;
 mod inbox;
 pub mod judge;
 #[cfg(test)]
+mod judge_tests;
+#[cfg(test)]
 mod kernel_bed;
 pub mod link;
+#[cfg(test)]
+mod link_tests;
 pub mod packet;
 pub mod scan;
 #[cfg(test)]
@@ -23,6 +28,7 @@ pub mod tag;
 pub mod vantage;
 #[cfg(test)]
 mod vantage_tests;
+mod watchers;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -36,17 +42,19 @@ use anyhow::{Context, Result, anyhow};
 use mio::net::UnixListener;
 use mio::{Interest, Poll, Token, Waker};
 
-pub use canary::{Canary, CanaryKind, Closed, Infrastructure, Terms};
+pub use canary::{Canary, CanaryKind, Closed, Terms};
 pub use capture::{Capture, Direction};
-pub use dispatch::Counters;
+pub use command::Counters;
 pub use inbox::{Event, Inbox, Seen, Station, Watch};
 pub use packet::Host;
 pub use smoltcp::wire::EthernetAddress as Mac;
 pub use switch::{PortId, Segment};
 pub use tag::Vid;
 pub use vantage::{ClientTls, Finding, HttpReply, Outcome, Peer, Vantage};
+pub use watchers::Infrastructure;
 
-use dispatch::{Command, Core, Guest, Handle, Links};
+use command::{Command, Handle, Links};
+use dispatch::{Core, Guest};
 use switch::{Port, Switch};
 
 /// A fabric that is being laid out: segments and guests' ports.

@@ -12,11 +12,12 @@ use anyhow::anyhow;
 use smoltcp::wire::TcpControl;
 
 use super::Fabric;
-use super::canary::{Closed, Infrastructure, Terms, Watchers, answers};
+use super::canary::{Closed, Terms};
 use super::inbox::{Event, Seen, Station, Watch};
 use super::judge::{Cause, Cookies, Evidence, Flow, Identity, random};
 use super::packet::{self, Host};
 use super::switch::Segment;
+use super::watchers::{Infrastructure, Watchers, answers};
 
 /// Probes between two canaries.
 const WINDOW: usize = 256;

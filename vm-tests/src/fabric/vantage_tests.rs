@@ -141,9 +141,12 @@ fn one_frame_questions_are_answered_refused_or_silent() {
             assert_eq!(clean(vantage.tcp_connect(own, 80, &bed.terms())), Outcome::Serves(()));
             assert_eq!(clean(vantage.tcp_connect(own, 81, &bed.terms())), Outcome::Refused);
             assert_eq!(clean(vantage.tcp_connect(absent, 80, &bed.terms())), Outcome::Silent);
-            assert_eq!(clean(vantage.udp(own, 7, b"ping", &bed.terms())), Outcome::Serves(b"ping".to_vec()));
-            assert_eq!(clean(vantage.udp(absent, 7, b"ping", &bed.terms())), Outcome::Silent);
-            let refused = vantage.udp(own, 8, b"ping", &bed.terms()).expect("canaries are answered");
+            assert_eq!(
+                clean(vantage.udp(own, 7, b"ping", Duration::from_secs(10), &bed.terms())),
+                Outcome::Serves(b"ping".to_vec())
+            );
+            assert_eq!(clean(vantage.udp(absent, 7, b"ping", Duration::ZERO, &bed.terms())), Outcome::Silent);
+            let refused = vantage.udp(own, 8, b"ping", Duration::ZERO, &bed.terms()).expect("canaries are answered");
             assert_eq!(refused.outcome, Outcome::Refused);
             assert!(matches!(refused.stray[0].cause, Cause::IcmpError { port: Some(8), unreachable: true, .. }));
         }

@@ -1,16 +1,18 @@
 //! Questions of one frame: ARP and ND, echo, a SYN, a datagram. Each is sent twice at most, and a canary follows each.
 
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use smoltcp::wire::{EthernetAddress, TcpControl};
 
 use super::{Finding, Outcome, Peer, Vantage};
-use crate::fabric::canary::{Closed, Infrastructure, Terms, Watchers};
+use crate::fabric::canary::{Closed, Terms};
 use crate::fabric::inbox::{Event, Seen};
 use crate::fabric::judge::{Cause, Cookies, Evidence, Flow, Identity, random};
 use crate::fabric::packet::{self, Host, Ip, Packet};
 use crate::fabric::switch::Segment;
+use crate::fabric::watchers::{Infrastructure, Watchers};
 
 /// How often a question is asked before its silence counts: one frame may be lost.
 pub(super) const TRIES: usize = 2;
@@ -88,7 +90,7 @@ impl Vantage {
         let source = self.source(ip)?;
         let identity = Identity { source: source.ip, target: ip, flow: Flow::Neighbour, exclusive: false };
         let frame = || packet::who_has(source, source.mac, ip);
-        self.ask(&identity, terms, frame, |cause, _| match cause {
+        self.ask(&identity, terms, Duration::ZERO, frame, |cause, _| match cause {
             Cause::IsAt(mac) => Some(Outcome::Serves(mac)),
             _ => None,
         })
@@ -106,7 +108,9 @@ impl Vantage {
         let ident = (random() & 0xffff) as u16;
         let identity = Identity { source: source.ip, target: target.ip, flow: Flow::Echo(ident), exclusive: false };
         let frame = || packet::echo(source, target, ident, 1);
-        self.ask(&identity, terms, frame, |cause, _| (cause == Cause::EchoReply).then_some(Outcome::Serves(())))
+        self.ask(&identity, terms, Duration::ZERO, frame, |cause, _| {
+            (cause == Cause::EchoReply).then_some(Outcome::Serves(()))
+        })
     }
 
     /// Whether a TCP port takes connections: a SYN, and an RST to what answers it.
@@ -128,7 +132,7 @@ impl Vantage {
         let flow = Flow::Tcp { local: vec![local], remote: Some(port), cookies: Some(cookies) };
         let identity = Identity { source: source.ip, target: target.ip, flow, exclusive: false };
         let frame = || packet::tcp(source, target, (local, port), TcpControl::Syn, sequence);
-        let finding = self.ask(&identity, terms, frame, |cause, _| match cause {
+        let finding = self.ask(&identity, terms, Duration::ZERO, frame, |cause, _| match cause {
             Cause::SynAck(_) => Some(Outcome::Serves(())),
             Cause::Reset(_) => Some(Outcome::Refused),
             _ => None,
@@ -140,7 +144,8 @@ impl Vantage {
         Ok(finding)
     }
 
-    /// A datagram, and the payload of its answer.
+    /// A datagram, and the payload of its answer. Canaries are answered by the guest's kernel, the datagram by a
+    /// program: `grace` is how long that one may think beyond them before its silence counts.
     ///
     /// # Errors
     /// [`Infrastructure`] if the canary is not answered.
@@ -149,6 +154,7 @@ impl Vantage {
         peer: impl Into<Peer>,
         port: u16,
         payload: &[u8],
+        grace: Duration,
         terms: &Terms,
     ) -> Result<Finding<Vec<u8>>, Infrastructure> {
         let (source, target) = match self.ends(peer.into(), terms)? {
@@ -159,7 +165,7 @@ impl Vantage {
         let flow = Flow::Udp { local, remote: port };
         let identity = Identity { source: source.ip, target: target.ip, flow, exclusive: false };
         let frame = || packet::udp(source, target, (local, port), payload);
-        self.ask(&identity, terms, frame, |cause, seen| match (cause, Packet::of(&seen.frame)) {
+        self.ask(&identity, terms, grace, frame, |cause, seen| match (cause, Packet::of(&seen.frame)) {
             (Cause::Datagram, Packet::Ip(Ip { payload, .. })) => {
                 Some(Outcome::Serves(payload.get(8..).unwrap_or_default().to_vec()))
             }
@@ -187,6 +193,7 @@ impl Vantage {
         &self,
         identity: &Identity,
         terms: &Terms,
+        grace: Duration,
         frame: impl Fn() -> Option<Vec<u8>>,
         accept: impl Fn(Cause, &Seen) -> Option<Outcome<T>>,
     ) -> Result<Finding<T>, Infrastructure> {
@@ -195,16 +202,18 @@ impl Vantage {
             let mut caused = Caused::default();
             let mut closed = None;
             for round in 0..=TRIES {
-                // The last round asks nothing: its canary hears what was under way, and then those of the other NICs.
+                let mut until = None;
                 if round < TRIES {
                     let frame = frame().ok_or_else(|| anyhow!("{} cannot ask {}", identity.source, identity.target))?;
                     self.station.send(vec![frame])?;
                 } else {
+                    // The last round asks nothing: its canary hears what was under way, and then those of other NICs.
                     watchers.call_others()?;
+                    until = Some(Instant::now() + grace);
                 }
                 let canary = watchers.main.call()?;
                 loop {
-                    for event in watchers.turn(None)? {
+                    for event in watchers.turn(until)? {
                         let Event::Seen(seen) = event else { continue };
                         let Some(evidence) = caused.sort(&seen, identity, terms, self.segment) else { continue };
                         match accept(evidence.cause, &seen) {
@@ -213,7 +222,8 @@ impl Vantage {
                         }
                     }
                     closed = watchers.main.closed().filter(|closed| closed.canary >= canary);
-                    if closed.is_some() && watchers.others_closed() {
+                    until = until.filter(|until| Instant::now() < *until);
+                    if closed.is_some() && watchers.others_closed() && until.is_none() {
                         break;
                     }
                 }

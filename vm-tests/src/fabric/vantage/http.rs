@@ -8,7 +8,8 @@ use smoltcp::socket::tcp::Socket;
 use super::session::Exchange;
 use super::tls::{ClientTls, Tls};
 use super::{Finding, Outcome, Peer, Vantage};
-use crate::fabric::canary::{Infrastructure, Terms};
+use crate::fabric::canary::Terms;
+use crate::fabric::watchers::Infrastructure;
 
 /// The longest response that is kept, in bytes.
 const MAX_RESPONSE: usize = 64 << 20;

@@ -17,11 +17,12 @@ pub use http::HttpReply;
 pub use tls::ClientTls;
 
 use super::Fabric;
-use super::canary::{Closed, Infrastructure};
+use super::canary::Closed;
 use super::inbox::{Inbox, Station, Watch};
 use super::judge::Evidence;
 use super::packet::Host;
 use super::switch::{PortId, Segment};
+use super::watchers::Infrastructure;
 
 /// What came of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,10 +15,11 @@ use smoltcp::wire::{IpAddress, IpCidr};
 
 use super::ask::{Caused, TRIES};
 use super::{Finding, Outcome, Peer, Vantage};
-use crate::fabric::canary::{Infrastructure, Terms, Watchers};
+use crate::fabric::canary::Terms;
 use crate::fabric::inbox::Event;
 use crate::fabric::judge::{Cause, Flow, Identity, random};
 use crate::fabric::packet::{self, Host};
+use crate::fabric::watchers::{Infrastructure, Watchers};
 
 /// Each way, in bytes: enough for a few megabytes in a second at the round trip of an emulated guest.
 const BUFFER: usize = 256 * 1024;
