@@ -2,6 +2,8 @@
 //!
 //! Its key is the hash of every input but the mirror: the recipe's text, the kernel, and [`FORMAT`] for this code.
 
+use std::fmt::Write;
+
 use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
 use dmhost_layout::plan::{Base, Kernel};
@@ -36,7 +38,11 @@ impl BaseKey {
             hash.update((input.len() as u64).to_le_bytes());
             hash.update(input);
         }
-        let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hash.finalize().iter().fold(String::new(), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
         Self { base, kernel, digest }
     }
 
@@ -89,10 +95,12 @@ impl Bootstrap {
     }
 }
 
-/// A hook of mmdebstrap: the tree is `$1`.
+/// A hook of mmdebstrap: the tree is `$1`. What begins as a script may be run.
 fn write_file(path: &str, text: &str) -> String {
-    let quoted = text.trim_start().replace('\'', r"'\''");
-    format!("mkdir -p \"$(dirname \"$1{path}\")\" && printf %s '{quoted}' >\"$1{path}\"")
+    let text = text.trim_start();
+    let quoted = text.replace('\'', r"'\''");
+    let mode = if text.starts_with("#!") { "755" } else { "644" };
+    format!("mkdir -p \"$(dirname \"$1{path}\")\" && printf %s '{quoted}' >\"$1{path}\" && chmod {mode} \"$1{path}\"")
 }
 
 /// A base in the cache.
@@ -182,6 +190,9 @@ mod tests {
 
     #[test]
     fn hooks_quote_their_text() {
-        assert_eq!(write_file("/a/b", "\nit's"), r#"mkdir -p "$(dirname "$1/a/b")" && printf %s 'it'\''s' >"$1/a/b""#);
+        assert_eq!(
+            write_file("/a/b", "\n#!it's"),
+            r#"mkdir -p "$(dirname "$1/a/b")" && printf %s '#!it'\''s' >"$1/a/b" && chmod 755 "$1/a/b""#
+        );
     }
 }

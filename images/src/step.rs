@@ -22,9 +22,10 @@ const ASSEMBLE: &str = include_str!("scripts/assemble.sh");
 const MKFS: &str = "--quiet --label dmhost --data single --metadata dup --checksum crc32c \
                     --features extref,skinny-metadata,no-holes,free-space-tree --compress zstd:1";
 
-/// The kernel command line of every image.
-pub const COMMAND_LINE: &str =
-    "root=PARTLABEL=dmhost-root rootfstype=btrfs rootflags=subvol=@ rw quiet console=tty0 console=ttyS0,115200";
+/// The kernel command line of every image. Nothing is mounted by partition type and no socket of sshd is made: the
+/// layout alone says what is mounted and what listens.
+pub const COMMAND_LINE: &str = "root=PARTLABEL=dmhost-root rootfstype=btrfs rootflags=subvol=@ rw quiet \
+     systemd.gpt_auto=no systemd.ssh_auto=no console=tty0 console=ttyS0,115200";
 
 /// What a build is asked for beyond plan and layout.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,9 +29,9 @@ fn layout() -> Layout {
     layout.text("/etc/hostname", "atlas\n");
     layout.text(
         "/etc/fstab",
-        "PARTLABEL=dmhost-root / btrfs subvol=@ 0 0\nPARTLABEL=dmhost-root /var/log btrfs subvol=@log 0 0\n\
-         PARTLABEL=dmhost-root /home btrfs subvol=@home 0 0\n\
-         PARTLABEL=dmhost-root /srv/dmhost/web/docker btrfs subvol=@docker-web 0 0\n",
+        "PARTLABEL=dmhost-root / btrfs subvol=@ 0 0\n/run/dmhost-root /var/log btrfs subvol=@log 0 0\n\
+         /run/dmhost-root /home btrfs subvol=@home 0 0\n\
+         /run/dmhost-root /srv/dmhost/web/docker btrfs subvol=@docker-web 0 0\n",
     );
     layout.text("/usr/lib/sysusers.d/dmhost.conf", "g docker-web -\n");
     layout.link("/etc/systemd/system/docker.service", "/dev/null");

@@ -58,7 +58,8 @@ pub(crate) fn write(mut partition: Window<&std::fs::File>, files: &BootFiles) ->
             .with_context(|| format!("could not make {path} on the EFI system partition"))?;
     }
     fat.unmount().context("could not put folders on the EFI system partition")?;
-    mend_dot_entries(&mut partition, folders.len()).context("could not mend the folders of the EFI system partition")?;
+    mend_dot_entries(&mut partition, folders.len())
+        .context("could not mend the folders of the EFI system partition")?;
 
     let fat = FileSystem::new(&mut partition, FsOptions::new()).context(open)?;
     let root = fat.root_dir();
