@@ -15,7 +15,7 @@ const GIB: u64 = 1 << 30;
 
 fn plan() -> HostPlan {
     let host =
-        Host { name: "atlas".to_owned(), base: Base::Debian13, kernel: Kernel::Cloud, disk: 16 * GIB, admin: None };
+        Host { name: "atlas".to_owned(), base: Base::Debian13, kernel: Kernel::Cloud, disk: 3 * GIB, admin: None };
     HostPlan { host, interfaces: BTreeMap::new(), daemons: BTreeMap::new() }
 }
 
@@ -79,7 +79,7 @@ fn a_layout_becomes_a_disk_that_other_programs_read() -> anyhow::Result<()> {
     fs_err::create_dir_all(&folder)?;
     let image = folder.join("atlas.raw");
     let built = make(&image, false)?;
-    assert_eq!(built.bytes, 16 * GIB);
+    assert_eq!(built.bytes, 3 * GIB);
     assert!(built.allocated < 400 << 20, "{} bytes are allocated", built.allocated);
     assert_eq!(fs_err::metadata(&image)?.permissions().mode() & 0o777, 0o600);
     let left: Vec<_> = folder.read_dir_utf8()?.collect::<Result<Vec<_>, _>>()?;
