@@ -66,7 +66,8 @@ impl Vm {
             });
         }
         let agent = Mutex::new(Some(accept(&agent, &process, START)?));
-        let qmp = Qmp::start(accept(&monitor, &process, START)?, START)?;
+        let qmp = Qmp::start(accept(&monitor, &process, START)?, START)
+            .with_context(|| format!("QEMU starts, but says on its standard error: {:?}", process.stderr()))?;
         let _ = links.set(qmp.clone());
         Ok(Self { watch, qmp, agent, pace, started, process })
     }
@@ -91,10 +92,9 @@ impl Vm {
         self.started
     }
 
-    /// How slow the guest is: the slower of what the probe measured and of this very boot's first console line.
+    /// How slow the guest is, as the probe measured it; [`crate::guest::Guest::pace`] knows this very boot.
     pub fn pace(&self) -> Pace {
-        let here = self.watch.first_line().map(|at| at.saturating_duration_since(self.started));
-        Pace { first_line: self.pace.first_line.max(here.unwrap_or_default()) }
+        self.pace
     }
 
     /// The line to the guest's agent; given out once.

@@ -1,6 +1,5 @@
 //! QEMU as a process: it dies with us, also by SIGKILL, it is reaped, and what it said is kept.
 
-use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -10,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
+use fs_err::File;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -40,12 +40,11 @@ impl Process {
         terminal: bool,
         on_exit: impl FnOnce(std::io::Result<ExitStatus>) + Send + 'static,
     ) -> anyhow::Result<Self> {
-        let stderr = File::create(run_dir.join(STDERR_LOG))
-            .with_context(|| format!("cannot make {STDERR_LOG} in {}", run_dir.display()))?;
+        let stderr = File::create(run_dir.join(STDERR_LOG)).context("the run folder cannot be written to")?;
         let stdio = || if terminal { Stdio::inherit() } else { Stdio::null() };
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", program]).args(args).current_dir(run_dir);
-        command.stdin(stdio()).stdout(stdio()).stderr(stderr);
+        command.stdin(stdio()).stdout(stdio()).stderr(stderr.into_parts().0);
         let mut child = spawn_from_one_thread(command)
             .map_err(|error| Verdict::Infrastructure(format!("setpriv (Debian: util-linux) cannot be run: {error}")))?;
         let id = child.id();

@@ -35,7 +35,7 @@ pub fn agent_kills_what_takes_too_long(guest: &Guest) -> anyhow::Result<()> {
         }
         let slow = slow.join().map_err(|_| anyhow::anyhow!("the waiting thread panicked"))??;
         ensure!(slow.status.is_none() && slow.stdout == b"begun\n", "{slow:?}");
-        let left = guest.run("grep -lsz 9876 /proc/[0-9]*/cmdline | grep -v self", SHORT)?.text();
+        let left = guest.run("grep -lsz '^98[7]6$' /proc/[0-9]*/cmdline", SHORT)?.text();
         ensure!(left.is_empty(), "still running: {left}");
         Ok(())
     })
@@ -62,7 +62,7 @@ pub fn units_are_waited_for_and_blamed(guest: &Guest) -> anyhow::Result<()> {
 pub fn power_off_ends_cleanly(vm: &Vm, guest: &Guest) -> anyhow::Result<()> {
     let mut events = vm.qmp().subscribe();
     guest.must("systemctl poweroff --no-block", SHORT)?;
-    let event = events.wait_for_event("SHUTDOWN", vm.pace().scale(Duration::from_secs(60)))?;
+    let event = events.wait_for_event("SHUTDOWN", guest.pace().scale(Duration::from_secs(60)))?;
     ensure!(event.raw["data"]["reason"] == "guest-shutdown", "{event:?}");
     let end = vm.watch().wait_end("power-off", Limit { deadline: SHORT, stall: None })?;
     ensure!(end == Verdict::Pass, "{end}");
@@ -71,7 +71,7 @@ pub fn power_off_ends_cleanly(vm: &Vm, guest: &Guest) -> anyhow::Result<()> {
 
 /// Ends the machine: a crash of its kernel ends every wait at once, as a panic.
 pub fn panic_is_a_verdict(vm: &Vm, guest: &Guest) -> anyhow::Result<()> {
-    let result = guest.run("echo c > /proc/sysrq-trigger", Duration::from_secs(60));
+    let result = guest.run("modprobe pvpanic-pci; echo c > /proc/sysrq-trigger", Duration::from_secs(60));
     let Verdict::Panic(line) = Verdict::of(&result) else { anyhow::bail!("not a panic: {result:?}") };
     ensure!(line.contains("Kernel panic - not syncing"), "{line}");
     let mut events = vm.qmp().events();
