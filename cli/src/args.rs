@@ -67,7 +67,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Pki(Pki),
     /// Boot the image with a console you are logged in to; nothing is written back
-    #[command(after_help = "Example:\n  dmhost run host.toml --image host.raw\n\nLeave with `poweroff`, or with Ctrl-A x.")]
+    #[command(
+        after_help = "Example:\n  dmhost run host.toml --image host.raw\n\nLeave with `poweroff`, or with Ctrl-A x."
+    )]
     Run(Run),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  dmhost completions bash > /etc/bash_completion.d/dmhost")]
@@ -171,6 +173,8 @@ pub(crate) enum Accel {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Pki {
     /// Make the CAs, server and client certificates that are missing or no longer fit the spec
-    #[command(after_help = "Example:\n  dmhost pki init host.toml\n\nThe folder is SPEC's name with .pki in place of .toml, mode 0700; what is still valid stays as it is.")]
+    #[command(
+        after_help = "Example:\n  dmhost pki init host.toml\n\nThe folder is SPEC's name with .pki in place of .toml, mode 0700; what is still valid stays as it is."
+    )]
     Init(Spec),
 }

@@ -1,5 +1,7 @@
 //! The proof: virtual machines, the fabric between them, and who can reach what.
 
+pub mod bed;
 pub mod fabric;
 pub mod guest;
+pub mod proof;
 pub mod vm;

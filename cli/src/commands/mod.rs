@@ -2,8 +2,11 @@
 
 mod build;
 mod check;
+mod image;
 mod pki;
 mod render;
+mod run;
+mod verify;
 
 use anyhow::{Context, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -20,7 +23,8 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> 
         Command::Check(spec) => check::run(&spec.path, terminal),
         Command::Render(args) => render::run(&args, terminal),
         Command::Build(args) => build::run(&args, terminal),
-        Command::Verify(_) | Command::Run(_) => Err(Failure::Usage(anyhow!("x"))),
+        Command::Verify(args) => verify::run(&args, terminal),
+        Command::Run(args) => run::run(&args, terminal),
         Command::Pki(args) => pki::run(&args, terminal),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -16,6 +16,9 @@ const MAX_RESPONSE: usize = 64 << 20;
 /// What Go's `net/http` says to a plain request on a TLS port, with status 400.
 const PLAIN_TO_TLS: &str = "Client sent an HTTP request to an HTTPS server";
 
+/// What [`Outcome::Other`] says of a server that wants TLS and was asked without.
+pub const WANTS_TLS: &str = "an HTTPS server, which does not serve plain HTTP";
+
 /// A whole response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpReply {
@@ -174,7 +177,7 @@ impl Exchange for Http<'_> {
             Ok(Some(reply)) => {
                 let refusal = reply.status == 400 && self.tls.is_none();
                 if refusal && String::from_utf8_lossy(&reply.body).contains(PLAIN_TO_TLS) {
-                    return Ok(Some(Outcome::Other("an HTTPS server, which does not serve plain HTTP".to_owned())));
+                    return Ok(Some(Outcome::Other(WANTS_TLS.to_owned())));
                 }
                 return Ok(Some(Outcome::Serves(reply)));
             }

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use anyhow::{Result, anyhow};
 use smoltcp::wire::EthernetAddress;
 
-pub use http::HttpReply;
+pub use http::{HttpReply, WANTS_TLS};
 pub use tls::ClientTls;
 
 use super::Fabric;

@@ -1,0 +1,61 @@
+//! `dmhost verify`: boots the image and prints who can reach what.
+
+use anyhow::Context;
+use dmhost_layout::HostPlan;
+use vm_tests::bed::BedRequest;
+use vm_tests::proof;
+use vm_tests::proof::report::Report;
+
+use super::image::Image;
+use super::{cache_dir, plan};
+use crate::args::{self, Accel};
+use crate::failure::Failure;
+use crate::terminal::{Step, Terminal};
+
+pub(super) fn run(args: &args::Verify, terminal: &Terminal) -> Result<(), Failure> {
+    let plan = plan(&args.machine.spec.path, terminal)?;
+    let cache = cache_dir(&args.machine.cache)?;
+    let pki = super::build::pki(&args.machine.spec.path, &plan)?;
+    let image = Image::of(&args.machine, &plan, &pki, &cache, terminal)?;
+    let request = BedRequest {
+        plan: &plan,
+        image: image.path(),
+        accel: accel(args.machine.accel),
+        cache_dir: cache.as_std_path(),
+        report: args.report.as_deref().map(camino::Utf8Path::as_std_path),
+    };
+    let mut under_way: Option<Step<'_>> = None;
+    let report = proof::verify(&request, &pki, &mut |stage: &str| {
+        if let Some(step) = under_way.take() {
+            step.done("");
+        }
+        under_way = Some(terminal.step(stage));
+    })?;
+    if let Some(step) = under_way.take() {
+        step.done("");
+    }
+    if let Some(folder) = &args.report {
+        let json = format!("{:#}\n", report.to_json());
+        fs_err::write(folder.join("report.json"), json).context("cannot write the report")?;
+        fs_err::write(folder.join("report.txt"), report.text(false)).context("cannot write the report")?;
+    }
+    print(&plan, &report, terminal);
+    if report.holds() { Ok(()) } else { Err(Failure::No) }
+}
+
+fn print(plan: &HostPlan, report: &Report, terminal: &Terminal) {
+    if terminal.json() {
+        terminal.print(format!("{:#}", report.to_json()));
+    } else {
+        terminal.print(format!("Who reaches what on {}\n\n{}", plan.host.name, report.text(terminal.color_out())));
+    }
+}
+
+/// The library's word for a choice of the command line.
+pub(super) fn accel(accel: Accel) -> vm_tests::vm::Accel {
+    match accel {
+        Accel::Auto => vm_tests::vm::Accel::Auto,
+        Accel::Kvm => vm_tests::vm::Accel::Kvm,
+        Accel::Tcg => vm_tests::vm::Accel::Tcg,
+    }
+}

@@ -1,0 +1,177 @@
+//! A host in a virtual machine on the fabric: what every VM test and `dmhost verify` start from.
+//!
+//! The image is booted as it is, through an overlay that goes with the run; only the agent comes in from outside.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use camino::Utf8Path;
+use dmhost_layout::plan::HostPlan;
+use tempfile::TempDir;
+
+use crate::fabric::Fabric;
+use crate::guest::{Guest, with_agent, with_login};
+use crate::proof::topology::Topology;
+use crate::vm::{self, Accel, Console, Limit, Mac, Nic, PciSlot, Verdict, Vm, VmSpec};
+
+/// What is to be booted, and how.
+#[derive(Debug, Clone)]
+pub struct BedRequest<'a> {
+    /// The host.
+    pub plan: &'a HostPlan,
+    /// Its image, which is only read.
+    pub image: &'a Utf8Path,
+    /// What may execute the guest.
+    pub accel: Accel,
+    /// Where the choice of acceleration is remembered.
+    pub cache_dir: &'a Path,
+    /// Where capture and console go; `None`: away with the run.
+    pub report: Option<&'a Path>,
+}
+
+/// A running host. Dropped, it is gone.
+#[derive(Debug)]
+pub struct Testbed {
+    /// The switch.
+    pub fabric: Fabric,
+    /// Which wire is which.
+    pub topology: Topology,
+    /// The inside.
+    pub guest: Guest,
+    /// The machine.
+    pub vm: Vm,
+    // Last: the folder outlives what has files in it.
+    run: Run,
+}
+
+/// The folder of one run.
+#[derive(Debug)]
+struct Run {
+    folder: TempDir,
+    report: Option<PathBuf>,
+}
+
+impl Testbed {
+    /// Boots a host to its agent's hello.
+    ///
+    /// # Errors
+    /// A [`Verdict`] in the chain tells a panic, a stall and a fault of this machine apart; without one, the image or the plan
+    /// cannot be booted here.
+    pub fn boot(request: &BedRequest<'_>) -> Result<Self> {
+        let run = Run::new(request.report)?;
+        let capture = run.place("capture.pcapng");
+        let mut builder = Fabric::builder(run.folder.path(), &capture);
+        let topology = Topology::lay(request.plan, &mut builder)?;
+        let fabric = builder.start()?;
+        let (mut spec, pace) = machine(request, run.folder.path())?;
+        plug(&mut spec, &topology, &fabric)?;
+        with_agent(&mut spec);
+        let vm = Vm::boot(&spec, pace)?;
+        let guest = Guest::attach(&vm)?;
+        Ok(Self { fabric, topology, guest, vm, run })
+    }
+
+    /// The capture of all frames; whole after [`Fabric::report`].
+    pub fn capture(&self) -> &Path {
+        self.fabric.capture()
+    }
+
+    /// A deadline written for the reference machine, as a moment on this one.
+    pub fn deadline(&self, reference: Duration) -> Instant {
+        Instant::now() + self.vm.pace().scale(reference)
+    }
+
+    /// What has ended the machine, if anything has.
+    ///
+    /// # Errors
+    /// The panic, stall or fault that ended it.
+    pub fn alive(&self) -> Result<()> {
+        self.vm.watch().ended().map_or(Ok(()), |verdict| Err(verdict.into()))
+    }
+}
+
+impl Drop for Testbed {
+    fn drop(&mut self) {
+        self.vm.process().kill();
+        // The console helps whoever reads the report; a report without it is still one.
+        if let Some(report) = &self.run.report {
+            let _ = fs_err::copy(self.run.folder.path().join("console.log"), report.join("console.log"));
+        }
+    }
+}
+
+impl Run {
+    fn new(report: Option<&Path>) -> Result<Self> {
+        // Unix sockets are made in it, and their paths have at most 107 bytes: so not below a long TMPDIR.
+        let folder =
+            tempfile::Builder::new().prefix("dmhost-").tempdir_in("/tmp").context("cannot make a folder in /tmp")?;
+        if let Some(report) = report {
+            fs_err::create_dir_all(report)?;
+        }
+        Ok(Self { folder, report: report.map(Path::to_owned) })
+    }
+
+    /// Where a file of the report is written.
+    fn place(&self, name: &str) -> PathBuf {
+        self.report.as_deref().unwrap_or(self.folder.path()).join(name)
+    }
+}
+
+/// The machine without NICs and credentials: kernel and initramfs as the image's boot entry names them.
+fn machine(request: &BedRequest<'_>, run_dir: &Path) -> Result<(VmSpec, vm::Pace)> {
+    let image = request.image;
+    let disk = dmhost_images::disk::open(image).with_context(|| format!("{image} is no image of dmhost's"))?;
+    let boot = disk.boot().with_context(|| format!("the boot entry of {image} cannot be read"))?;
+    let (kernel, initrd) = (run_dir.join("kernel"), run_dir.join("initrd"));
+    fs_err::write(&kernel, boot.kernel)?;
+    fs_err::write(&initrd, boot.initrd)?;
+    let (engine, pace) = vm::probe(request.accel, &kernel, Some(request.cache_dir))?;
+    let daemons = u32::try_from(request.plan.daemons.len()).unwrap_or(u32::MAX);
+    let spec = VmSpec {
+        kernel,
+        initrd: Some(initrd),
+        cmdline: boot.command_line,
+        disk: Some(vm::overlay(run_dir, image.as_std_path())?),
+        memory: 1024 + 256 * daemons.max(2),
+        cpus: 2,
+        nics: Vec::new(),
+        run_dir: run_dir.to_owned(),
+        engine,
+        credentials: Vec::new(),
+        console: Console::Watched,
+        incoming: false,
+    };
+    Ok((spec, pace))
+}
+
+/// Every NIC of the host, each on its port of the fabric.
+fn plug(spec: &mut VmSpec, topology: &Topology, fabric: &Fabric) -> Result<()> {
+    for (index, nic) in topology.nics.iter().enumerate() {
+        let socket = fabric.socket_path(nic.port).with_context(|| format!("{} has no socket", nic.name))?;
+        spec.nics.push(Nic { socket: socket.to_owned(), mac: Mac(nic.mac.octets()), port: PciSlot::nth(index) });
+    }
+    Ok(())
+}
+
+/// Boots a host on the caller's terminal, logged in, on a fabric where nobody else is; returns when it is off.
+///
+/// # Errors
+/// As [`Testbed::boot`], and if the machine did not end by itself.
+pub fn run_on_terminal(request: &BedRequest<'_>) -> Result<()> {
+    let run = Run::new(request.report)?;
+    let mut builder = Fabric::builder(run.folder.path(), run.place("capture.pcapng"));
+    let topology = Topology::lay(request.plan, &mut builder)?;
+    let fabric = builder.start()?;
+    let (mut spec, pace) = machine(request, run.folder.path())?;
+    plug(&mut spec, &topology, &fabric)?;
+    spec.console = Console::Terminal;
+    with_login(&mut spec);
+    let vm = Vm::boot(&spec, pace)?;
+    // As long as the user likes.
+    let forever = Limit { deadline: Duration::from_secs(u64::from(u32::MAX)), stall: None };
+    match vm.watch().wait_end("end of the session", forever) {
+        Ok(Verdict::Pass) => Ok(()),
+        Ok(verdict) | Err(verdict) => Err(verdict.into()),
+    }
+}

@@ -1,0 +1,120 @@
+//! What the guest says of itself: units, and the listening sockets of every namespace, held against the plan.
+//!
+//! Frames cannot see a wildcard bind behind a filter, so sockets are compared as a set.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::Result;
+use dmhost_layout::plan::{Admin, Api, Daemon, HostPlan};
+
+use super::report::Fact;
+use crate::guest::Guest;
+use crate::vm::Verdict;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until the boot is done and looks at units and sockets.
+///
+/// # Errors
+/// If the machine ended or its agent does not answer; what is merely not as planned is a red fact.
+pub fn facts(plan: &HostPlan, guest: &Guest) -> Result<Vec<Fact>> {
+    let settled = guest.wait_settled();
+    if let Some(verdict) = guest.watch().ended() {
+        return Err(verdict.into());
+    }
+    let found = match Verdict::of(&settled) {
+        Verdict::Pass => "every unit is up, none failed".to_owned(),
+        verdict => verdict.to_string(),
+    };
+    let mut facts = vec![Fact { name: "units".to_owned(), holds: settled.is_ok(), found }];
+    facts.push(units(plan, guest)?);
+    facts.push(sockets("the host", &planned_by_host(plan), &guest.must("ss -Htuln", PATIENCE)?));
+    for daemon in plan.daemons.values() {
+        let name = &daemon.name;
+        let script = format!("nsenter --net=/run/netns/{} ss -Htuln", name.netns());
+        let output = guest.run(&script, PATIENCE)?;
+        facts.push(if output.status == Some(0) {
+            sockets(&format!("the zone of {name}"), &planned_by(daemon), &output.text())
+        } else {
+            Fact {
+                name: format!("sockets of the zone of {name}"),
+                holds: false,
+                found: String::from_utf8_lossy(&output.stderr).into_owned(),
+            }
+        });
+    }
+    Ok(facts)
+}
+
+/// The units of every daemon are active: `none failed` alone would hold if they had never been started.
+fn units(plan: &HostPlan, guest: &Guest) -> Result<Fact> {
+    let units: Vec<String> = plan
+        .daemons
+        .keys()
+        .flat_map(|name| [name.zone_service(), name.link_service(), name.service()])
+        .chain(["nftables.service".to_owned(), "systemd-networkd.service".to_owned()])
+        .collect();
+    let output = guest.run(&format!("systemctl is-active {}", units.join(" ")), PATIENCE)?;
+    let states = output.text();
+    let red: Vec<String> = units
+        .iter()
+        .zip(states.lines())
+        .filter(|(_, state)| *state != "active")
+        .map(|(unit, state)| format!("{unit}: {state}"))
+        .collect();
+    let holds = red.is_empty() && states.lines().count() == units.len();
+    let found = if holds { format!("{} units are active", units.len()) } else { red.join("\n") };
+    Ok(Fact { name: "units of the daemons".to_owned(), holds, found })
+}
+
+fn planned_by_host(plan: &HostPlan) -> BTreeSet<String> {
+    let Some(Admin { interface, .. }) = &plan.host.admin else { return BTreeSet::new() };
+    let addresses = plan.interfaces[interface].addresses.iter().map(ipnet::IpNet::addr);
+    addresses
+        .map(|address| match address {
+            std::net::IpAddr::V4(address) => format!("tcp {address}%{interface}:22"),
+            std::net::IpAddr::V6(address) => format!("tcp [{address}]%{interface}:22"),
+        })
+        .collect()
+}
+
+fn planned_by(daemon: &Daemon) -> BTreeSet<String> {
+    let Some(Api { port, addresses, .. }) = &daemon.api else { return BTreeSet::new() };
+    addresses.iter().map(|address| format!("tcp {}", std::net::SocketAddr::new(*address, *port))).collect()
+}
+
+/// Compares lines of `ss -Htuln` with what is planned.
+fn sockets(whose: &str, planned: &BTreeSet<String>, listing: &str) -> Fact {
+    let seen: BTreeSet<String> = listing
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let protocol = words.next()?;
+            // State, Recv-Q, Send-Q, then the local address.
+            Some(format!("{protocol} {}", words.nth(3)?))
+        })
+        .collect();
+    let more: Vec<_> = seen.difference(planned).map(|socket| format!("not planned: {socket}")).collect();
+    let less: Vec<_> = planned.difference(&seen).map(|socket| format!("planned, not there: {socket}")).collect();
+    let found = if more.is_empty() && less.is_empty() {
+        format!("{} listening, as planned", seen.len())
+    } else {
+        [more, less].concat().join("\n")
+    };
+    Fact { name: format!("sockets of {whose}"), holds: seen == *planned, found }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sockets;
+
+    #[test]
+    fn a_socket_too_many_and_one_too_few_are_both_named() {
+        let planned = ["tcp 192.0.2.1:2376".to_owned(), "tcp [2001:db8::1]:2376".to_owned()].into();
+        let listing = "tcp LISTEN 0 4096 192.0.2.1:2376 0.0.0.0:*\nudp UNCONN 0 0 0.0.0.0:68 0.0.0.0:*\n";
+        let fact = sockets("x", &planned, listing);
+        assert!(!fact.holds);
+        assert_eq!(fact.found, "not planned: udp 0.0.0.0:68\nplanned, not there: tcp [2001:db8::1]:2376");
+    }
+}

@@ -1,0 +1,71 @@
+//! Who can reach what: questions from the plan, answers from frames.
+//!
+//! * [`question`]: every vantage asks every address; the promise comes from the plan alone;
+//! * [`topology`], [`stations`]: the host's wires on the fabric, and who stands on them;
+//! * [`inside`], [`containers`], [`clients`]: what the guest says of itself, something to reach in it, and who may;
+//! * [`canaries`], [`observe`]: asking, and judging by the frames that were seen;
+//! * [`report`]: what was found.
+
+pub mod canaries;
+pub mod clients;
+pub mod containers;
+pub mod inside;
+pub mod observe;
+pub mod question;
+pub mod report;
+pub mod stations;
+pub mod topology;
+
+use anyhow::Result;
+use dmhost_layout::plan::HostPlan;
+use dmhost_pki::Pki;
+
+use crate::bed::{BedRequest, Testbed};
+use observe::Observer;
+use question::{Question, questions};
+use report::{Fact, Report};
+
+/// Told of each stage as it begins.
+pub type Stage<'a> = &'a mut dyn FnMut(&str);
+
+/// Boots the image and proves the plan on it.
+///
+/// # Errors
+/// If the machine cannot be booted or ends, or the harness fails: a [`crate::vm::Verdict`] in the chain tells which. A host
+/// that is not as planned is no error but a report that does not hold.
+pub fn verify(request: &BedRequest<'_>, pki: &Pki, stage: Stage<'_>) -> Result<Report> {
+    stage("boot");
+    let bed = Testbed::boot(request)?;
+    prove(request.plan, &bed, pki, stage)
+}
+
+/// Proves the plan on a booted host.
+///
+/// # Errors
+/// As [`verify`].
+pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, stage: Stage<'_>) -> Result<Report> {
+    stage("daemons and their sockets");
+    let mut report = Report { facts: inside::facts(plan, &bed.guest)?, ..Report::default() };
+    stage("probe containers");
+    if let Err(error) = containers::start(plan, &bed.guest) {
+        bed.alive()?;
+        report.facts.push(Fact { name: "probe containers".to_owned(), holds: false, found: format!("{error:#}") });
+    }
+    stage("canaries");
+    let mut observer = Observer::new(plan, bed, pki)?;
+    let questions = questions(plan);
+    let groups: Vec<&[Question]> =
+        questions.chunk_by(|one, next| one.vantage == next.vantage && one.target == next.target).collect();
+    let mut from = None;
+    for group in groups {
+        let vantage = group.first().map(|question| &question.vantage);
+        if vantage != from {
+            from = vantage;
+            stage(&from.map(ToString::to_string).unwrap_or_default());
+        }
+        report.cells.extend(observer.ask(group)?);
+    }
+    report.probes = observer.probes();
+    report.frames = bed.fabric.report()?.captured;
+    Ok(report)
+}

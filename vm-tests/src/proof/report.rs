@@ -1,0 +1,239 @@
+//! What the proof found: cells of the matrix and facts from inside, as a table, as text and as JSON.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::question::{Ask, Credential, Question, Subject, Vantage, Verdict};
+
+/// One question with what was seen.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    /// The question and its promise.
+    pub question: Question,
+    /// What was seen.
+    pub observed: Verdict,
+    /// Numbers of the frames in the capture that show it, as Wireshark counts them: the answer, or the probe itself where
+    /// there was none.
+    pub frames: Vec<u64>,
+    /// What else is worth telling: ports that answered, an error of TLS, what the answer was.
+    pub note: String,
+}
+
+impl Cell {
+    /// Whether it came as promised.
+    pub fn holds(&self) -> bool {
+        self.question.expected == self.observed
+    }
+}
+
+/// Something seen from inside the guest, against the plan.
+#[derive(Debug, Clone)]
+pub struct Fact {
+    /// What was looked at, for example `sockets of zone web`.
+    pub name: String,
+    /// Whether it is as planned.
+    pub holds: bool,
+    /// What was found.
+    pub found: String,
+}
+
+/// The whole proof.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// The matrix.
+    pub cells: Vec<Cell>,
+    /// What the guest says of itself.
+    pub facts: Vec<Fact>,
+    /// Frames that crossed a port of the fabric.
+    pub frames: u64,
+    /// Probes that were sent, TCP ports each counted.
+    pub probes: u64,
+}
+
+/// What a column of the table stands for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Column {
+    subject: Subject,
+    rank: u8,
+    head: String,
+}
+
+impl Report {
+    /// Whether everything is as planned.
+    pub fn holds(&self) -> bool {
+        self.cells.iter().all(Cell::holds) && self.facts.iter().all(|fact| fact.holds)
+    }
+
+    /// The table, the red cells below it, and one line that sums up.
+    pub fn text(&self, color: bool) -> String {
+        let paint = Paint { color };
+        let mut text = self.table(&paint);
+        text.push_str(
+            "\nS serves  D denies  R refuses  · silent  U unproven  ? strange;  ! after a letter: not as planned\n",
+        );
+        for fact in self.facts.iter().filter(|fact| !fact.holds) {
+            let _ = write!(
+                text,
+                "\n{} {}\n    {}\n",
+                paint.red("FAIL"),
+                fact.name,
+                fact.found.trim_end().replace('\n', "\n    ")
+            );
+        }
+        for cell in self.cells.iter().filter(|cell| !cell.holds()) {
+            let Question { vantage, target, ask, expected } = &cell.question;
+            let frames: Vec<_> = cell.frames.iter().take(5).map(ToString::to_string).collect();
+            let frames = if frames.is_empty() { "none".to_owned() } else { frames.join(", ") };
+            let _ = write!(
+                text,
+                "\n{} {vantage} -> {target} {ask}\n    expected {expected}, observed {}; frame {frames}\n",
+                paint.red("FAIL"),
+                cell.observed
+            );
+            if !cell.note.is_empty() {
+                let _ = writeln!(text, "    {}", cell.note.trim_end().replace('\n', "\n    "));
+            }
+        }
+        let red = self.cells.iter().filter(|cell| !cell.holds()).count()
+            + self.facts.iter().filter(|fact| !fact.holds).count();
+        let sum = format!(
+            "{} cells and {} facts, {} probes, {} frames",
+            self.cells.len(),
+            self.facts.len(),
+            self.probes,
+            self.frames
+        );
+        let end = if red == 0 {
+            format!("{}: {sum}", paint.green("All as planned"))
+        } else {
+            format!("{}: {sum}", paint.red(&format!("{red} not as planned")))
+        };
+        let _ = write!(text, "\n{end}\n");
+        text
+    }
+
+    /// The matrix with one row per vantage. Where several addresses or questions share a place, the worst is shown.
+    fn table(&self, paint: &Paint) -> String {
+        let mut columns: Vec<Column> = self.cells.iter().map(|cell| column(&cell.question)).collect();
+        columns.sort();
+        columns.dedup();
+        let mut rows: BTreeMap<&Vantage, BTreeMap<&Column, &Cell>> = BTreeMap::new();
+        let heads: Vec<(&Cell, Column)> = self.cells.iter().map(|cell| (cell, column(&cell.question))).collect();
+        for (cell, head) in &heads {
+            let row = rows.entry(&cell.question.vantage).or_default();
+            let worst = row.entry(head).or_insert(cell);
+            if worst.holds() && (!cell.holds() || cell.observed > worst.observed) {
+                *worst = cell;
+            }
+        }
+        let first = rows.keys().map(|vantage| vantage.to_string().len()).max().unwrap_or(0).max("from".len());
+        let mut subjects = format!("{:first$}", "");
+        let mut head = format!("{:first$}", "from");
+        let mut last: Option<&Subject> = None;
+        for column in &columns {
+            if last != Some(&column.subject) {
+                while subjects.chars().count() < head.chars().count() {
+                    subjects.push(' ');
+                }
+                let _ = write!(subjects, " | {}", column.subject);
+                head.push_str(" |");
+            }
+            last = Some(&column.subject);
+            let _ = write!(head, " {}", column.head);
+        }
+        let width = head.chars().count().max(subjects.chars().count());
+        let mut text = format!("{}\n{}\n{}\n", subjects.trim_end(), head.trim_end(), "-".repeat(width));
+        for (vantage, row) in rows {
+            let _ = write!(text, "{:first$}", vantage.to_string());
+            let mut last: Option<&Subject> = None;
+            for column in &columns {
+                if last != Some(&column.subject) {
+                    text.push_str(" |");
+                }
+                last = Some(&column.subject);
+                let width = column.head.chars().count();
+                let cell = match row.get(column) {
+                    None => " ".repeat(width),
+                    Some(cell) => {
+                        let mark = if cell.holds() { "" } else { "!" };
+                        let letter = format!("{}{mark}", cell.observed.letter());
+                        let room = " ".repeat(width.saturating_sub(letter.chars().count()));
+                        match (cell.holds(), cell.observed) {
+                            (false, _) => format!("{room}{}", paint.red(&letter)),
+                            (true, Verdict::Silent) => format!("{room}{letter}"),
+                            (true, _) => format!("{room}{}", paint.green(&letter)),
+                        }
+                    }
+                };
+                let _ = write!(text, " {cell}");
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The report for programs.
+    pub fn to_json(&self) -> Value {
+        let cells: Vec<_> = self
+            .cells
+            .iter()
+            .map(|cell| {
+                let Question { vantage, target, ask, expected } = &cell.question;
+                json!({
+                    "vantage": vantage.to_string(),
+                    "target": target.subject.to_string(),
+                    "interface": target.interface.as_str(),
+                    "address": target.address,
+                    "ask": ask.to_string(),
+                    "expected": expected.to_string(),
+                    "observed": cell.observed.to_string(),
+                    "frames": cell.frames,
+                    "note": cell.note,
+                })
+            })
+            .collect();
+        let facts: Vec<_> = self
+            .facts
+            .iter()
+            .map(|fact| json!({ "name": fact.name, "holds": fact.holds, "found": fact.found }))
+            .collect();
+        json!({ "holds": self.holds(), "probes": self.probes, "frames": self.frames, "cells": cells, "facts": facts })
+    }
+}
+
+fn column(question: &Question) -> Column {
+    let (rank, head) = match &question.ask {
+        Ask::Neighbour => (0, "who-has".to_owned()),
+        Ask::Echo => (1, "echo".to_owned()),
+        Ask::Api { credential, .. } => match credential {
+            Credential::Own => (2, "API".to_owned()),
+            Credential::Absent => (3, "no-cert".to_owned()),
+            Credential::Other(_) => (4, "other-CA".to_owned()),
+            Credential::Plaintext => (5, "no-TLS".to_owned()),
+        },
+        Ask::Published { port } => (6, format!(":{port}")),
+        Ask::Port { port } => (7, format!(":{port}")),
+        Ask::OtherPorts { .. } => (8, "others".to_owned()),
+    };
+    Column { subject: question.target.subject.clone(), rank, head }
+}
+
+struct Paint {
+    color: bool,
+}
+
+impl Paint {
+    fn with(&self, code: &str, text: &str) -> String {
+        if self.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    fn red(&self, text: &str) -> String {
+        self.with("1;31", text)
+    }
+
+    fn green(&self, text: &str) -> String {
+        self.with("32", text)
+    }
+}

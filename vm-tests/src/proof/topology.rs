@@ -1,0 +1,151 @@
+//! The wires of a host, from its plan: one port for each NIC, one segment for each network that a frame of it can be on.
+//!
+//! The untagged side of a NIC that carries VLANs is a segment too: silence there is part of the proof.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use anyhow::{Context, Result, bail};
+use dmhost_layout::plan::{HostPlan, Interface, InterfaceKind, InterfaceName, MacAddress, NicMatch, Owner};
+use ipnet::IpNet;
+
+use super::question::{Vantage, vid_of};
+use crate::fabric::{Builder, Mac, PortId, Segment};
+
+/// One NIC of the guest, in the order in which they are plugged.
+#[derive(Debug, Clone)]
+pub struct Nic {
+    /// Its interface in the spec.
+    pub name: InterfaceName,
+    /// Its address.
+    pub mac: MacAddress,
+    /// Its port of the fabric.
+    pub port: PortId,
+}
+
+/// A host's wires.
+#[derive(Debug)]
+pub struct Topology {
+    /// Every NIC.
+    pub nics: Vec<Nic>,
+    segments: BTreeMap<InterfaceName, Segment>,
+}
+
+impl Topology {
+    /// Lays the wires out on a fabric.
+    ///
+    /// # Errors
+    /// If a NIC is told by something else than its MAC address: a virtual machine has no other machine's PCI paths or names.
+    pub fn lay(plan: &HostPlan, builder: &mut Builder) -> Result<Self> {
+        let mut segments = BTreeMap::new();
+        let mut nics = Vec::new();
+        for interface in plan.interfaces.values() {
+            let InterfaceKind::Nic(by) = &interface.kind else { continue };
+            let name = &interface.name;
+            let NicMatch::Mac(mac) = by else {
+                bail!(
+                    "interfaces.{name}.nic is told by its path or name, which a virtual machine does not have; \
+                     give `mac` to verify this host"
+                );
+            };
+            let untagged = builder.segment(&format!("{name}-untagged"));
+            segments.insert(name.clone(), untagged);
+            let mut tagged = Vec::new();
+            for (vid, vlan) in plan.vlans_of(name) {
+                let segment = builder.segment(vlan.name.as_str());
+                segments.insert(vlan.name.clone(), segment);
+                tagged.push((vid, segment));
+            }
+            let port = if tagged.is_empty() {
+                builder.guest_access(name.as_str(), untagged)
+            } else {
+                builder.guest_trunk(name.as_str(), &tagged, Some(untagged))?
+            };
+            nics.push(Nic { name: name.clone(), mac: *mac, port });
+        }
+        Ok(Self { nics, segments })
+    }
+
+    /// The segment of a vantage.
+    ///
+    /// # Errors
+    /// If it names no interface of the host.
+    pub fn segment(&self, vantage: &Vantage) -> Result<Segment> {
+        let name = vantage.interface();
+        self.segments.get(name).copied().with_context(|| format!("{vantage}: the host has no interface of that name"))
+    }
+
+    /// The NIC that an interface's frames go through.
+    ///
+    /// # Errors
+    /// If it is none of this host's.
+    pub fn nic(&self, plan: &HostPlan, name: &InterfaceName) -> Result<&Nic> {
+        let interface = plan.interfaces.get(name).with_context(|| format!("the host has no interface {name}"))?;
+        let nic = plan.nic_of(interface);
+        self.nics.iter().find(|candidate| candidate.name == nic.name).with_context(|| format!("{name} has no NIC"))
+    }
+}
+
+/// The address of a NIC as smoltcp has it.
+pub fn mac(address: MacAddress) -> Mac {
+    Mac(address.octets())
+}
+
+/// Addresses for stations of ours on the subnets of an interface: free ones, from the top of the subnet down.
+#[derive(Debug)]
+pub struct Strangers {
+    taken: Vec<IpAddr>,
+}
+
+impl Strangers {
+    /// Knows every address that the plan uses.
+    pub fn new(plan: &HostPlan) -> Self {
+        let own = plan.interfaces.values().flat_map(|interface| interface.addresses.iter().map(IpNet::addr));
+        let gateways = plan.interfaces.values().flat_map(|interface| interface.gateways.iter().copied());
+        let dns = plan.interfaces.values().flat_map(|interface| interface.dns.iter().copied());
+        Self { taken: own.chain(gateways).chain(dns).collect() }
+    }
+
+    /// A fresh address beside `address` in its subnet, preferably within `within`. `None` where the subnet is full.
+    pub fn beside(&mut self, subnet: IpNet, within: &[IpNet]) -> Option<IpAddr> {
+        let fits = |address: &IpAddr| within.is_empty() || within.iter().any(|net| net.contains(address));
+        let candidate = self.candidates(subnet).into_iter().find(fits)?;
+        self.taken.push(candidate);
+        Some(candidate)
+    }
+
+    /// Up to some thousand free addresses, from the top of the subnet: gateways and servers live at its bottom.
+    fn candidates(&self, subnet: IpNet) -> Vec<IpAddr> {
+        const ENOUGH: u32 = 4096;
+        let free = |address: &IpAddr| !self.taken.contains(address);
+        match subnet {
+            IpNet::V4(net) => {
+                let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));
+                let (first, last) = if last - first < 2 { (first, last) } else { (first + 1, last - 1) };
+                let lowest = first.max(last.saturating_sub(ENOUGH));
+                (lowest..=last).rev().map(|bits| IpAddr::V4(bits.into())).filter(free).collect()
+            }
+            IpNet::V6(net) => {
+                let (first, last) = (u128::from(net.network()), u128::from(net.broadcast()));
+                // The last 128 addresses of a subnet are reserved for anycast (RFC 2526).
+                let last = if last - first > 1024 { last - 256 } else { last };
+                let lowest = first.max(last.saturating_sub(ENOUGH.into()));
+                (lowest..=last).rev().map(|bits| IpAddr::V6(bits.into())).filter(free).collect()
+            }
+        }
+    }
+}
+
+/// The subnet of an address of an interface.
+pub fn subnet_of(interface: &Interface, address: IpAddr) -> Option<IpNet> {
+    interface.addresses.iter().copied().find(|net| net.addr() == address)
+}
+
+/// In words, how an interface's frames look on the wire.
+pub fn wire_of(interface: &Interface) -> String {
+    match (vid_of(interface), &interface.owner) {
+        (Some(vid), _) => format!("VLAN {vid}"),
+        (None, Owner::Carrier) => "trunk, untagged side".to_owned(),
+        (None, Owner::Host | Owner::Daemon(_)) => "untagged".to_owned(),
+    }
+}
