@@ -4,12 +4,13 @@
 //! 2 outbound). Frames are numbered from 1 as Wireshark does, so that a report can name one.
 
 use std::borrow::Cow;
-use std::fs::File;
+
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use fs_err::File;
 use pcap_file::DataLink;
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption};
@@ -42,7 +43,7 @@ impl Capture {
     /// # Errors
     /// If the file cannot be made or written.
     pub fn create(path: &Path, interfaces: &[String]) -> Result<Self> {
-        let file = File::create(path).with_context(|| format!("cannot make the capture {}", path.display()))?;
+        let file = File::create(path).context("cannot make the capture")?;
         let mut writer =
             PcapNgWriter::new(BufWriter::with_capacity(1 << 20, file)).context("cannot begin the capture")?;
         for name in interfaces {

@@ -66,10 +66,10 @@ impl Nic {
         let far = format!("{name}-wire");
         ip(&format!("link add {name} type veth peer name {far}"));
         // What is on the wire must be the kernel's answer alone: the far end has no addresses of its own.
-        std::fs::write(format!("/proc/sys/net/ipv6/conf/{far}/disable_ipv6"), "1").expect("a namespace of our own");
+        fs_err::write(format!("/proc/sys/net/ipv6/conf/{far}/disable_ipv6"), "1").expect("a namespace of our own");
         // A weak host, so that there is something to find: packets from another NIC's subnet are taken.
         for of in ["all", name] {
-            std::fs::write(format!("/proc/sys/net/ipv4/conf/{of}/rp_filter"), "0").expect("a namespace of our own");
+            fs_err::write(format!("/proc/sys/net/ipv4/conf/{of}/rp_filter"), "0").expect("a namespace of our own");
         }
         ip(&format!("link set {name} address {mac} gso_max_segs 1 up"));
         ip(&format!("link set {far} up"));

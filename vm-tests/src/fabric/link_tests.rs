@@ -1,6 +1,6 @@
 //! QEMU's transport and the capture: frames in any cut of the stream, a link that comes back, numbers that hold.
 
-use std::fs::File;
+use fs_err::File;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};

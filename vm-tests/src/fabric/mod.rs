@@ -230,7 +230,7 @@ impl Drop for Fabric {
         let _ = self.join();
         for (_, path) in self.sockets.values() {
             // Gone already, or the folder is: nothing is left to do.
-            let _ = std::fs::remove_file(path);
+            let _ = fs_err::remove_file(path);
         }
     }
 }

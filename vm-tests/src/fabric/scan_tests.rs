@@ -77,7 +77,7 @@ impl Bed {
 
 /// User and system time of this process, in seconds; the kernel as target and its bridge are part of it.
 fn cpu() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/stat").expect("procfs");
+    let text = fs_err::read_to_string("/proc/self/stat").expect("procfs");
     let (_, rest) = text.rsplit_once(')').expect("a command in brackets");
     let ticks: Vec<f64> = rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
     ticks.iter().sum::<f64>() / 100.0
@@ -86,11 +86,11 @@ fn cpu() -> f64 {
 /// User and system time of the fabric's thread and of this one, in seconds.
 fn own_cpu() -> f64 {
     let mut total = 0.0;
-    for task in std::fs::read_dir("/proc/self/task").expect("procfs").flatten() {
-        let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+    for task in fs_err::read_dir("/proc/self/task").expect("procfs").flatten() {
+        let name = fs_err::read_to_string(task.path().join("comm")).unwrap_or_default();
         let own = task.file_name() == thread_id().as_str();
         if own || name.trim() == "fabric" {
-            let text = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+            let text = fs_err::read_to_string(task.path().join("schedstat")).unwrap_or_default();
             total += text.split(' ').next().and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0) / 1e9;
         }
     }
@@ -98,7 +98,7 @@ fn own_cpu() -> f64 {
 }
 
 fn thread_id() -> String {
-    let link = std::fs::read_link("/proc/thread-self").expect("procfs");
+    let link = fs_err::read_link("/proc/thread-self").expect("procfs");
     link.file_name().and_then(|name| name.to_str()).expect("a number").to_owned()
 }
 
