@@ -8,8 +8,9 @@ use camino::Utf8PathBuf;
 use crate::layout::Layout;
 use crate::plan::HostPlan;
 
-/// The partition that holds the root file system.
-const ROOT: &str = "PARTLABEL=dmhost-root";
+/// A link to the root's device that the base's initramfs makes. It is not below `/dev`, so that no mount waits for udev to
+/// find a device that is mounted already.
+const ROOT: &str = "/run/dmhost-root";
 
 pub(in crate::render) fn render(plan: &HostPlan, layout: &mut Layout) {
     layout.subvolume("@", Some("/".into()));
