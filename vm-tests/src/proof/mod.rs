@@ -3,12 +3,13 @@
 //! * [`question`]: every vantage asks every address; the promise comes from the plan alone;
 //! * [`topology`], [`stations`]: the host's wires on the fabric, and who stands on them;
 //! * [`inside`], [`containers`], [`clients`]: what the guest says of itself, something to reach in it, and who may;
-//! * [`canaries`], [`observe`]: asking, and judging by the frames that were seen;
+//! * [`canaries`], [`observe`]: asking, and judging by the frames that were seen; [`egress`]: judging all others too;
 //! * [`report`]: what was found.
 
 pub mod canaries;
 pub mod clients;
 pub mod containers;
+pub mod egress;
 pub mod inside;
 pub mod observe;
 pub mod question;
@@ -23,7 +24,7 @@ use dmhost_pki::Pki;
 use crate::bed::{BedRequest, Testbed};
 use observe::Observer;
 use question::{Question, questions};
-use report::{Fact, Report};
+use report::{Cell, Fact, Report};
 
 /// Told of each stage as it begins.
 pub type Stage<'a> = &'a mut dyn FnMut(&str);
@@ -53,19 +54,26 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, stage: Stage<'_>) -> Res
     }
     stage("canaries");
     let mut observer = Observer::new(plan, bed, pki)?;
+    let (cells, egress) = egress::watched(plan, &bed.fabric, &bed.topology, || ask(plan, &mut observer, stage))?;
+    report.cells = cells;
+    report.facts.push(egress);
+    report.probes = observer.probes();
+    report.frames = bed.fabric.report()?.captured;
+    Ok(report)
+}
+
+/// The whole matrix, vantage by vantage.
+fn ask(plan: &HostPlan, observer: &mut Observer<'_>, stage: Stage<'_>) -> Result<Vec<Cell>> {
     let questions = questions(plan);
-    let groups: Vec<&[Question]> =
-        questions.chunk_by(|one, next| one.vantage == next.vantage && one.target == next.target).collect();
     let mut from = None;
-    for group in groups {
-        let vantage = group.first().map(|question| &question.vantage);
+    let mut cells = Vec::with_capacity(questions.len());
+    for group in questions.chunk_by(|one, next| one.vantage == next.vantage && one.target == next.target) {
+        let vantage = group.first().map(|Question { vantage, .. }| vantage);
         if vantage != from {
             from = vantage;
             stage(&from.map(ToString::to_string).unwrap_or_default());
         }
-        report.cells.extend(observer.ask(group)?);
+        cells.extend(observer.ask(group)?);
     }
-    report.probes = observer.probes();
-    report.frames = bed.fabric.report()?.captured;
-    Ok(report)
+    Ok(cells)
 }

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use super::canaries::Canaries;
 use super::clients::Clients;
 use super::containers::page;
-use super::question::{Ask, Credential, Question, Subject, Target, Vantage, Verdict, port_of};
+use super::question::{Ask, Credential, Question, Subject, Target, Vantage, Verdict, ports_of};
 use super::report::Cell;
 use super::stations::Stations;
 use super::topology::{Nic, mac, subnet_of};
@@ -100,14 +100,14 @@ impl<'a> Observer<'a> {
         let Some(terms) = self.canaries.terms(nic.port, self.bed, SCAN) else {
             return Ok(Err(format!("nothing answers through {}, so that its silence says nothing", nic.name)));
         };
-        let within = self.sources(target);
+        let within = self.sources(target, subnet);
         let Some(source) = self.stations.beside(subnet, &within) else {
             return Ok(Err(format!("{subnet} has no free address to ask from")));
         };
         let expected: BTreeSet<u16> = questions
             .iter()
             .filter(|question| question.expected != Verdict::Silent)
-            .filter_map(|question| port_of(&question.ask))
+            .flat_map(|question| ports_of(&question.ask))
             .collect();
         let scan = Scan {
             segment: self.bed.topology.segment(vantage)?,
@@ -130,15 +130,11 @@ impl<'a> Observer<'a> {
         }
     }
 
-    /// Sources that the plan lets in, where it names some.
-    fn sources(&self, target: &Target) -> Vec<IpNet> {
-        match &target.subject {
-            Subject::Host => Vec::new(),
-            Subject::Daemon(name) => {
-                let api = self.plan.daemons[name].api.as_ref();
-                api.and_then(|api| api.from.clone()).unwrap_or_default()
-            }
-        }
+    /// Sources that the plan lets in from the target's own subnet, where it names some; empty: any will do.
+    fn sources(&self, target: &Target, subnet: IpNet) -> Vec<IpNet> {
+        let Subject::Daemon(name) = &target.subject else { return Vec::new() };
+        let from = self.plan.daemons[name].api.as_ref().and_then(|api| api.from.as_deref()).unwrap_or_default();
+        from.iter().filter(|net| subnet.contains(*net) || net.contains(&subnet.trunc())).copied().collect()
     }
 
     fn answer(&mut self, question: &Question, nic: &Nic, subnet: IpNet, scan: &ScanReport) -> Result<Seen> {
@@ -147,6 +143,7 @@ impl<'a> Observer<'a> {
         match ask {
             Ask::OtherPorts { but } => Ok(other_ports(scan, but)),
             Ask::Port { port } => Ok(port_seen(scan, *port)),
+            Ask::Vacant { ports } => Ok(vacant(scan, ports)),
             Ask::Api { port, .. } | Ask::Published { port }
                 if !near || scan.ports.get(port) == Some(&PortState::Silent) =>
             {
@@ -164,7 +161,7 @@ impl<'a> Observer<'a> {
     /// Questions that take more than a SYN.
     fn session(&mut self, question: &Question, nic: &Nic, subnet: IpNet, terms: &Terms) -> Result<Seen> {
         let Question { vantage, target, ask, .. } = question;
-        let within = self.sources(target);
+        let within = self.sources(target, subnet);
         let source = self.stations.beside(subnet, &within).with_context(|| format!("{subnet} has no free address"))?;
         let mut from = self.bed.fabric.vantage(self.bed.topology.segment(vantage)?, source.mac, &[source.ip])?;
         let peer = Peer { ip: target.address, mac: Some(mac(nic.mac)) };
@@ -201,7 +198,7 @@ impl<'a> Observer<'a> {
                     }
                 }
             }
-            Ask::Port { .. } | Ask::OtherPorts { .. } => anyhow::bail!("{ask} takes no session"),
+            Ask::Port { .. } | Ask::Vacant { .. } | Ask::OtherPorts { .. } => anyhow::bail!("{ask} takes no session"),
         };
         Ok(seen.unwrap_or_else(|error: fabric::Infrastructure| Seen {
             observed: Verdict::Unproven,
@@ -285,6 +282,17 @@ fn port_seen(scan: &ScanReport, port: u16) -> Seen {
         None => (Verdict::Unproven, scan.closed.frame),
     };
     Seen { observed, frames: vec![frame], note: String::new() }
+}
+
+/// Ports that all do the same; where they differ, the first that is not like most says so.
+fn vacant(scan: &ScanReport, ports: &[u16]) -> Seen {
+    let all: Vec<Seen> = ports.iter().map(|port| port_seen(scan, *port)).collect();
+    let same = all.windows(2).all(|pair| matches!(pair, [one, next] if one.observed == next.observed));
+    let frames = all.iter().flat_map(|seen| seen.frames.iter().copied()).collect();
+    let observed = if same { all.first().map_or(Verdict::Unproven, |seen| seen.observed) } else { Verdict::Strange };
+    let each = ports.iter().zip(&all).take(10).map(|(port, seen)| format!("{port} {}", seen.observed));
+    let note = if same { String::new() } else { each.collect::<Vec<_>>().join(", ") };
+    Seen { observed, frames, note }
 }
 
 /// Every port but some, and whatever else the scan caused.

@@ -7,8 +7,9 @@ use std::fmt;
 use std::net::IpAddr;
 
 use dmhost_layout::plan::{
-    Admin, Api, Daemon, DaemonName, Expose, HostPlan, Interface, InterfaceKind, InterfaceName, Owner, Protocol,
+    Admin, Api, Daemon, DaemonName, Expose, HostPlan, Interface, InterfaceName, Owner, Protocol,
 };
+use ipnet::IpNet;
 
 /// How a question was answered, judged by frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,6 +165,11 @@ pub enum Ask {
         /// TCP port.
         port: u16,
     },
+    /// TCP ports that `expose` opens and nobody serves: the spec lets them be asked, so they refuse.
+    Vacant {
+        /// The ports.
+        ports: Vec<u16>,
+    },
     /// Every TCP port, 1 to 65,535, but these.
     OtherPorts {
         /// Ports that have a question of their own.
@@ -184,6 +190,7 @@ impl fmt::Display for Ask {
             },
             Self::Published { port } => write!(f, "{port}/tcp published"),
             Self::Port { port } => write!(f, "{port}/tcp"),
+            Self::Vacant { ports } => write!(f, "{} exposed tcp ports without a server", ports.len()),
             Self::OtherPorts { but } => write!(f, "{} other tcp ports", usize::from(u16::MAX) - but.len()),
         }
     }
@@ -258,9 +265,9 @@ pub fn questions(plan: &HostPlan) -> Vec<Question> {
             let near = matches!(&vantage, Vantage::Vlan(name) if *name == target.interface);
             let asks = match &target.subject {
                 Subject::Host => host_asks(plan, &target),
-                Subject::Daemon(name) => daemon_asks(plan, &plan.daemons[name], near),
+                Subject::Daemon(name) => daemon_asks(plan, &plan.daemons[name], &target, near),
             };
-            let but = asks.iter().filter_map(|(ask, _)| port_of(ask)).collect();
+            let but = asks.iter().flat_map(|(ask, _)| ports_of(ask)).collect();
             let rest = (Ask::OtherPorts { but: deduplicated(but) }, Verdict::Silent);
             let basics = [(Ask::Neighbour, Verdict::Serves), (Ask::Echo, Verdict::Serves)];
             for (ask, promise) in basics.into_iter().chain(asks).chain([rest]) {
@@ -282,12 +289,16 @@ fn host_asks(plan: &HostPlan, target: &Target) -> Vec<(Ask, Verdict)> {
 }
 
 /// What is asked of a daemon. Credentials matter only where a connection can be made at all.
-fn daemon_asks(plan: &HostPlan, daemon: &Daemon, near: bool) -> Vec<(Ask, Verdict)> {
+fn daemon_asks(plan: &HostPlan, daemon: &Daemon, target: &Target, near: bool) -> Vec<(Ask, Verdict)> {
     let mut asks = Vec::new();
-    if let Some(Api { port, .. }) = &daemon.api {
+    if let Some(Api { port, from, .. }) = &daemon.api {
         let api = |credential| Ask::Api { port: *port, credential };
-        asks.push((api(Credential::Own), Verdict::Serves));
-        if near {
+        // A list is exhaustive over both IP versions: where none of it is on-link, nobody on the segment may connect.
+        let subnet = plan.interfaces[&target.interface].addresses.iter().find(|net| net.addr() == target.address);
+        let admitted = |net: &IpNet| subnet.is_some_and(|subnet| subnet.contains(net) || net.contains(&subnet.trunc()));
+        let reached = from.as_ref().is_none_or(|from| from.iter().any(admitted));
+        asks.push((api(Credential::Own), if reached { Verdict::Serves } else { Verdict::Silent }));
+        if near && reached {
             asks.push((api(Credential::Absent), Verdict::Denies));
             asks.push((api(Credential::Plaintext), Verdict::Denies));
             let other = plan.daemons.values().find(|other| other.name != daemon.name && other.api.is_some());
@@ -299,14 +310,20 @@ fn daemon_asks(plan: &HostPlan, daemon: &Daemon, near: bool) -> Vec<(Ask, Verdic
     let ProbePorts { open, closed } = probe_ports(daemon);
     asks.extend(open.map(|port| (Ask::Published { port }, Verdict::Serves)));
     asks.extend(closed.map(|port| (Ask::Published { port }, Verdict::Silent)));
+    let exposed = daemon.expose.iter().flatten().filter(|range| range.protocol == Protocol::Tcp);
+    let vacant: Vec<u16> = exposed.flat_map(|range| range.first..=range.last).filter(|port| Some(*port) != open).collect();
+    if !vacant.is_empty() {
+        asks.push((Ask::Vacant { ports: vacant }, Verdict::Refuses));
+    }
     asks
 }
 
-/// The TCP port a question is about, if it is about one.
-pub fn port_of(ask: &Ask) -> Option<u16> {
+/// The TCP ports a question is about, if it is about some by name.
+pub fn ports_of(ask: &Ask) -> Vec<u16> {
     match ask {
-        Ask::Api { port, .. } | Ask::Published { port } | Ask::Port { port } => Some(*port),
-        Ask::Neighbour | Ask::Echo | Ask::OtherPorts { .. } => None,
+        Ask::Api { port, .. } | Ask::Published { port } | Ask::Port { port } => vec![*port],
+        Ask::Vacant { ports } => ports.clone(),
+        Ask::Neighbour | Ask::Echo | Ask::OtherPorts { .. } => Vec::new(),
     }
 }
 
@@ -314,12 +331,4 @@ fn deduplicated(mut ports: Vec<u16>) -> Vec<u16> {
     ports.sort_unstable();
     ports.dedup();
     ports
-}
-
-/// The VID an interface's frames carry on its NIC; `None`: untagged.
-pub fn vid_of(interface: &Interface) -> Option<u16> {
-    match interface.kind {
-        InterfaceKind::Nic(_) => None,
-        InterfaceKind::Vlan { id, .. } => Some(id),
-    }
 }

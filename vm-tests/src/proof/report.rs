@@ -215,7 +215,8 @@ fn column(question: &Question) -> Column {
         },
         Ask::Published { port } => (6, format!(":{port}")),
         Ask::Port { port } => (7, format!(":{port}")),
-        Ask::OtherPorts { .. } => (8, "others".to_owned()),
+        Ask::Vacant { .. } => (8, "vacant".to_owned()),
+        Ask::OtherPorts { .. } => (9, "others".to_owned()),
     };
     Column { subject: question.target.subject.clone(), rank, head }
 }

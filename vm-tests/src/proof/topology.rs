@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use anyhow::{Context, Result, bail};
-use dmhost_layout::plan::{HostPlan, Interface, InterfaceKind, InterfaceName, MacAddress, NicMatch, Owner};
+use dmhost_layout::plan::{HostPlan, Interface, InterfaceKind, InterfaceName, MacAddress, NicMatch};
 use ipnet::IpNet;
 
-use super::question::{Vantage, vid_of};
+use super::question::Vantage;
 use crate::fabric::{Builder, Mac, PortId, Segment};
 
 /// One NIC of the guest, in the order in which they are plugged.
@@ -86,6 +86,26 @@ impl Topology {
     }
 }
 
+/// What a frame of the guest on a segment may be, by the plan.
+#[derive(Debug)]
+pub struct Wire<'a> {
+    /// The interface.
+    pub interface: &'a Interface,
+    /// The NIC its frames go through.
+    pub nic: &'a Nic,
+}
+
+impl Topology {
+    /// Every segment with its interface and NIC.
+    pub fn wires<'a>(&'a self, plan: &'a HostPlan) -> Vec<(Segment, Wire<'a>)> {
+        let wire = |(name, segment): (&'a InterfaceName, &Segment)| {
+            let interface = plan.interfaces.get(name)?;
+            Some((*segment, Wire { interface, nic: self.nic(plan, name).ok()? }))
+        };
+        self.segments.iter().filter_map(wire).collect()
+    }
+}
+
 /// The address of a NIC as smoltcp has it.
 pub fn mac(address: MacAddress) -> Mac {
     Mac(address.octets())
@@ -108,8 +128,16 @@ impl Strangers {
 
     /// A fresh address beside `address` in its subnet, preferably within `within`. `None` where the subnet is full.
     pub fn beside(&mut self, subnet: IpNet, within: &[IpNet]) -> Option<IpAddr> {
-        let fits = |address: &IpAddr| within.is_empty() || within.iter().any(|net| net.contains(address));
-        let candidate = self.candidates(subnet).into_iter().find(fits)?;
+        // Nets either hold one another or have nothing in common.
+        let narrower = within.iter().filter(|net| subnet.contains(*net));
+        let ranges: Vec<IpNet> = if within.iter().any(|net| net.contains(&subnet)) || within.is_empty() {
+            vec![subnet]
+        } else {
+            narrower.copied().collect()
+        };
+        let ends = [subnet.network(), subnet.broadcast()];
+        let host = |address: &IpAddr| subnet.prefix_len() + 1 >= subnet.max_prefix_len() || !ends.contains(address);
+        let candidate = ranges.into_iter().flat_map(|range| self.candidates(range)).find(host)?;
         self.taken.push(candidate);
         Some(candidate)
     }
@@ -139,13 +167,4 @@ impl Strangers {
 /// The subnet of an address of an interface.
 pub fn subnet_of(interface: &Interface, address: IpAddr) -> Option<IpNet> {
     interface.addresses.iter().copied().find(|net| net.addr() == address)
-}
-
-/// In words, how an interface's frames look on the wire.
-pub fn wire_of(interface: &Interface) -> String {
-    match (vid_of(interface), &interface.owner) {
-        (Some(vid), _) => format!("VLAN {vid}"),
-        (None, Owner::Carrier) => "trunk, untagged side".to_owned(),
-        (None, Owner::Host | Owner::Daemon(_)) => "untagged".to_owned(),
-    }
 }

@@ -10,7 +10,7 @@ use vm_tests::vm::{Limit, Verdict, Vm};
 const SHORT: Duration = Duration::from_secs(20);
 
 /// Scripts, their outputs and their ends; several at once.
-pub fn agent_runs_scripts(guest: &Guest) -> anyhow::Result<()> {
+pub(crate) fn agent_runs_scripts(guest: &Guest) -> anyhow::Result<()> {
     let output = guest.run("echo out; echo err >&2; exit 7", SHORT)?;
     ensure!(output.status == Some(7) && output.stdout == b"out\n" && output.stderr == b"err\n", "{output:?}");
     let noise: Vec<u8> = (0..=255).cycle().take(200_000).collect();
@@ -26,7 +26,7 @@ pub fn agent_runs_scripts(guest: &Guest) -> anyhow::Result<()> {
 }
 
 /// A script over its deadline is killed in the guest and others go on meanwhile.
-pub fn agent_kills_what_takes_too_long(guest: &Guest) -> anyhow::Result<()> {
+pub(crate) fn agent_kills_what_takes_too_long(guest: &Guest) -> anyhow::Result<()> {
     std::thread::scope(|scope| {
         let slow = scope.spawn(|| guest.run("echo begun; sleep 9876", Duration::from_secs(2)));
         for word in ["one", "two", "three"] {
@@ -42,7 +42,7 @@ pub fn agent_kills_what_takes_too_long(guest: &Guest) -> anyhow::Result<()> {
 }
 
 /// A unit that fails is named with its journal; one that works is waited for.
-pub fn units_are_waited_for_and_blamed(guest: &Guest) -> anyhow::Result<()> {
+pub(crate) fn units_are_waited_for_and_blamed(guest: &Guest) -> anyhow::Result<()> {
     let unit = |name: &str, command: &str| {
         let text = format!("[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c '{command}'\n");
         guest.put(&format!("/run/systemd/system/{name}"), 0o644, text.as_bytes())
@@ -59,7 +59,7 @@ pub fn units_are_waited_for_and_blamed(guest: &Guest) -> anyhow::Result<()> {
 }
 
 /// Ends the machine: a power-off is a clean end, seen on the monitor too.
-pub fn power_off_ends_cleanly(vm: &Vm, guest: &Guest) -> anyhow::Result<()> {
+pub(crate) fn power_off_ends_cleanly(vm: &Vm, guest: &Guest) -> anyhow::Result<()> {
     let mut events = vm.qmp().subscribe();
     guest.must("systemctl poweroff --no-block", SHORT)?;
     let event = events.wait_for_event("SHUTDOWN", guest.pace().scale(Duration::from_secs(60)))?;
@@ -70,7 +70,7 @@ pub fn power_off_ends_cleanly(vm: &Vm, guest: &Guest) -> anyhow::Result<()> {
 }
 
 /// Ends the machine: a crash of its kernel ends every wait at once, as a panic.
-pub fn panic_is_a_verdict(vm: &Vm, guest: &Guest) -> anyhow::Result<()> {
+pub(crate) fn panic_is_a_verdict(vm: &Vm, guest: &Guest) -> anyhow::Result<()> {
     let result = guest.run("modprobe pvpanic-pci; echo c > /proc/sysrq-trigger", Duration::from_secs(60));
     let Verdict::Panic(line) = Verdict::of(&result) else { anyhow::bail!("not a panic: {result:?}") };
     ensure!(line.contains("Kernel panic - not syncing"), "{line}");

@@ -1,0 +1,121 @@
+//! The egress invariant: every frame that leaves the host has a planned VID, its NIC's MAC and a source address of the
+//! interface's owner. Watched from the first probe to the last, on every port.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+use dmhost_layout::plan::{HostPlan, Owner};
+use smoltcp::wire::IpProtocol;
+
+use super::report::Fact;
+use super::topology::{Topology, Wire, mac};
+use crate::fabric::packet::Packet;
+use crate::fabric::{Event, Fabric, Inbox, Mac, Seen, Segment, Watch};
+
+/// How many offences are told.
+const MOST: usize = 8;
+/// How often the end of the watch is looked for while no frame comes.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What one segment may carry.
+#[derive(Debug)]
+struct Allowed {
+    interface: String,
+    carrier: bool,
+    mac: Mac,
+    addresses: Vec<IpAddr>,
+}
+
+/// Runs `work` while every frame of the guest is held against the plan; gives what was found beside the work's own result.
+///
+/// # Errors
+/// Those of `work`, or if the fabric has stopped.
+pub fn watched<T>(
+    plan: &HostPlan,
+    fabric: &Fabric,
+    topology: &Topology,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<(T, Fact)> {
+    let allowed: BTreeMap<Segment, Allowed> =
+        topology.wires(plan).into_iter().map(|(segment, wire)| (segment, Allowed::on(&wire))).collect();
+    let inbox = fabric.inbox(Watch::FromGuest)?;
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (allowed, done) = (&allowed, &done);
+        let watch = scope.spawn(move || hold(&inbox, allowed, done));
+        let result = work();
+        done.store(true, Ordering::Release);
+        let fact = watch.join().map_err(|_| anyhow!("the watch of the egress invariant panicked"))??;
+        Ok((result?, fact))
+    })
+}
+
+fn hold(inbox: &Inbox, allowed: &BTreeMap<Segment, Allowed>, done: &AtomicBool) -> Result<Fact> {
+    let (mut frames, mut offences, mut told) = (0_u64, 0_u64, Vec::new());
+    loop {
+        // Read before the wait: what came until then is in the inbox.
+        let last = done.load(Ordering::Acquire);
+        let events = inbox.wait(Instant::now() + LOOK)?;
+        if events.is_empty() && last {
+            break;
+        }
+        for event in events {
+            let Event::Seen(seen) = event else { continue };
+            frames += 1;
+            if let Some(offence) = offence(&seen, allowed) {
+                offences += 1;
+                if told.len() < MOST {
+                    told.push(format!("frame {}: {offence}", seen.number));
+                }
+            }
+        }
+    }
+    let found = if offences == 0 {
+        format!("{frames} frames left the host, each with a planned VID, MAC and source")
+    } else {
+        format!("{offences} of {frames} frames that left the host:\n{}", told.join("\n"))
+    };
+    Ok(Fact { name: "egress invariant".to_owned(), holds: offences == 0, found })
+}
+
+impl Allowed {
+    fn on(wire: &Wire<'_>) -> Self {
+        Self {
+            interface: wire.interface.name.to_string(),
+            carrier: wire.interface.owner == Owner::Carrier,
+            mac: mac(wire.nic.mac),
+            addresses: wire.interface.addresses.iter().map(ipnet::IpNet::addr).collect(),
+        }
+    }
+}
+
+/// What is wrong with a frame that left the host.
+fn offence(seen: &Seen, allowed: &BTreeMap<Segment, Allowed>) -> Option<String> {
+    let Some(wire) = seen.segment.and_then(|segment| allowed.get(&segment)) else {
+        return Some("a VID that nobody planned".to_owned());
+    };
+    let Allowed { interface, carrier, mac, addresses } = wire;
+    if *carrier {
+        return Some(format!("an untagged frame on {interface}, which carries tagged ones only"));
+    }
+    if seen.frame.get(6..12) != Some(mac.as_bytes()) {
+        return Some(format!("a source MAC on {interface} that is not its NIC's"));
+    }
+    let source = match Packet::of(&seen.frame) {
+        Packet::Arp { source, .. } => source.ip,
+        Packet::Ip(ip) => {
+            // Neighbour discovery and multicast listener reports speak from link-local, and from nowhere before an address
+            // is settled (RFC 4862 section 5.4.2, RFC 3810 section 5.2.13).
+            let local = matches!(ip.source, IpAddr::V6(source) if source.is_unicast_link_local() || source.is_unspecified());
+            if local && ip.protocol == IpProtocol::Icmpv6 {
+                return None;
+            }
+            ip.source
+        }
+        Packet::Other => return Some(format!("neither ARP nor IP on {interface}")),
+    };
+    (!addresses.contains(&source)).then(|| format!("the source address {source} on {interface}"))
+}

@@ -1,0 +1,112 @@
+//! What one daemon's misfortune does to another: nothing.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use dmhost_layout::plan::{Daemon, DaemonName};
+use vm_tests::bed::Testbed;
+use vm_tests::fabric::scan::{PortState, Scan};
+use vm_tests::fabric::{Canary, CanaryKind, Host as Station, Terms};
+use vm_tests::proof::question::Vantage;
+use vm_tests::proof::stations::Stations;
+use vm_tests::proof::topology::mac;
+
+use crate::support::Host;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `kill -9` of web's dockerd, while lab's API is asked without a pause until web's is back: every question to lab is
+/// answered, and web's containers never stop.
+pub(crate) fn kill_one_daemon(bed: &Testbed, host: &Host) -> Result<()> {
+    let victim: DaemonName = "web".parse()?;
+    let other = &host.plan.daemons[&"lab".parse::<DaemonName>()?];
+    let unit = victim.service();
+    let pid = |bed: &Testbed| bed.guest.must(&format!("systemctl show -P MainPID {unit}"), PATIENCE);
+    let before = pid(bed)?;
+    let docker = format!("docker -H unix://{}", victim.socket());
+    let containers = format!("{docker} ps --format '{{{{.ID}}}} {{{{.Status}}}}' | cut -d' ' -f1,2");
+    bed.guest.must(&format!("{docker} image inspect dmhost-probe >/dev/null"), PATIENCE).context("no probe runs on web")?;
+    let running = bed.guest.must(&containers, PATIENCE)?;
+
+    let over = AtomicBool::new(false);
+    let asked = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| ask_until(bed, host, other, &over));
+        let killed = kill(bed, &unit, &before);
+        over.store(true, Ordering::Release);
+        let asked = asking.join().map_err(|_| anyhow::anyhow!("the asking thread panicked"))??;
+        killed.map(|()| asked)
+    })?;
+    ensure!(asked > 100, "only {asked} questions were asked in all that time");
+    ensure!(pid(bed)? != before, "web's dockerd was not killed");
+    let after = bed.guest.must(&containers, PATIENCE)?;
+    ensure!(after == running && !after.is_empty(), "web's containers were {running:?} and are {after:?}");
+    Ok(())
+}
+
+/// Kills the daemon and waits until systemd has it up again.
+fn kill(bed: &Testbed, unit: &str, pid: &str) -> Result<()> {
+    // The journal is followed from before the kill: the restart is systemd's own, and nothing is asked twice.
+    let script = format!(
+        "set -eu
+         exec 4< <(journalctl --no-pager --output=cat --follow --lines=1 --unit={unit})
+         read -r listening <&4
+         kill -9 {pid}
+         while read -r line <&4; do case $line in *'Main process exited'*) break;; esac; done
+         systemctl start {unit}"
+    );
+    bed.guest.must(&script, PATIENCE).context("web does not come back")?;
+    Ok(())
+}
+
+/// Asks every address of a daemon's API over and over; each round is one scan of one port, whose SYN must be answered at the
+/// first try. Gives the number of questions.
+fn ask_until(bed: &Testbed, host: &Host, daemon: &Daemon, over: &AtomicBool) -> Result<u32> {
+    let mut stations = Stations::new(&host.plan);
+    let api = daemon.api.as_ref().context("the daemon has no API")?;
+    let interface = host.plan.interfaces_of(daemon).next().context("the daemon has no interface")?;
+    let nic = bed.topology.nic(&host.plan, &interface.name)?;
+    let segment = bed.topology.segment(&Vantage::Vlan(interface.name.clone()))?;
+    let pairs: Vec<_> = interface
+        .addresses
+        .iter()
+        .filter_map(|net| Some((stations.beside(*net, &[])?, stations.beside(*net, &[])?, net.addr())))
+        .collect();
+    let mut asked = 0;
+    loop {
+        let last = over.load(Ordering::Acquire);
+        for (source, watcher, address) in &pairs {
+            let target = Station { mac: mac(nic.mac), ip: *address };
+            let canary = Canary {
+                nic: nic.port,
+                segment,
+                source: *watcher,
+                target,
+                kind: CanaryKind::Echo,
+                patience: Duration::from_secs(2),
+            };
+            let terms = Terms { canary, others: Vec::new(), deadline: bed.deadline(PATIENCE) };
+            let scan = Scan {
+                segment,
+                source: *source,
+                via: None,
+                target,
+                ports: vec![api.port],
+                // Not asked again: one frame lost is one too many.
+                expected: BTreeSet::new(),
+                terms,
+            };
+            let report = bed.fabric.scan(&scan)?;
+            ensure!(
+                matches!(report.ports.get(&api.port), Some(PortState::Serves(_))),
+                "question {asked} to {address} was lost"
+            );
+            ensure!(report.canaries == 3, "a canary to {address} was lost: {} were sent, not 3", report.canaries);
+            asked += 1;
+        }
+        if last {
+            return Ok(asked);
+        }
+    }
+}

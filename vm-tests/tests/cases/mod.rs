@@ -1,0 +1,5 @@
+//! What is shown of a running host.
+
+pub(crate) mod blast;
+pub(crate) mod matrix;
+pub(crate) mod vm;

@@ -1,0 +1,31 @@
+//! Virtual machines: one test binary, so that two machines never boot side by side under emulation.
+//!
+//! A case is a function in a file of `cases/`; a machine is slow to boot, so each host runs a list of cases on one. What ends
+//! a machine goes last.
+
+mod cases;
+mod support;
+
+use anyhow::{Context, Result};
+
+use support::Host;
+
+#[test]
+fn two_vlans_and_an_admin_nic() -> Result<()> {
+    let host = Host::of("../examples/two-vlans.toml")?;
+    let bed = host.boot()?;
+    cases::vm::agent_runs_scripts(&bed.guest).context("the agent runs scripts")?;
+    cases::vm::agent_kills_what_takes_too_long(&bed.guest).context("the agent kills what takes too long")?;
+    cases::matrix::holds(&bed, &host).context("the matrix is as planned")?;
+    cases::blast::kill_one_daemon(&bed, &host).context("killing one daemon loses no frame of another")?;
+    cases::vm::units_are_waited_for_and_blamed(&bed.guest).context("units are waited for and blamed")?;
+    cases::vm::power_off_ends_cleanly(&bed.vm, &bed.guest).context("a power-off ends cleanly")
+}
+
+#[test]
+fn a_host_that_no_code_names() -> Result<()> {
+    let host = Host::of("tests/specs/foundry.toml")?;
+    let bed = host.boot()?;
+    cases::matrix::holds(&bed, &host).context("the matrix is as planned")?;
+    cases::vm::panic_is_a_verdict(&bed.vm, &bed.guest).context("a panic is seen as one")
+}

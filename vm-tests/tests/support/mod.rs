@@ -1,0 +1,65 @@
+//! Hosts for the cases: a spec, its keys made for this run alone, its image, and the running machine.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, anyhow};
+use camino::{Utf8Path, Utf8PathBuf};
+use dmhost_images::{BuildRequest, Event};
+use dmhost_layout::{CredentialId, HostPlan, plan_from_toml, render};
+use dmhost_pki::Pki;
+use tempfile::TempDir;
+use vm_tests::bed::{BedRequest, Testbed};
+use vm_tests::vm::{Accel, cache_dir};
+
+/// A host with its keys and its image, in a folder that goes with it.
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// Its plan.
+    pub(crate) plan: HostPlan,
+    /// Its keys.
+    pub(crate) pki: Pki,
+    /// Its image.
+    pub(crate) image: Utf8PathBuf,
+    _folder: TempDir,
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// Held while a host is built and runs: on two cores one at a time is faster than two, and timers starve.
+static ALONE: Mutex<()> = Mutex::new(());
+
+impl Host {
+    /// Plans a spec of this repository (a path from this crate's folder), makes its keys and builds its image.
+    pub(crate) fn of(spec: &str) -> Result<Self> {
+        // A case that panicked left nothing behind that the next one sees.
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(spec);
+        let (plan, diagnostics) = plan_from_toml(spec, &fs_err::read_to_string(file)?);
+        let plan = plan.ok_or_else(|| anyhow!("{}", diagnostics.render(false)))?;
+        let folder = tempfile::tempdir().context("cannot make a folder")?;
+        let path = Utf8Path::from_path(folder.path()).context("the temporary folder's name is not UTF-8")?;
+        let keys = path.join("host.pki");
+        dmhost_pki::init(&plan, &keys, SystemTime::now())?;
+        let pki = Pki::open(&keys)?;
+        let image = path.join("host.raw");
+        let layout = render(&plan);
+        let secrets = |id: &CredentialId| pki.credential(id);
+        let request =
+            BuildRequest { plan: &plan, layout: &layout, secrets: &secrets, out: &image, cache_dir: None, force: false };
+        dmhost_images::build(&request, &mut |_: Event<'_>| {})?;
+        Ok(Self { plan, pki, image, _folder: folder, _alone: alone })
+    }
+
+    /// Boots it.
+    pub(crate) fn boot(&self) -> Result<Testbed> {
+        let cache = cache_dir()?;
+        Testbed::boot(&BedRequest {
+            plan: &self.plan,
+            image: &self.image,
+            accel: Accel::Auto,
+            cache_dir: &cache,
+            report: None,
+        })
+    }
+}
