@@ -7,6 +7,7 @@
 //! Nothing here touches files, clock, randomness or processes.
 
 pub mod diagnostics;
+pub mod engine;
 pub mod layout;
 pub mod plan;
 pub mod render;

@@ -36,14 +36,14 @@ fn what_is_absent_has_a_default() {
 #[test]
 fn settings_of_a_daemon_stand_over_the_defaults() {
     let text = host(
-        "settings = { log-driver = \"local\", log-opts = { max-size = \"10m\" }, labels = [\"b\"] }\n\
+        "settings = { log-driver = \"local\", log-opts = { max-size = \"10m\" }, labels = [\"b=1\"] }\n\
          [defaults.settings]\n\
-         log-opts = { max-size = \"1m\", max-file = \"3\" }\nlabels = [\"a\"]\ndebug = true\nshutdown-timeout = 0x10",
+         log-opts = { max-size = \"1m\", max-file = \"3\" }\nlabels = [\"a=1\"]\ndebug = true\nshutdown-timeout = 0x10",
     );
     let merged = json!(plan(&text).daemons.values().next().expect("one daemon").settings);
     let expected = json!({
         "debug": true,
-        "labels": ["b"],
+        "labels": ["b=1"],
         "log-driver": "local",
         "log-opts": { "max-size": "10m", "max-file": "3" },
         "shutdown-timeout": 16,
@@ -60,6 +60,15 @@ fn pools_hold_sixteen_networks_where_they_can() {
     let pools = plan.daemons.values().flat_map(|daemon| &daemon.pools);
     let sizes: Vec<_> = pools.map(|pool| (pool.base.prefix_len(), pool.size)).collect();
     assert_eq!(sizes, [(8, 24), (20, 24), (22, 26), (24, 28), (28, 28), (48, 64), (64, 64)]);
+}
+
+#[test]
+fn two_daemons_with_their_own_nics_are_on_one_lan() {
+    let text = host("")
+        + "[interfaces.lab]\nnic = { mac = \"52:54:00:00:00:04\" }\naddresses = [\"198.51.100.3/24\"]\n\
+           [interfaces.lan]\nnic = { mac = \"52:54:00:00:00:05\" }\naddresses = [\"198.51.100.4/24\"]\n\
+           [daemons.lab]\ninterfaces = [\"lab\"]\n";
+    assert_eq!(plan(&text).interfaces.len(), 4);
 }
 
 #[test]

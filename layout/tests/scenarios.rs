@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use dmhost_layout::{Content, Layout, plan_from_toml, render};
+use fs_err as fs;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
@@ -14,7 +15,7 @@ fn folder() -> PathBuf {
 
 fn layout_of(name: &str) -> Layout {
     let file = folder().join(format!("{name}.toml"));
-    let text = std::fs::read_to_string(&file).expect("a scenario has a spec");
+    let text = fs::read_to_string(&file).expect("a scenario has a spec");
     let (plan, diagnostics) = plan_from_toml(&format!("{name}.toml"), &text);
     let plan = plan.unwrap_or_else(|| panic!("{name} plans cleanly:\n{}", diagnostics.render(false)));
     render(&plan)
@@ -22,7 +23,7 @@ fn layout_of(name: &str) -> Layout {
 
 /// Every `.snap` below `folder`, as the absolute path of the entry it shows.
 fn snapshots(folder: &Path, below: &str, found: &mut BTreeSet<String>) {
-    let Ok(items) = std::fs::read_dir(folder) else { return };
+    let Ok(items) = fs::read_dir(folder) else { return };
     for item in items {
         let item = item.expect("the folder can be read");
         let name = item.file_name().into_string().expect("snapshots have plain names");

@@ -3,7 +3,10 @@
 //! Plan types have no spans and no options that mean "default": what stands here is what will be. They are made by
 //! [`resolve()`], which is the last place that can refuse.
 
+mod budget;
+mod expect;
 mod names;
+mod network;
 mod resolve;
 pub mod settings;
 
@@ -12,7 +15,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+pub use budget::{LEAST_MEMORY, LEAST_QUOTA, LEAST_TASKS, MOST_MEMORY, Resources};
+pub use expect::{Expect, Target, Vantage, Verdict};
 pub use names::{BadDaemonName, BadInterfaceName, BadMacAddress, DaemonName, InterfaceName, MacAddress};
+pub use network::{Network, Subnet};
 pub use resolve::{plan_from_bytes, plan_from_toml, resolve};
 
 /// `api.port` if a spec has none: what Docker's documentation uses for TLS.
@@ -41,6 +47,8 @@ pub struct HostPlan {
     pub interfaces: BTreeMap<InterfaceName, Interface>,
     /// Every daemon by name.
     pub daemons: BTreeMap<DaemonName, Daemon>,
+    /// The user's own lines of the proof, in the order of the spec.
+    pub expects: Vec<Expect>,
 }
 
 /// The machine itself.
@@ -172,6 +180,12 @@ pub struct Daemon {
     pub pools: Vec<Pool>,
     /// Whether containers survive their daemon.
     pub live_restore: bool,
+    /// The most its subvolume may hold, in bytes; `None`: the whole disk.
+    pub quota: Option<u64>,
+    /// What it and its containers may use of the machine.
+    pub resources: Resources,
+    /// Docker networks it makes when it starts.
+    pub networks: Vec<Network>,
     /// Further keys of daemon.json, none of which dmhost owns: `[defaults]` merged under the daemon's own.
     pub settings: BTreeMap<String, serde_json::Value>,
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::diagnostics::Diagnostic;
+use crate::engine;
 use crate::spec::words::quoted;
-use crate::spec::{Field, Settings};
+use crate::spec::{Field, Setting, Settings};
 
 /// A key of daemon.json that dmhost decides, and what a user writes or does instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,7 @@ pub const OWNED: &[Owned] = &[
     owned("containerd*", "leave it out: every daemon starts a containerd of its own"),
     owned("data-root", "leave it out: it is `/srv/dmhost/NAME/docker`, a subvolume of its own"),
     owned("default-address-pools", "write `pools`"),
+    owned("default-gateway*", "leave it out: the gateway of a container is its own network's bridge"),
     owned("dns", "write `dns` under the daemon's interface"),
     owned("exec-root", "leave it out: it is `/run/dmhost/NAME/exec`"),
     owned("experimental", "leave it out: dmhost sets it as `ip6tables` takes it"),
@@ -40,6 +42,7 @@ pub const OWNED: &[Owned] = &[
     owned("ipv6", "write an IPv6 range into `pools`, or leave both out for the default"),
     owned("live-restore", "write `live-restore` under the daemon itself"),
     owned("pidfile", "leave it out: it is `/run/dmhost/NAME/docker.pid`"),
+    owned("rootless", "leave it out: the daemon is root in its zone"),
     owned("storage-driver", "leave it out: it is `overlay2`"),
     owned("tls*", "write `api`: the daemon's certificates and client CA come with it"),
     owned("userland-proxy", "leave it out: it is on"),
@@ -57,14 +60,25 @@ pub fn owner_of(key: &str) -> Option<&'static Owned> {
     })
 }
 
-/// Reports settings that dmhost owns.
+/// Reports settings that dmhost owns, that the engine does not know, and values that it refuses.
 pub(super) fn check(settings: &Field<Settings>, report: &mut Vec<Diagnostic>) {
-    for setting in settings.given().iter().flat_map(|settings| &settings.value.entries) {
-        if let Some(owned) = owner_of(&setting.key.value) {
-            let message = format!("{} of daemon.json is dmhost's to set", quoted(&setting.key.value));
-            report.push(setting.key.place.key_error("settings-key-owned", message).help(owned.instead));
+    for Setting { key, node } in settings.given().iter().flat_map(|settings| &settings.value.entries) {
+        if let Some(owned) = owner_of(&key.value) {
+            let message = format!("{} of daemon.json is dmhost's to set", quoted(&key.value));
+            report.push(key.place.key_error("settings-key-owned", message).help(owned.instead));
+        } else {
+            engine::check(&key.value, &key.place.key, node, &key.place.path, report);
         }
     }
+}
+
+/// Reports values of a daemon's settings, its own and the defaults under them, that do not go together.
+pub(super) fn check_together(defaults: &Field<Settings>, own: &Field<Settings>, report: &mut Vec<Diagnostic>) {
+    let all = [defaults, own].into_iter().filter_map(Field::given).flat_map(|settings| &settings.value.entries);
+    engine::check_together(
+        all.map(|setting| (setting.key.value.as_str(), &setting.node, setting.key.place.path.clone())),
+        report,
+    );
 }
 
 /// `own` over `defaults`. Tables are merged key by key; of all else the daemon's own value stands.
@@ -73,7 +87,7 @@ pub(super) fn merge(defaults: &Field<Settings>, own: &Field<Settings>) -> BTreeM
     for settings in [defaults, own].into_iter().filter_map(Field::given) {
         for setting in &settings.value.entries {
             let under = merged.remove(&setting.key.value);
-            merged.insert(setting.key.value.clone(), over(under, setting.value.clone()));
+            merged.insert(setting.key.value.clone(), over(under, setting.node.to_json()));
         }
     }
     merged

@@ -5,6 +5,7 @@
 
 mod host;
 mod rules;
+mod shell;
 mod unit;
 mod zone;
 

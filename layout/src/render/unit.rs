@@ -38,10 +38,15 @@ impl UnitFile {
     }
 
     /// One setting.
-    pub(super) fn set(mut self, key: &str, value: impl AsRef<str>) -> Self {
+    pub(super) fn set(self, key: &str, value: impl AsRef<str>) -> Self {
+        self.set_verbatim(key, value.as_ref().replace('%', "%%"))
+    }
+
+    /// One setting that systemd expands no specifiers in, so that a `%` in it is one.
+    pub(super) fn set_verbatim(mut self, key: &str, value: impl AsRef<str>) -> Self {
         let value = value.as_ref();
         assert!(!value.contains(['\n', '\r', '\0']), "a value of {key}= must not break its line: {value:?}");
-        let _ = writeln!(self.text, "{key}={}", value.replace('%', "%%"));
+        let _ = writeln!(self.text, "{key}={value}");
         self
     }
 

@@ -4,18 +4,25 @@
 //! together, is [`crate::plan::resolve()`]'s to say. Nouns are those of the plan, told apart by the module.
 
 mod daemon;
+mod defaults;
+mod expect;
 mod host;
 mod interface;
+mod network;
 mod place;
 mod settings;
 mod table;
+mod toml_help;
 pub(crate) mod words;
 
 use toml::de::DeTable;
 
-pub use daemon::{Api, Daemon};
+pub use daemon::{Api, Daemon, Resources, Storage};
+pub use defaults::Defaults;
+pub use expect::Expect;
 pub use host::{Admin, Host};
-pub use interface::{Interface, Kind, Nic, Vlan};
+pub use interface::{Bond, Bridge, Interface, Ipvlan, Kind, Macvlan, Nic, Vlan};
+pub use network::Network;
 pub use place::{At, Field, List, Place};
 pub use settings::{Setting, Settings};
 
@@ -39,10 +46,12 @@ pub struct HostSpec {
     pub host: Field<Host>,
     /// `[interfaces.*]` in source order.
     pub interfaces: Vec<Interface>,
-    /// `[defaults]`, which has `settings` alone.
-    pub defaults: Field<Settings>,
+    /// `[defaults]`.
+    pub defaults: Defaults,
     /// `[daemons.*]` in source order.
     pub daemons: Vec<Daemon>,
+    /// `[[expect]]` in source order.
+    pub expects: Vec<Expect>,
 }
 
 impl HostSpec {
@@ -82,9 +91,14 @@ impl HostSpec {
 
         let host = host::read(root.table("host", &mut report), &mut report);
         let interfaces = named(root.table("interfaces", &mut report), "interfaces.lan", interface::read, &mut report);
-        let defaults = settings::defaults(root.table("defaults", &mut report), &mut report);
+        let defaults = defaults::read(root.table("defaults", &mut report), &mut report);
         let daemons = named(root.table("daemons", &mut report), "daemons.web", daemon::read, &mut report);
-        root.not_yet("expect", "leave it out: the proof asks every question all the same", &mut report);
+        let expects = match root.tables("expect", &mut report) {
+            Field::Given(list) => {
+                list.value.items.into_iter().map(|table| expect::read(table.value, &mut report)).collect()
+            }
+            Field::Absent | Field::Bad => Vec::new(),
+        };
         let place = root.place.clone();
         let meant = root.finish(&mut report);
         if host.is_absent() && !meant.has("host") {
@@ -92,7 +106,7 @@ impl HostSpec {
             report.push(place.key_error("missing-key", "the spec has no section `[host]`").help(help));
         }
 
-        let spec = Self { file: file.to_owned(), text: text.to_owned(), host, interfaces, defaults, daemons };
+        let spec = Self { file: file.to_owned(), text: text.to_owned(), host, interfaces, defaults, daemons, expects };
         (Some(spec), report)
     }
 }
@@ -154,6 +168,8 @@ fn named<T>(
 /// A TOML error as a diagnostic; the parser's messages may have several lines.
 fn syntax(text: &str, error: &toml::de::Error) -> Diagnostic {
     let message: Vec<_> = error.message().lines().map(str::trim).collect();
+    let message = message.join("; ");
     let span = error.span().unwrap_or(text.len()..text.len());
-    Diagnostic::error("toml-syntax", "", span, format!("this is no TOML: {}", words::plain(&message.join("; "), 200)))
+    let help = toml_help::help(text, &message, &span);
+    Diagnostic::error("toml-syntax", "", span, format!("this is no TOML: {}", words::plain(&message, 200))).help(help)
 }

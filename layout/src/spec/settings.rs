@@ -1,11 +1,12 @@
-//! `settings`: keys of daemon.json, carried over as they are. `[defaults]` has nothing else.
+//! `settings`: keys of daemon.json, carried over as they are, each value with its place.
 
-use serde_json::{Map, Number, Value};
+use serde_json::Number;
 use toml::de::DeValue;
 
 use super::place::{At, Field, Place};
 use super::table::{Report, Table, too_large};
 use super::words::{quoted, step};
+use crate::engine::{Member, Node, Value};
 
 /// A table of daemon.json keys.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,24 +21,7 @@ pub struct Setting {
     /// The key and where it stands.
     pub key: At<String>,
     /// What dockerd will read.
-    pub value: Value,
-}
-
-/// Reads `[defaults]`.
-pub(super) fn defaults(table: Field<Table<'_>>, report: &mut Report) -> Field<Settings> {
-    match table {
-        Field::Absent => Field::Absent,
-        Field::Bad => Field::Bad,
-        Field::Given(At { value: mut table, place }) => {
-            if table.is_empty() {
-                let message = "an empty `[defaults]` has no effect";
-                let help = "leave it out, or write `settings = { log-driver = \"journald\" }`";
-                report.push(place.key_error("no-effect", message).help(help));
-            }
-            let settings = read(table.table("settings", report), report);
-            table.finish(report).field("settings", settings)
-        }
-    }
+    pub node: Node,
 }
 
 /// Reads a table of settings.
@@ -51,8 +35,9 @@ pub(super) fn read(table: Field<Table<'_>>, report: &mut Report) -> Field<Settin
             }
             let mut entries = Vec::new();
             for entry in table.take_all() {
-                if let Some(value) = json(entry.value, &entry.place, report) {
-                    entries.push(Setting { key: At { value: entry.key.to_owned(), place: entry.place }, value });
+                if let Some(value) = value(entry.value, &entry.place, report) {
+                    let node = Node { span: entry.place.value.clone(), value };
+                    entries.push(Setting { key: At { value: entry.key.to_owned(), place: entry.place }, node });
                 }
             }
             Field::Given(At { value: Settings { entries }, place })
@@ -60,8 +45,8 @@ pub(super) fn read(table: Field<Table<'_>>, report: &mut Report) -> Field<Settin
     }
 }
 
-/// A TOML value as JSON. The parser bounds the depth.
-fn json(value: &DeValue<'_>, place: &Place, report: &mut Report) -> Option<Value> {
+/// A TOML value as JSON has it. The parser bounds the depth.
+fn value(value: &DeValue<'_>, place: &Place, report: &mut Report) -> Option<Value> {
     match value {
         DeValue::String(text) => Some(Value::String(text.clone().into_owned())),
         DeValue::Boolean(boolean) => Some(Value::Bool(*boolean)),
@@ -70,7 +55,7 @@ fn json(value: &DeValue<'_>, place: &Place, report: &mut Report) -> Option<Value
             if parsed.is_none() {
                 report.push(too_large(integer.as_str(), place));
             }
-            parsed.map(Value::from)
+            parsed.map(|number| Value::Number(number.into()))
         }
         DeValue::Float(float) => {
             let parsed = float.as_str().parse().ok().and_then(Number::from_f64);
@@ -91,21 +76,26 @@ fn json(value: &DeValue<'_>, place: &Place, report: &mut Report) -> Option<Value
                 .enumerate()
                 .map(|(n, item)| {
                     let place = Place { path: format!("{}[{n}]", place.path), key: item.span(), value: item.span() };
-                    json(item.get_ref(), &place, report)
+                    self::value(item.get_ref(), &place, report).map(|value| Node { span: item.span(), value })
                 })
                 .collect();
             items.into_iter().collect::<Option<Vec<_>>>().map(Value::Array)
         }
         DeValue::Table(table) => {
-            let fields: Vec<_> = table
+            let mut fields: Vec<_> = table
                 .iter()
                 .map(|(key, value)| {
                     let path = format!("{}.{}", place.path, step(key.get_ref()));
                     let place = Place { path, key: key.span(), value: value.span() };
-                    json(value.get_ref(), &place, report).map(|value| (key.get_ref().clone().into_owned(), value))
+                    self::value(value.get_ref(), &place, report).map(|inner| Member {
+                        key: key.get_ref().clone().into_owned(),
+                        key_span: key.span(),
+                        node: Node { span: value.span(), value: inner },
+                    })
                 })
                 .collect();
-            fields.into_iter().collect::<Option<Map<_, _>>>().map(Value::Object)
+            fields.sort_by_key(|field| field.as_ref().map(|member| member.key_span.start));
+            fields.into_iter().collect::<Option<Vec<_>>>().map(Value::Object)
         }
     }
 }

@@ -102,6 +102,51 @@ impl<'t> Table<'t> {
         })
     }
 
+    /// One string, or an array of them.
+    pub(super) fn one_or_more(&mut self, key: &'static str, report: &mut Report) -> Field<List<String>> {
+        let single = self.entries.iter().any(|entry| entry.key == key && matches!(entry.value, DeValue::String(_)));
+        if !single {
+            return self.strings(key, report);
+        }
+        self.field(key, report, |value, place, report| {
+            let value = string(value, place, report)?;
+            Some(List { items: vec![At { value, place: place.clone() }], complete: true })
+        })
+    }
+
+    /// A whole or a broken number, which is finite.
+    pub(super) fn number(&mut self, key: &'static str, report: &mut Report) -> Field<f64> {
+        self.field(key, report, |value, place, report| {
+            let text = match value {
+                DeValue::Integer(integer) => integer.as_str(),
+                DeValue::Float(float) => float.as_str(),
+                other => return wrong_type(place, Expected::Number, other, report),
+            };
+            let parsed = text.parse::<f64>().ok().filter(|number| number.is_finite());
+            if parsed.is_none() {
+                let message = format!("{} is no number to count with", quoted(text));
+                report.push(place.error("number-out-of-range", message).help("write a number such as `1.5`"));
+            }
+            parsed
+        })
+    }
+
+    /// An array of tables, `[[NAME]]`.
+    pub(super) fn tables(&mut self, key: &'static str, report: &mut Report) -> Field<List<Table<'t>>> {
+        self.field(key, report, |value, place, report| match value {
+            DeValue::Array(array) => {
+                if array.is_empty() {
+                    let message = format!("an empty {} has no effect", quoted(key));
+                    report.push(place.key_error("no-effect", message).help("leave it out"));
+                }
+                let items: Vec<_> =
+                    array.iter().enumerate().filter_map(|(n, item)| item_table(n, item, place, report)).collect();
+                Some(List { complete: items.len() == array.len(), items })
+            }
+            other => wrong_type(place, Expected::Tables, other, report),
+        })
+    }
+
     /// A table below this one.
     pub(super) fn table(&mut self, key: &'static str, report: &mut Report) -> Field<Table<'t>> {
         match self.take(key) {
@@ -110,14 +155,6 @@ impl<'t> Table<'t> {
                 Some(table) => Field::Given(At { place: entry.place, value: table }),
                 None => Field::Bad,
             },
-        }
-    }
-
-    /// A key of the spec that this version reads and does not do yet.
-    pub(super) fn not_yet(&mut self, key: &'static str, help: &str, report: &mut Report) {
-        if let Some(entry) = self.remove(key) {
-            let message = format!("this version of dmhost does not do {} yet", quoted(key));
-            report.push(entry.place.key_error("not-yet", message).help(help));
         }
     }
 
@@ -195,6 +232,19 @@ fn item_string(n: usize, item: &Spanned<DeValue<'_>>, list: &Place, report: &mut
     Some(At { value, place })
 }
 
+fn item_table<'t>(
+    n: usize,
+    item: &'t Spanned<DeValue<'t>>,
+    list: &Place,
+    report: &mut Report,
+) -> Option<At<Table<'t>>> {
+    let place = Place { path: format!("{}[{n}]", list.path), key: item.span(), value: item.span() };
+    match item.get_ref() {
+        DeValue::Table(table) => Some(At { value: Table::new(place.clone(), table), place }),
+        other => wrong_type(&place, Expected::Table, other, report),
+    }
+}
+
 fn string(value: &DeValue<'_>, place: &Place, report: &mut Report) -> Option<String> {
     match value {
         DeValue::String(text) if text.is_empty() => {
@@ -214,8 +264,10 @@ enum Expected {
     String,
     Integer,
     Boolean,
+    Number,
     Strings,
     Table,
+    Tables,
 }
 
 fn wrong_type<T>(place: &Place, expected: Expected, found: &DeValue<'_>, report: &mut Report) -> Option<T> {
@@ -225,9 +277,15 @@ fn wrong_type<T>(place: &Place, expected: Expected, found: &DeValue<'_>, report:
         (Expected::String, _) => ("a string", "put it in quotes"),
         (Expected::Integer, DeValue::String(_)) => ("an integer", "write a number without quotes"),
         (Expected::Integer, _) => ("an integer", "write a whole number"),
+        (Expected::Number, DeValue::String(_)) => ("a number", "write it without quotes"),
+        (Expected::Number, _) => ("a number", "write a number such as `1.5`"),
         (Expected::Boolean, _) => ("`true` or `false`", "write `true` or `false` without quotes"),
         (Expected::Strings, DeValue::String(_)) => ("an array of strings", "put it between `[` and `]`"),
         (Expected::Strings, _) => ("an array of strings", "write values in quotes between `[` and `]`"),
+        (Expected::Tables, DeValue::Table(_)) => {
+            ("an array of tables", "write its header with two brackets: `[[NAME]]`")
+        }
+        (Expected::Tables, _) => ("an array of tables", "write a section with two brackets: `[[NAME]]`"),
         (Expected::Table, _) => ("a table", "write keys with values between `{` and `}`, or a section of its own"),
     };
     let article = match found {

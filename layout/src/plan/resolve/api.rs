@@ -8,7 +8,7 @@ use super::links::Link;
 use super::{Report, Reported, addresses, dns_name};
 use crate::plan::{Api, DEFAULT_API_PORT};
 use crate::spec::words::quoted;
-use crate::spec::{self, At, Daemon, Field};
+use crate::spec::{self, At, Daemon, Field, List};
 
 /// The names seen so far on this host: where, and whose.
 pub(super) type Names<'s> = HashMap<String, &'s At<String>>;
@@ -104,7 +104,32 @@ fn from(spec: &spec::Api, links: &[&Link<'_>], report: &mut Report) -> Result<Op
         matches_something(&at, links, report);
         good.push(at);
     }
+    if complete {
+        one_family(list, &good, links, report);
+    }
     if complete { Ok(Some(good.into_iter().map(|at| at.value).collect())) } else { Err(Reported) }
+}
+
+/// Warns of a list for one IP version on a daemon that has both: it is exhaustive over both, so the other is shut.
+fn one_family(list: &At<List<String>>, from: &[At<IpNet>], links: &[&Link<'_>], report: &mut Report) {
+    let own = |v4: bool| {
+        let mut all = links.iter().flat_map(|link| &link.addresses);
+        all.find(|own| own.value.addr().is_ipv4() == v4)
+    };
+    let has = |v4: bool| from.iter().any(|range| range.value.addr().is_ipv4() == v4);
+    for (v4, version, example) in [(true, "IPv4", "0.0.0.0/0"), (false, "IPv6", "::/0")] {
+        if let Some(address) = own(v4).filter(|_| !has(v4) && has(!v4)) {
+            let message = format!(
+                "nobody reaches the API over {version}: `from` counts for both IP versions, and has no {version} range"
+            );
+            let help = format!(
+                "write {version} ranges too, such as `{}` for the subnet or `{example}` for any",
+                address.value.trunc()
+            );
+            let diagnostic = list.place.error("from-one-family", message).as_warning().help(help);
+            report.push(diagnostic.related(address.place.value.clone(), format!("an {version} address of the daemon")));
+        }
+    }
 }
 
 /// Warns of a range from which no connection can ever come.

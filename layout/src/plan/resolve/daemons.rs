@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::host::one_of;
 use super::links::Link;
 use super::owners::Owned;
-use super::{Report, api, expose, pools};
+use super::{Report, api, budgets, expose, networks, pools};
 use crate::plan::{Daemon, DaemonName, settings};
 use crate::spec::words::quoted;
-use crate::spec::{self, At, Field, HostSpec};
+use crate::spec::{self, At, Defaults, Field, HostSpec};
 
 /// How a daemon is kept apart.
 #[derive(Clone, Copy, PartialEq)]
@@ -33,16 +33,29 @@ pub(super) fn read(
     owners: &[Owned<'_>],
     report: &mut Report,
 ) -> Option<BTreeMap<DaemonName, Daemon>> {
-    settings::check(&spec.defaults, report);
+    settings::check(&spec.defaults.settings, report);
     let mut names = api::Names::new();
-    let daemons: Vec<_> =
-        spec.daemons.iter().map(|daemon| one(daemon, &spec.defaults, links, owners, &mut names, report)).collect();
+    let disk = budgets::disk(spec);
+    let mut quotas = Vec::with_capacity(spec.daemons.len());
+    let mut daemons = Vec::with_capacity(spec.daemons.len());
+    for daemon in &spec.daemons {
+        let quota = budgets::quota(daemon, &spec.defaults, disk, report);
+        quotas.push(quota.as_ref().ok().copied().flatten());
+        let daemon = one(daemon, &spec.defaults, links, owners, &mut names, report);
+        daemons.push(daemon.and_then(|daemon| Some(Daemon { quota: quota.ok()?, ..daemon })));
+    }
+    budgets::sum(spec, &quotas, disk, report);
     daemons.into_iter().map(|daemon| daemon.map(|daemon| (daemon.name.clone(), daemon))).collect()
+}
+
+/// A key of a daemon, or that of the defaults if the daemon does not have it.
+fn or<'f, T>(own: &'f Field<T>, defaults: &'f Field<T>) -> &'f Field<T> {
+    if own.is_absent() { defaults } else { own }
 }
 
 fn one<'s>(
     spec: &'s spec::Daemon,
-    defaults: &Field<spec::Settings>,
+    defaults: &'s Defaults,
     links: &[Link<'_>],
     owners: &[Owned<'_>],
     names: &mut api::Names<'s>,
@@ -56,17 +69,23 @@ fn one<'s>(
         Field::Bad => None,
         Field::Given(at) => api::read(&at.value, spec, &own, names, report).map(Some),
     };
-    let expose = expose::read(&spec.expose, api.as_ref().and_then(Option::as_ref), report);
-    let pools = pools::read(spec, &own, report);
+    let expose = expose::read(or(&spec.expose, &defaults.expose), api.as_ref().and_then(Option::as_ref), report);
+    let pools = pools::read(or(&spec.pools, &defaults.pools), spec, &own, report);
+    let networks = networks::read(spec, &own, pools.as_deref(), report);
+    let resources = budgets::resources(&spec.resources, &defaults.resources, report);
     settings::check(&spec.settings, report);
+    settings::check_together(&defaults.settings, &spec.settings, report);
     Some(Daemon {
         name: name?,
         interfaces: own.iter().map(|link| link.name.clone()).collect::<Option<_>>()?,
         api: api?,
         expose: expose.ok()?,
         pools: pools?,
-        live_restore: spec.live_restore.given().is_none_or(|at| at.value),
-        settings: settings::merge(defaults, &spec.settings),
+        live_restore: or(&spec.live_restore, &defaults.live_restore).given().is_none_or(|at| at.value),
+        quota: None,
+        resources: resources?,
+        networks: networks?,
+        settings: settings::merge(&defaults.settings, &spec.settings),
     })
 }
 

@@ -56,9 +56,10 @@ fn written(expose: Expose) -> String {
 }
 
 /// A code, a message and a help.
-type Refusal = (&'static str, String, String);
+pub(super) type Refusal = (&'static str, String, String);
 
-fn parse(text: &str) -> Result<Expose, Refusal> {
+/// Reads `80/tcp` or `8000-8010/udp`.
+pub(super) fn parse(text: &str) -> Result<Expose, Refusal> {
     let syntax = || "write it like `80/tcp` or `8000-8010/udp`".to_owned();
     let Some((ports, protocol)) = text.split_once('/') else {
         let help = if text.parse::<u16>().is_ok() { format!("write `{text}/tcp` or `{text}/udp`") } else { syntax() };

@@ -2,7 +2,7 @@
 
 use super::links::Link;
 use super::owners::Owned;
-use super::{Report, admin};
+use super::{Report, admin, size};
 use crate::plan::{Base, DEFAULT_DISK, Host, Kernel, LEAST_DISK};
 use crate::spec::words::{nearest, quoted};
 use crate::spec::{self, At, Field};
@@ -66,42 +66,13 @@ fn name(at: &At<String>, report: &mut Report) -> Option<String> {
     None
 }
 
-/// Powers of 1024 and of 1000.
-const UNITS: [(&str, u64); 8] = [
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("TiB", 1 << 40),
-    ("kB", 1_000),
-    ("MB", 1_000_000),
-    ("GB", 1_000_000_000),
-    ("TB", 1_000_000_000_000),
-];
-
 fn disk(at: &At<String>, report: &mut Report) -> Option<u64> {
-    let text = at.value.as_str();
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let unit = UNITS.iter().find(|(name, _)| *name == unit.trim_start_matches(' '));
-    let Some((number, (_, unit))) = number.parse::<u64>().ok().zip(unit) else {
-        let message = format!("{} is no size of a disk", quoted(text));
-        let help = "write a whole number and one of KiB, MiB, GiB, TiB, kB, MB, GB, TB, for example `16GiB`";
-        report.push(at.place.error("disk-size", message).help(help));
+    let bytes = size::read(at, "disk-size", "of a disk", "16GiB", report)?;
+    if bytes < LEAST_DISK {
+        let text = quoted(&at.value);
+        let message = format!("a host does not fit on {text}: it takes at least {} GiB", LEAST_DISK >> 30);
+        report.push(at.place.error("disk-too-small", message).help("write a larger size, for example `16GiB`"));
         return None;
-    };
-    let bytes = number.checked_mul(*unit).filter(|bytes| *bytes <= i64::MAX.unsigned_abs());
-    match bytes {
-        None => {
-            let message = format!("no disk has {}", quoted(text));
-            report.push(at.place.error("disk-size", message).help("write a smaller size, for example `16GiB`"));
-            None
-        }
-        Some(bytes) if bytes < LEAST_DISK => {
-            let message =
-                format!("a host does not fit on {}: it takes at least {} GiB", quoted(text), LEAST_DISK >> 30);
-            report.push(at.place.error("disk-too-small", message).help("write a larger size, for example `16GiB`"));
-            None
-        }
-        Some(bytes) => Some(bytes),
     }
+    Some(bytes)
 }

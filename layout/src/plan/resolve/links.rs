@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Report, addresses};
+use super::{Report, addresses, stacks};
 use crate::plan::{BadInterfaceName, BadMacAddress, InterfaceKind, InterfaceName, MacAddress, NicMatch};
 use crate::spec::words::{quoted, suggest};
 use crate::spec::{At, Field, Interface, Kind, Nic, Vlan};
@@ -24,8 +24,20 @@ pub(super) struct Link<'s> {
 
 /// What it is.
 pub(super) enum LinkKind<'s> {
-    Nic { spec: &'s Nic, matched: Option<NicMatch> },
-    Vlan { spec: &'s Vlan, parent: Option<usize>, id: Option<u16> },
+    Nic {
+        spec: &'s Nic,
+        matched: Option<NicMatch>,
+    },
+    Vlan {
+        spec: &'s Vlan,
+        parent: Option<usize>,
+        id: Option<u16>,
+    },
+    /// A kind that is read and judged, and not planned yet: what it stands on.
+    Later {
+        on: Vec<usize>,
+        complete: bool,
+    },
 }
 
 impl Link<'_> {
@@ -34,11 +46,12 @@ impl Link<'_> {
         &self.spec.name.value
     }
 
-    /// The index of the interface that carries it.
-    pub(super) fn parent(&self) -> Option<usize> {
-        match self.kind {
-            Some(LinkKind::Vlan { parent, .. }) => parent,
-            Some(LinkKind::Nic { .. }) | None => None,
+    /// The indices of the interfaces that carry it.
+    pub(super) fn stands_on(&self) -> &[usize] {
+        match &self.kind {
+            Some(LinkKind::Vlan { parent, .. }) => parent.as_slice(),
+            Some(LinkKind::Later { on, .. }) => on,
+            Some(LinkKind::Nic { .. }) | None => &[],
         }
     }
 
@@ -49,12 +62,13 @@ impl Link<'_> {
                 let parent = links[(*parent)?].name.clone()?;
                 Some(InterfaceKind::Vlan { parent, id: (*id)? })
             }
+            LinkKind::Later { .. } => None,
         }
     }
 }
 
 /// Interfaces by name.
-type Index<'s> = HashMap<&'s str, usize>;
+pub(super) type Index<'s> = HashMap<&'s str, usize>;
 
 /// Reads all interfaces.
 pub(super) fn read<'s>(specs: &'s [Interface], report: &mut Report) -> Vec<Link<'s>> {
@@ -71,6 +85,10 @@ fn link<'s>(spec: &'s Interface, all: &'s [Interface], index: &Index<'_>, report
             Kind::Nic(nic) => LinkKind::Nic { spec: nic, matched: matched(nic, report) },
             Kind::Vlan(vlan) => {
                 LinkKind::Vlan { spec: vlan, parent: parent(vlan, all, index, report), id: vid(vlan, report) }
+            }
+            Kind::Bond(_) | Kind::Bridge(_) | Kind::Macvlan(_) | Kind::Ipvlan(_) => {
+                let (on, complete) = stacks::read(kind, spec, all, index, report);
+                LinkKind::Later { on, complete }
             }
         }),
         addresses,
@@ -123,7 +141,7 @@ fn matched(nic: &Nic, report: &mut Report) -> Option<NicMatch> {
     }
 }
 
-fn mac(at: &At<String>, report: &mut Report) -> Option<MacAddress> {
+pub(super) fn mac(at: &At<String>, report: &mut Report) -> Option<MacAddress> {
     match at.value.parse() {
         Ok(mac) => Some(mac),
         Err(error) => {
@@ -175,7 +193,13 @@ fn parent(vlan: &Vlan, all: &[Interface], index: &Index<'_>, report: &mut Report
             report.push(diagnostic.related(all[index].name.place.key.clone(), "a VLAN"));
             None
         }
+        Some(Kind::Macvlan(_) | Kind::Ipvlan(_)) => {
+            let message = format!("{} is made on another interface itself, and carries no VLANs", quoted(&at.value));
+            let diagnostic = at.place.error("parent-kind", message).help("write the interface that it is made on");
+            report.push(diagnostic.related(all[index].name.place.key.clone(), "the interface"));
+            None
+        }
         // An interface that does not say what it is was reported.
-        Some(Kind::Nic(_)) | None => Some(index),
+        Some(Kind::Nic(_) | Kind::Bond(_) | Kind::Bridge(_)) | None => Some(index),
     }
 }

@@ -6,17 +6,22 @@
 mod addresses;
 mod admin;
 mod api;
+mod budgets;
 mod daemons;
 mod dns_name;
+mod expects;
 mod expose;
 mod gateways;
 mod host;
 mod keys;
 mod links;
+mod networks;
 mod nics;
 mod overlap;
 mod owners;
 mod pools;
+mod size;
+mod stacks;
 
 use std::collections::BTreeMap;
 
@@ -71,11 +76,13 @@ pub fn plan_from_bytes(file: &str, bytes: &[u8]) -> (Option<HostPlan>, Diagnosti
 fn judge(spec: &HostSpec, report: &mut Report) -> Option<HostPlan> {
     let links = links::read(&spec.interfaces, report);
     nics::check(&links, report);
-    overlap::check(&links, report);
+    stacks::check(&links, report);
     let owners = owners::assign(&links, &spec.daemons, report);
+    overlap::check(&links, &owners, report);
     gateways::check(&links, &owners, report);
     let daemons = daemons::read(spec, &links, &owners, report);
     let host = spec.host.given().and_then(|host| host::read(&host.value, &links, &owners, report));
+    let expects = expects::read(spec, &links, &owners, report);
 
     let mut interfaces = BTreeMap::new();
     for (link, owner) in links.iter().zip(&owners) {
@@ -89,5 +96,7 @@ fn judge(spec: &HostSpec, report: &mut Report) -> Option<HostPlan> {
         };
         interfaces.insert(interface.name.clone(), interface);
     }
-    Some(HostPlan { host: host?, interfaces, daemons: daemons? })
+    let plan = HostPlan { host: host?, interfaces, daemons: daemons?, expects: expects? };
+    expects::check(spec, &plan, report);
+    Some(plan)
 }

@@ -45,7 +45,7 @@ pub(super) fn check(links: &[Link<'_>], report: &mut Report) {
                     vids.insert((*parent, *id), link);
                 }
             }
-            Some(LinkKind::Nic { matched: None, .. } | LinkKind::Vlan { .. }) | None => {}
+            Some(LinkKind::Nic { matched: None, .. } | LinkKind::Vlan { .. } | LinkKind::Later { .. }) | None => {}
         }
     }
 }
@@ -67,13 +67,13 @@ fn same_nic(link: &Link<'_>, first: &Link<'_>, matched: &NicMatch, report: &mut 
 fn place_of<'s>(link: &Link<'s>) -> Option<&'s At<String>> {
     match &link.kind {
         Some(LinkKind::Nic { spec, .. }) => spec.mac.given().or(spec.path.given()).or(spec.name.given()),
-        Some(LinkKind::Vlan { .. }) | None => None,
+        Some(LinkKind::Vlan { .. } | LinkKind::Later { .. }) | None => None,
     }
 }
 
 fn vid_place<'s>(link: &Link<'s>) -> Option<&'s At<i64>> {
     match &link.kind {
         Some(LinkKind::Vlan { spec, .. }) => spec.id.given(),
-        Some(LinkKind::Nic { .. }) | None => None,
+        Some(LinkKind::Nic { .. } | LinkKind::Later { .. }) | None => None,
     }
 }

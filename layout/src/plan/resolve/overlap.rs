@@ -1,4 +1,7 @@
-//! Addresses and subnets over the whole host: each address once, each subnet on one interface.
+//! Addresses over the whole host, each once, and subnets within one namespace, each on one interface.
+//!
+//! Two daemons may be on one LAN: each has its own interface there, and routes of its own. Within a namespace a subnet on
+//! two interfaces would make the kernel choose between them.
 //!
 //! Two CIDR ranges are apart or one holds the other, so in sorted order a stack of the ranges that are still open
 //! finds every clash without comparing all pairs.
@@ -10,13 +13,31 @@ use ipnet::IpNet;
 
 use super::Report;
 use super::links::Link;
-use crate::spec::At;
+use super::owners::Owned;
 use crate::spec::words::quoted;
+use crate::spec::{At, Daemon};
 
-/// Reports addresses that are there twice, and subnets that two interfaces would both have.
-pub(super) fn check(links: &[Link<'_>], report: &mut Report) {
+/// Reports addresses that are there twice, and subnets that two interfaces of one owner would both have.
+pub(super) fn check(links: &[Link<'_>], owners: &[Owned<'_>], report: &mut Report) {
     let doubled = addresses(links, report);
-    subnets(links, &doubled, report);
+    let mut namespaces: HashMap<Option<*const Daemon>, Vec<&Link<'_>>> = HashMap::new();
+    let mut order = Vec::new();
+    for (link, owner) in links.iter().zip(owners) {
+        let namespace = match owner {
+            Owned::Host => None,
+            Owned::Daemon(daemon) => Some(std::ptr::from_ref(*daemon)),
+            // A carrier has no addresses; what has no clear owner was reported.
+            Owned::Carrier | Owned::Unclear => continue,
+        };
+        let all = namespaces.entry(namespace).or_default();
+        if all.is_empty() {
+            order.push(namespace);
+        }
+        all.push(link);
+    }
+    for namespace in order {
+        subnets(&namespaces[&namespace], &doubled, report);
+    }
 }
 
 /// Reports duplicates and gives back their addresses, about whose subnets nothing more is to be said.
@@ -38,10 +59,10 @@ fn addresses(links: &[Link<'_>], report: &mut Report) -> Vec<IpAddr> {
     doubled
 }
 
-fn subnets(links: &[Link<'_>], doubled: &[IpAddr], report: &mut Report) {
+fn subnets(links: &[&Link<'_>], doubled: &[IpAddr], report: &mut Report) {
     let mut all: Vec<(IpNet, &Link<'_>, &At<IpNet>)> = links
         .iter()
-        .flat_map(|link| link.addresses.iter().map(move |at| (at.value.trunc(), link, at)))
+        .flat_map(|link| link.addresses.iter().map(move |at| (at.value.trunc(), *link, at)))
         .filter(|(_, _, at)| !doubled.contains(&at.value.addr()))
         .collect();
     // `IpNet` sorts by version, then network, then prefix length: what holds comes before what is held.
@@ -74,7 +95,8 @@ fn clash(first: (IpNet, &Link<'_>, &At<IpNet>), second: (IpNet, &Link<'_>, &At<I
         if first.0 == second.0 { String::new() } else { format!(" {}", first.0) },
         quoted(first.1.text())
     );
-    let help = "a subnet is on one interface: write another subnet, or a longer prefix on both";
+    let help =
+        "in one namespace a subnet is on one interface: write another subnet, or give the interface to another daemon";
     let diagnostic = second.2.place.error("subnet-overlap", message).help(help);
     report.push(diagnostic.related(first.2.place.value.clone(), "the first"));
 }

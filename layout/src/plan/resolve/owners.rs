@@ -34,8 +34,8 @@ pub(super) fn assign<'s>(links: &[Link<'_>], daemons: &'s [Daemon], report: &mut
     let claims = claims(links, daemons, report);
     let mut carries: Vec<Option<&Link<'_>>> = vec![None; links.len()];
     for link in links {
-        if let Some(parent) = link.parent() {
-            carries[parent].get_or_insert(link);
+        for parent in link.stands_on() {
+            carries[*parent].get_or_insert(link);
         }
     }
     // A name that leads nowhere may have meant any interface: none is called unused then.
@@ -45,6 +45,7 @@ pub(super) fn assign<'s>(links: &[Link<'_>], daemons: &'s [Daemon], report: &mut
         daemons.iter().all(|daemon| daemon.interfaces.is_complete() && daemon.interfaces.items().iter().all(known));
     let placed = links.iter().all(|link| match &link.kind {
         Some(LinkKind::Vlan { parent, .. }) => parent.is_some(),
+        Some(LinkKind::Later { complete, .. }) => *complete,
         Some(LinkKind::Nic { .. }) => true,
         None => false,
     });
@@ -102,10 +103,10 @@ fn owner<'s>(
     let has_addresses = !link.addresses.is_empty() || !link.complete;
     match (claim, vlan) {
         (Some((_, at)), Some(vlan)) => {
-            let message = format!("{} carries VLANs, and so it cannot move into a daemon's zone", quoted(&at.value));
-            let help = "give the daemon a VLAN on it";
-            let diagnostic = at.place.error("parent-owned", message).help(help);
-            report.push(diagnostic.related(vlan.spec.name.place.key.clone(), "a VLAN on it"));
+            let (does, label) = carried(vlan);
+            let message = format!("{} {does}, and so it cannot move into a daemon's zone", quoted(&at.value));
+            let diagnostic = at.place.error("parent-owned", message).help("give the daemon a VLAN of its own");
+            report.push(diagnostic.related(vlan.spec.name.place.key.clone(), label));
             Owned::Unclear
         }
         (Some((daemon, _)), None) => Owned::Daemon(daemon),
@@ -113,12 +114,12 @@ fn owner<'s>(
             // The untagged side of a trunk is silent. Were it a network of its own, a frame with two tags could hop
             // from it into a VLAN wherever that network is the native one of a switch's port.
             if let Some(at) = link.addresses.first() {
-                let message =
-                    format!("{} carries VLANs, and so its untagged side has no addresses", quoted(link.text()));
+                let (does, label) = carried(vlan);
+                let message = format!("{} {does}, and so its untagged side has no addresses", quoted(link.text()));
                 let help =
                     "have the switch tag that network too, and write it as a VLAN of its own, or use another NIC";
                 let diagnostic = at.place.error("trunk-with-addresses", message).help(help);
-                report.push(diagnostic.related(vlan.spec.name.place.key.clone(), "a VLAN on it"));
+                report.push(diagnostic.related(vlan.spec.name.place.key.clone(), label));
             }
             Owned::Carrier
         }
@@ -132,13 +133,21 @@ fn owner<'s>(
     }
 }
 
+/// What an interface does for another, and a label for that one.
+fn carried(link: &Link<'_>) -> (&'static str, &'static str) {
+    match link.kind {
+        Some(LinkKind::Later { .. }) => ("carries another interface", "made of it"),
+        Some(LinkKind::Nic { .. } | LinkKind::Vlan { .. }) | None => ("carries VLANs", "a VLAN on it"),
+    }
+}
+
 fn unused(link: &Link<'_>, report: &mut Report) {
     let (what, help) = match link.kind {
         Some(LinkKind::Nic { .. }) => (
             "it has no addresses, carries no VLAN and belongs to no daemon",
             "give it `addresses`, or a VLAN, or write it into the `interfaces` of a daemon",
         ),
-        Some(LinkKind::Vlan { .. }) | None => (
+        Some(LinkKind::Vlan { .. } | LinkKind::Later { .. }) | None => (
             "it has no addresses and belongs to no daemon",
             "give it `addresses`, or write it into the `interfaces` of a daemon",
         ),

@@ -8,24 +8,29 @@ use super::links::Link;
 use super::{Report, addresses};
 use crate::plan::{DEFAULT_POOL_V4, DEFAULT_POOL_V6, Pool};
 use crate::spec::words::quoted;
-use crate::spec::{At, Daemon, Field};
+use crate::spec::{At, Daemon, Field, List};
 
 /// The bits of a pool that number its networks: engine 26.1 makes a list of all of them when it starts.
 const MOST_BITS: u8 = 16;
 
 /// Reads `pools`; `None` if part of it cannot be read.
-pub(super) fn read(daemon: &Daemon, links: &[&Link<'_>], report: &mut Report) -> Option<Vec<Pool>> {
-    match &daemon.pools {
+pub(super) fn read(
+    field: &Field<List<String>>,
+    daemon: &Daemon,
+    links: &[&Link<'_>],
+    report: &mut Report,
+) -> Option<Vec<Pool>> {
+    match field {
         Field::Absent => {
             defaults(daemon, links, report);
             return Some(vec![DEFAULT_POOL_V4, DEFAULT_POOL_V6]);
         }
         Field::Bad => return None,
-        Field::Given(_) => addresses::not_empty(&daemon.pools, "pools", report),
+        Field::Given(_) => addresses::not_empty(field, "pools", report),
     }
     let mut good: Vec<At<Pool>> = Vec::new();
-    let mut complete = daemon.pools.is_complete();
-    for at in daemon.pools.items() {
+    let mut complete = field.is_complete();
+    for at in field.items() {
         match addresses::range(at, "172.20.0.0/14", report).and_then(|base| pool(&at.with(base), report)) {
             Some(pool) => {
                 apart(&at.with(pool), &good, links, report);
@@ -35,7 +40,7 @@ pub(super) fn read(daemon: &Daemon, links: &[&Link<'_>], report: &mut Report) ->
         }
     }
     let no_v4 = !good.is_empty() && good.iter().all(|at| !at.value.base.addr().is_ipv4());
-    if let Some(list) = daemon.pools.given().filter(|_| no_v4 && complete) {
+    if let Some(list) = field.given().filter(|_| no_v4 && complete) {
         let message = "dockerd does not start without an IPv4 pool: its first network takes a subnet of one";
         report.push(list.place.error("pools-without-ipv4", message).help("write one too, for example `172.20.0.0/14`"));
     }

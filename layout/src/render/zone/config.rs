@@ -12,7 +12,18 @@ use crate::layout::{CredentialId, Layout};
 use crate::plan::{Api, Daemon, HostPlan, Pool};
 
 pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
-    let Daemon { name, interfaces: _, api, expose: _, pools, live_restore, settings } = daemon;
+    let Daemon {
+        name,
+        interfaces: _,
+        api,
+        expose: _,
+        pools,
+        live_restore,
+        quota: _,
+        resources: _,
+        networks: _,
+        settings,
+    } = daemon;
     let mut keys: BTreeMap<&str, Value> = settings.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
     let tls = name.etc().join("tls");
 

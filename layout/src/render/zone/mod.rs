@@ -3,10 +3,12 @@
 //! The order is the safety: rules stand before a link exists, addresses before a route, everything before dockerd. If a
 //! step fails, what follows stays away.
 
+mod budget;
 mod config;
 mod egress;
 mod firewall;
 mod link;
+mod networks;
 mod service;
 
 use crate::layout::Layout;
@@ -14,12 +16,14 @@ use crate::plan::{Daemon, HostPlan};
 use crate::render::host::{identity, sysctl};
 
 pub(super) fn render(plan: &HostPlan, layout: &mut Layout) {
+    budget::quotas(plan, layout);
     for daemon in plan.daemons.values() {
         config::render(plan, daemon, layout);
         firewall::render(plan, daemon, layout);
         egress::render(plan, daemon, layout);
         link::render(plan, daemon, layout);
         service::render(daemon, layout);
+        networks::render(daemon, layout);
         let etc = daemon.name.etc();
         layout.directory(&etc, 0o755);
         layout.text(etc.join("sysctl.conf"), format!("# The zone of daemons.{}.\n{}", daemon.name, sysctl::hardened()));

@@ -3,7 +3,7 @@
 //! dockerd runs in a pinned mount namespace beside the network namespace: with a private one of its own (systemd's
 //! `NetworkNamespacePath=` makes one) a restarted dockerd loses sight of its containers' mounts, and live-restore breaks.
 
-use super::in_zone;
+use super::{budget, in_zone};
 use crate::layout::Layout;
 use crate::plan::Daemon;
 use crate::render::unit::{UnitFile, put_unit, put_wanted_unit};
@@ -13,10 +13,7 @@ const IP: &str = "/usr/sbin/ip";
 pub(super) fn render(daemon: &Daemon, layout: &mut Layout) {
     put_unit(layout, &daemon.name.zone_service(), zone(daemon));
     put_wanted_unit(layout, &daemon.name.service(), "multi-user.target", dockerd(daemon));
-    let slice = UnitFile::new(&format!("daemons.{}: the daemon and its containers", daemon.name))
-        .section("Unit")
-        .set("Description", format!("Docker daemon {} and its containers", daemon.name));
-    put_unit(layout, &daemon.name.slice(), slice);
+    put_unit(layout, &daemon.name.slice(), budget::slice(daemon));
 }
 
 /// Namespace, sysctls, rules: in this order, and nothing else before they stand.
@@ -51,7 +48,7 @@ fn zone(daemon: &Daemon) -> UnitFile {
 }
 
 fn dockerd(daemon: &Daemon) -> UnitFile {
-    let Daemon { name, interfaces: _, api: _, expose: _, pools: _, live_restore, settings: _ } = daemon;
+    let Daemon { name, live_restore, quota, .. } = daemon;
     let etc = name.etc();
     let (zone, link) = (name.zone_service(), name.link_service());
     UnitFile::new(&format!("daemons.{name}"))
@@ -59,12 +56,14 @@ fn dockerd(daemon: &Daemon) -> UnitFile {
         .set("Description", format!("Docker daemon {name}"))
         .set("BindsTo", &zone)
         .set("Wants", &link)
+        .each("Requires", quota.map(|_| budget::QUOTA))
         .set("After", format!("{zone} {link}"))
         .set("RequiresMountsFor", name.data_root().as_str())
         .set("AssertPathExists", "!/run/containerd/containerd.sock")
         .set("StartLimitIntervalSec", "0")
         .section("Service")
         .set("Type", "notify")
+        .each("ExecStartPre", budget::limit(daemon))
         .set("ExecStartPre", in_zone(daemon, &format!("/usr/sbin/nft -f {etc}/published.nft")))
         .set(
             "ExecStart",

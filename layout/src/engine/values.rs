@@ -1,0 +1,297 @@
+//! Values that `dockerd --validate` lets pass and that keep the daemon, or every container, from starting.
+
+use super::addresses;
+use super::node::{Member, Node, Value};
+use super::shape::below;
+use crate::diagnostics::Diagnostic;
+use crate::spec::words::{nearest, quoted};
+
+type Report = Vec<Diagnostic>;
+
+/// A refusal: what is wrong, and what to write.
+type Refusal = (String, String);
+
+/// Judges a value of the right type by itself.
+pub(super) fn check(key: &str, node: &Node, path: &str, report: &mut Report) {
+    match key {
+        "bip" => text(node, path, report, addresses::bridge),
+        "dns-search" => items(node, path, report, addresses::domain),
+        "default-address-pools" => addresses::pools(node, path, report),
+        "default-ulimits" => ulimits(node, path, report),
+        "exec-opts" => items(node, path, report, exec_opt),
+        "hosts" => items(node, path, report, addresses::listen),
+        "insecure-registries" => items(node, path, report, addresses::registry),
+        "labels" => labels(node, path, report),
+        "log-driver" => text(node, path, report, log_driver),
+        "metrics-addr" => text(node, path, report, addresses::metrics),
+        "mtu" | "network-control-plane-mtu" => mtu(node, path, report),
+        "node-generic-resources" => items(node, path, report, |text| pair(text, "gpu=1")),
+        "registry-mirrors" => items(node, path, report, addresses::mirror),
+        "runtimes" => runtimes(node, path, report),
+        "seccomp-profile" => text(node, path, report, seccomp),
+        "storage-driver" => text(node, path, report, storage_driver),
+        "storage-opts" => items(node, path, report, |text| pair(text, "overlay2.size=10G")),
+        _ => {}
+    }
+}
+
+/// Judges keys that only go together, or do not: rules of moby's `verifyDaemonSettings` and of its log drivers.
+pub(super) fn check_together(members: &[(&str, &Node, String)], report: &mut Report) {
+    let find = |key: &str| members.iter().rev().find(|(name, _, _)| *name == key);
+    let driver = find("log-driver").and_then(|(_, node, _)| node.as_str()).unwrap_or("json-file");
+    if let Some(known) = log_opts(driver) {
+        for (_, node, path) in members.iter().filter(|(name, _, _)| *name == "log-opts") {
+            for Member { key, key_span, .. } in node.members() {
+                if !known.contains(&key.as_str()) {
+                    let message = format!("log driver `{driver}` has no option {}", quoted(key));
+                    let help = match nearest(key, known.iter().copied()) {
+                        Some(word) => format!("did you mean `{word}`?"),
+                        None => format!("its options: `{}`", known.join("`, `")),
+                    };
+                    report.push(
+                        Diagnostic::error("engine-value", below(path, key), key_span.clone(), message).help(help),
+                    );
+                }
+            }
+        }
+    }
+    if let Some((_, node, path)) = find("default-runtime")
+        && let Some(name) = node.as_str()
+        && !matches!(name, "" | "runc")
+        && !name.starts_with("io.containerd.")
+        && !members.iter().any(|(key, node, _)| *key == "runtimes" && node.get(name).is_some())
+    {
+        let message = format!("there is no runtime {}, and dockerd does not start without it", quoted(name));
+        let diagnostic = Diagnostic::error("engine-value", path.clone(), node.span.clone(), message);
+        report.push(diagnostic.help("write it into `runtimes`, or write `runc`"));
+    }
+}
+
+fn refuse(node: &Node, path: &str, (message, help): Refusal, report: &mut Report) {
+    report.push(Diagnostic::error("engine-value", path, node.span.clone(), message).help(help));
+}
+
+fn text(node: &Node, path: &str, report: &mut Report, check: impl Fn(&str) -> Result<(), Refusal>) {
+    if let Some(Err(refusal)) = node.as_str().filter(|text| !text.is_empty()).map(check) {
+        refuse(node, path, refusal, report);
+    }
+}
+
+fn items(node: &Node, path: &str, report: &mut Report, check: impl Fn(&str) -> Result<(), Refusal>) {
+    for (n, item) in node.items().iter().enumerate() {
+        if let Some(Err(refusal)) = item.as_str().map(&check) {
+            refuse(item, &format!("{path}[{n}]"), refusal, report);
+        }
+    }
+}
+
+fn pair(text: &str, example: &str) -> Result<(), Refusal> {
+    match text.split_once('=') {
+        Some((key, _)) if !key.is_empty() => Ok(()),
+        Some(_) | None => {
+            Err((format!("{} is no key with a value", quoted(text)), format!("write it like `{example}`")))
+        }
+    }
+}
+
+fn labels(node: &Node, path: &str, report: &mut Report) {
+    let mut seen: Vec<(&str, &Node)> = Vec::new();
+    for (n, item) in node.items().iter().enumerate() {
+        let Some(text) = item.as_str() else { continue };
+        let path = format!("{path}[{n}]");
+        if let Err(refusal) = pair(text, "com.example.rack=12") {
+            refuse(item, &path, refusal, report);
+            continue;
+        }
+        let key = text.split_once('=').map_or(text, |(key, _)| key);
+        if ["com.docker.", "io.docker.", "org.dockerproject."].into_iter().any(|prefix| key.starts_with(prefix)) {
+            let message = format!("{} is in a namespace that Docker keeps for itself", quoted(key));
+            refuse(item, &path, (message, "use a domain of your own".to_owned()), report);
+        } else if let Some((_, first)) =
+            seen.iter().find(|(other, first)| *other == key && first.as_str() != Some(text))
+        {
+            let message = format!("the label {} is there with another value", quoted(key));
+            let diagnostic = Diagnostic::error("engine-value", path, item.span.clone(), message);
+            report.push(diagnostic.help("leave one of them out").related(first.span.clone(), "the first"));
+        } else {
+            seen.push((key, item));
+        }
+    }
+}
+
+fn exec_opt(text: &str) -> Result<(), Refusal> {
+    match text.split_once('=') {
+        Some(("native.cgroupdriver", "systemd" | "cgroupfs")) => Ok(()),
+        Some(("native.cgroupdriver", driver)) => {
+            Err((format!("there is no cgroup driver {}", quoted(driver)), "write `systemd` or `cgroupfs`".to_owned()))
+        }
+        Some(_) | None => Err((
+            format!("{} has no effect", quoted(text)),
+            "the one option on Linux is `native.cgroupdriver=systemd` or `=cgroupfs`".to_owned(),
+        )),
+    }
+}
+
+/// Log drivers that come with engine 26.1 on Linux.
+const LOG_DRIVERS: [&str; 10] =
+    ["awslogs", "fluentd", "gcplogs", "gelf", "journald", "json-file", "local", "none", "splunk", "syslog"];
+
+fn log_driver(text: &str) -> Result<(), Refusal> {
+    if LOG_DRIVERS.contains(&text) {
+        return Ok(());
+    }
+    // A plugin may bring one; what is nearly the name of one that is there is a slip.
+    match nearest(text, LOG_DRIVERS) {
+        Some(word) => Err((
+            format!("there is no log driver {}: no container starts with it", quoted(text)),
+            format!("did you mean `{word}`?"),
+        )),
+        None if text.contains([':', '/']) => Ok(()),
+        None => Err((
+            format!("engine 26.1 brings no log driver {}: no container starts with it", quoted(text)),
+            format!("write `{}`, or a plugin with its tag, such as `grafana/loki:latest`", LOG_DRIVERS.join("`, `")),
+        )),
+    }
+}
+
+/// Options of the log drivers that most people use; `None` for the others.
+fn log_opts(driver: &str) -> Option<&'static [&'static str]> {
+    Some(match driver {
+        "json-file" => &[
+            "compress",
+            "env",
+            "env-regex",
+            "labels",
+            "labels-regex",
+            "max-buffer-size",
+            "max-file",
+            "max-size",
+            "mode",
+            "tag",
+        ],
+        "local" => &["compress", "max-buffer-size", "max-file", "max-size", "mode"],
+        "journald" => &["env", "env-regex", "labels", "labels-regex", "max-buffer-size", "mode", "tag"],
+        "syslog" => &[
+            "env",
+            "env-regex",
+            "labels",
+            "labels-regex",
+            "max-buffer-size",
+            "mode",
+            "syslog-address",
+            "syslog-facility",
+            "syslog-format",
+            "syslog-tls-ca-cert",
+            "syslog-tls-cert",
+            "syslog-tls-key",
+            "syslog-tls-skip-verify",
+            "tag",
+        ],
+        _ => return None,
+    })
+}
+
+/// The kernel takes an MTU from 68 (RFC 791) to 65535 on a bridge.
+fn mtu(node: &Node, path: &str, report: &mut Report) {
+    if let Some(mtu) = node.as_i64().filter(|mtu| *mtu != 0 && !(68..=65535).contains(mtu)) {
+        let message = format!("no bridge takes an MTU of {mtu}");
+        refuse(node, path, (message, "write a number from 68 to 65535; 1500 is the usual one".to_owned()), report);
+    }
+}
+
+fn seccomp(text: &str) -> Result<(), Refusal> {
+    if matches!(text, "builtin" | "unconfined") || text.starts_with('/') {
+        return Ok(());
+    }
+    let help = "write `builtin`, `unconfined`, or the absolute path of a profile".to_owned();
+    Err((format!("{} is no seccomp profile", quoted(text)), help))
+}
+
+fn storage_driver(text: &str) -> Result<(), Refusal> {
+    const DRIVERS: [&str; 5] = ["btrfs", "fuse-overlayfs", "overlay2", "vfs", "zfs"];
+    match text {
+        _ if DRIVERS.contains(&text) => Ok(()),
+        "aufs" | "devicemapper" | "overlay" => {
+            let help = "write `overlay2`; its data is not read by it: save your images and volumes first".to_owned();
+            Err((format!("engine 26.1 has no storage driver {} any more", quoted(text)), help))
+        }
+        _ => Err((
+            format!("there is no storage driver {}", quoted(text)),
+            match nearest(text, DRIVERS) {
+                Some(word) => format!("did you mean `{word}`?"),
+                None => format!("write `{}`", DRIVERS.join("`, `")),
+            },
+        )),
+    }
+}
+
+fn runtimes(node: &Node, path: &str, report: &mut Report) {
+    for Member { key, key_span, node } in node.members() {
+        let given = |name: &str| {
+            let found = node.members().iter().find(|member| member.key.eq_ignore_ascii_case(name));
+            found.filter(|member| !matches!(&member.node.value, Value::Null) && member.node.as_str() != Some(""))
+        };
+        let (by_path, by_type) = (given("path"), given("runtimeType"));
+        let refusal = if key == "runc" {
+            ("the runtime `runc` is there by itself, and its name is taken", "use another name")
+        } else if by_path.is_some() && by_type.is_some() {
+            ("a runtime has a `path` or a `runtimeType`, not both", "leave one of them out")
+        } else if by_path.is_none() && by_type.is_none() {
+            ("a runtime has a `path` or a `runtimeType`", "write `path = \"/usr/local/bin/crun\"`")
+        } else if by_type.is_some() && given("runtimeArgs").is_some() {
+            ("`runtimeArgs` go with `path` alone", "write `options`, which go with `runtimeType`")
+        } else if by_path.is_some() && given("options").is_some() {
+            ("`options` go with `runtimeType` alone", "write `runtimeArgs`, which go with `path`")
+        } else {
+            continue;
+        };
+        let message = format!("{}: dockerd does not start", refusal.0);
+        let diagnostic = Diagnostic::error("engine-value", below(path, key), key_span.clone(), message);
+        report.push(diagnostic.help(refusal.1));
+    }
+}
+
+/// Limits of setrlimit(2), as Docker names them.
+const ULIMITS: [&str; 15] = [
+    "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
+    "rttime", "stack",
+];
+
+fn ulimits(node: &Node, path: &str, report: &mut Report) {
+    for Member { key, key_span, node } in node.members() {
+        let path = below(path, key);
+        let given = |name: &str| {
+            node.members().iter().find(|member| member.key.eq_ignore_ascii_case(name)).map(|member| &member.node)
+        };
+        let error = |span, message: String| Diagnostic::error("engine-value", path.clone(), span, message);
+        if !ULIMITS.contains(&key.as_str()) && key != "sigpending" {
+            let message = format!("there is no limit {}: no container starts with it", quoted(key));
+            let help = match nearest(key, ULIMITS) {
+                Some(word) => format!("did you mean `{word}`?"),
+                None => format!("limits: `{}`, `sigpending`", ULIMITS.join("`, `")),
+            };
+            report.push(error(key_span.clone(), message).help(help));
+            continue;
+        }
+        match given("Name") {
+            Some(name) if name.as_str() == Some(key) => {}
+            Some(name) => {
+                let message = format!("`Name` is another limit than {}", quoted(key));
+                report.push(error(name.span.clone(), message).help(format!("write `Name = \"{key}\"`")));
+            }
+            None => {
+                let message = format!("the limit {} has no `Name`: no container starts with it", quoted(key));
+                report.push(error(key_span.clone(), message).help(format!("write `Name = \"{key}\"` too")));
+            }
+        }
+        let (soft, hard) = (given("Soft").and_then(Node::as_i64), given("Hard").and_then(Node::as_i64));
+        // -1 is "unlimited".
+        if let (Some(soft), Some(hard), Some(at)) = (soft, hard, given("Soft"))
+            && hard != -1
+            && (soft > hard || soft == -1)
+        {
+            let message = "the soft limit is over the hard one: no container starts with it".to_owned();
+            report.push(error(at.span.clone(), message).help("write a smaller `Soft` or a larger `Hard`"));
+        }
+    }
+}

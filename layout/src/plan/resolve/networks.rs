@@ -1,0 +1,247 @@
+//! `[[daemons.NAME.networks]]`: names, drivers and subnets that dockerd takes and that hide nothing from the daemon.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::links::Link;
+use super::{Report, addresses};
+use crate::plan::{Network, Pool, Subnet};
+use crate::spec::words::{nearest, quoted};
+use crate::spec::{self, At, Daemon, Field, List};
+
+/// Names that Docker has for networks of its own.
+const TAKEN: [&str; 6] = ["bridge", "default", "docker_gwbridge", "host", "ingress", "none"];
+
+/// Drivers of Docker that are no bridge.
+const LATER: [&str; 3] = ["ipvlan", "macvlan", "overlay"];
+
+/// Reads a daemon's networks; `None` if one cannot be read.
+pub(super) fn read(
+    daemon: &Daemon,
+    links: &[&Link<'_>],
+    pools: Option<&[Pool]>,
+    report: &mut Report,
+) -> Option<Vec<Network>> {
+    let list = match &daemon.networks {
+        Field::Absent => return Some(Vec::new()),
+        Field::Bad => return None,
+        Field::Given(list) => &list.value,
+    };
+    let mut names: Vec<&At<String>> = Vec::new();
+    let mut taken: Vec<At<IpNet>> = Vec::new();
+    let mut networks = Vec::new();
+    for at in &list.items {
+        let network = one(&at.value, links, pools, &mut names, &mut taken, report);
+        networks.push(network);
+    }
+    networks.into_iter().collect::<Option<Vec<_>>>().filter(|_| list.complete)
+}
+
+fn one<'s>(
+    spec: &'s spec::Network,
+    links: &[&Link<'_>],
+    pools: Option<&[Pool]>,
+    names: &mut Vec<&'s At<String>>,
+    taken: &mut Vec<At<IpNet>>,
+    report: &mut Report,
+) -> Option<Network> {
+    let name = spec.name.given().and_then(|at| name(at, names, report));
+    let driver = driver(&spec.driver, report);
+    let subnets = subnets(spec, links, pools, taken, report);
+    let labels = labels(&spec.labels, report);
+    let ipv6 = match &spec.ipv6 {
+        Field::Absent => Some(subnets.iter().flatten().any(|subnet| subnet.range.addr().is_ipv6())),
+        Field::Bad => None,
+        Field::Given(at) => {
+            let first = spec.subnets.items().iter().find(|text| text.value.contains(':'));
+            if let (false, Some(first)) = (at.value, first) {
+                let message = "a network without IPv6 has an IPv6 subnet";
+                let diagnostic = at.place.error("network-ipv6", message).help("leave `ipv6` out, or the subnet");
+                report.push(diagnostic.related(first.place.value.clone(), "the subnet"));
+            }
+            let pool = || pools.is_none_or(|pools| pools.iter().any(|pool| pool.base.addr().is_ipv6()));
+            if at.value && first.is_none() && !pool() {
+                let message = "the network has no IPv6 subnet, and the daemon's `pools` have none to give";
+                report
+                    .push(at.place.error("network-ipv6", message).help("write an IPv6 `subnet`, or leave `ipv6` out"));
+            }
+            Some(at.value)
+        }
+    };
+    let internal = match &spec.internal {
+        Field::Bad => None,
+        field => Some(field.given().is_some_and(|at| at.value)),
+    };
+    driver?;
+    Some(Network { name: name?, internal: internal?, ipv6: ipv6?, subnets: subnets?, labels: labels? })
+}
+
+/// A name as Docker takes it, and one that no shell, label or filter takes for something else.
+fn name<'s>(at: &'s At<String>, names: &mut Vec<&'s At<String>>, report: &mut Report) -> Option<String> {
+    let text = at.value.as_str();
+    let letters = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    let starts = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    if !starts || !text.bytes().all(letters) || text.len() > 63 {
+        let message = format!("{} cannot name a Docker network", quoted(text));
+        let help = "use up to 63 letters, digits, `_`, `.` and `-`, a letter or digit first";
+        report.push(at.place.error("network-name", message).help(help));
+        return None;
+    }
+    if TAKEN.contains(&text) {
+        let message = format!("{} is a network that Docker has for itself", quoted(text));
+        report.push(at.place.error("network-name", message).help("use another name, such as `backend`"));
+        return None;
+    }
+    if let Some(first) = names.iter().find(|other| other.value == at.value) {
+        let message = format!("the daemon has two networks {}", quoted(text));
+        let diagnostic = at.place.error("network-duplicate", message).help("use another name, or leave one out");
+        report.push(diagnostic.related(first.place.value.clone(), "the first"));
+        return None;
+    }
+    names.push(at);
+    Some(text.to_owned())
+}
+
+fn driver(field: &Field<String>, report: &mut Report) -> Option<()> {
+    let at = match field {
+        Field::Absent => return Some(()),
+        Field::Bad => return None,
+        Field::Given(at) => at,
+    };
+    if at.value == "bridge" {
+        return Some(());
+    }
+    if LATER.contains(&at.value.as_str()) {
+        let message =
+            format!("this version of dmhost does not make Docker networks with driver {} yet", quoted(&at.value));
+        let help = "write `bridge`, or leave it out: what such a network sends carries addresses that are not planned";
+        report.push(at.place.error("not-yet", message).help(help));
+        return None;
+    }
+    let help = match nearest(&at.value, ["bridge"].into_iter().chain(LATER)) {
+        Some(word) => format!("did you mean `{word}`?"),
+        None => "write `bridge`, or leave it out".to_owned(),
+    };
+    report.push(at.place.error("unknown-value", format!("there is no driver {}", quoted(&at.value))).help(help));
+    None
+}
+
+fn subnets(
+    spec: &spec::Network,
+    links: &[&Link<'_>],
+    pools: Option<&[Pool]>,
+    taken: &mut Vec<At<IpNet>>,
+    report: &mut Report,
+) -> Option<Vec<Subnet>> {
+    let mut good: Vec<At<Subnet>> = Vec::new();
+    let mut complete = spec.subnets.is_complete() && spec.gateways.is_complete() && spec.ip_ranges.is_complete();
+    for at in spec.subnets.items() {
+        let Some(range) = addresses::range(at, "172.20.1.0/24", report) else {
+            complete = false;
+            continue;
+        };
+        let range = at.with(range);
+        if let Some(first) = good.iter().find(|other| version(other.value.range) == version(range.value)) {
+            let message = format!("a network has one {} subnet", version(range.value));
+            let diagnostic = at.place.error("network-subnet", message).help("make a second network for the other");
+            report.push(diagnostic.related(first.place.value.clone(), "the first"));
+        }
+        apart(&range, links, pools, taken, report);
+        taken.push(range.clone());
+        good.push(at.with(Subnet { range: range.value, gateway: None, ip_range: None }));
+    }
+    for at in spec.gateways.items() {
+        let Ok(gateway) = at.value.parse::<IpAddr>() else {
+            let message = format!("{} is no address of a gateway", quoted(&at.value));
+            report.push(
+                at.place.error("address", message).help("write an address in the subnet, without a prefix length"),
+            );
+            complete = false;
+            continue;
+        };
+        let edge = |net: &IpNet| net.network() == gateway || (gateway.is_ipv4() && net.broadcast() == gateway);
+        match good.iter_mut().find(|subnet| subnet.value.range.contains(&gateway) && !edge(&subnet.value.range)) {
+            Some(subnet) => subnet.value.gateway = Some(gateway),
+            None if complete => outside(at, &format!("the gateway {gateway} is no host"), report),
+            None => {}
+        }
+    }
+    for at in spec.ip_ranges.items() {
+        let Some(range) = addresses::range(at, "172.20.1.128/25", report) else {
+            complete = false;
+            continue;
+        };
+        match good.iter_mut().find(|subnet| subnet.value.range.contains(&range)) {
+            Some(subnet) => subnet.value.ip_range = Some(range),
+            None if complete => outside(at, &format!("the range {range} is no part"), report),
+            None => {}
+        }
+    }
+    complete.then(|| good.into_iter().map(|at| at.value).collect())
+}
+
+fn outside(at: &At<String>, what: &str, report: &mut Report) {
+    let message = format!("{what} of the network's `subnet`");
+    report.push(at.place.error("network-subnet", message).help("write one in the subnet, and the subnet too"));
+}
+
+/// Reports what a network would hide from the daemon, and subnets that Docker has given away already.
+fn apart(range: &At<IpNet>, links: &[&Link<'_>], pools: Option<&[Pool]>, taken: &[At<IpNet>], report: &mut Report) {
+    let net = range.value;
+    let overlap = |other: IpNet| other.contains(&net) || net.contains(&other);
+    let error = |message: String| range.place.error("network-subnet-overlap", message);
+    if let Some(why) = addresses::special(net.addr()).filter(|_| net.prefix_len() > 0) {
+        let message = format!("{net} begins with {why}, and no network of containers can have it");
+        report.push(
+            range.place.error("address-special", message).help("write a private range, for example `172.20.1.0/24`"),
+        );
+    }
+    if let Some(first) = taken.iter().find(|other| overlap(other.value)) {
+        let diagnostic = error(format!("{net} overlaps {} of another network", first.value));
+        let diagnostic = diagnostic.help("write ranges that are apart");
+        report.push(diagnostic.related(first.place.value.clone(), "the first"));
+    }
+    for link in links {
+        if let Some(own) = link.addresses.iter().find(|own| overlap(own.value.trunc())) {
+            let diagnostic =
+                error(format!("{net} overlaps the subnet {} of {}", own.value.trunc(), quoted(link.text())));
+            let diagnostic = diagnostic.help("write a range that no network around the host has");
+            report.push(diagnostic.related(own.place.value.clone(), "the subnet"));
+        }
+    }
+    let first = pools.into_iter().flatten().find(|pool| version(pool.base) == version(net));
+    if let Some(own) =
+        first.and_then(|pool| IpNet::new(pool.base.network(), pool.size).ok()).filter(|own| overlap(*own))
+    {
+        let diagnostic = error(format!("{net} overlaps {own}, which the daemon's `docker0` has"));
+        report.push(diagnostic.help("write another subnet, inside the pools or not, or leave it out"));
+    }
+}
+
+fn labels(field: &Field<List<String>>, report: &mut Report) -> Option<Vec<String>> {
+    addresses::not_empty(field, "labels", report);
+    let mut complete = field.is_complete();
+    let mut keys: Vec<(&str, &At<String>)> = Vec::new();
+    for at in field.items() {
+        let key = at.value.split_once('=').map_or("", |(key, _)| key);
+        let odd = at.value.chars().any(char::is_control) || key.chars().any(char::is_whitespace);
+        if key.is_empty() || odd || key.starts_with("dmhost.") {
+            let message = format!("{} is no label of a network", quoted(&at.value));
+            let help = "write `KEY=VALUE` on one line, for example `org.example.tier=backend`; `dmhost.` is dmhost's";
+            report.push(at.place.error("network-label", message).help(help));
+            complete = false;
+        } else if let Some((_, first)) = keys.iter().find(|(other, _)| *other == key) {
+            let message = format!("the label {} is there twice", quoted(key));
+            let diagnostic = at.place.error("network-label", message).help("leave one of them out");
+            report.push(diagnostic.related(first.place.value.clone(), "the first"));
+        } else {
+            keys.push((key, at));
+        }
+    }
+    complete.then(|| field.items().iter().map(|at| at.value.clone()).collect())
+}
+
+fn version(net: IpNet) -> &'static str {
+    if net.addr().is_ipv4() { "IPv4" } else { "IPv6" }
+}
