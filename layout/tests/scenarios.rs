@@ -85,3 +85,33 @@ fn nic_of_its_own_and_vlans_on_another() {
 fn minimal() {
     compare("minimal");
 }
+
+#[test]
+fn four_nics() {
+    compare("four-nics");
+}
+
+#[test]
+fn tagged_only_trunk() {
+    compare("tagged-only-trunk");
+}
+
+#[test]
+fn dual_stack_with_several_addresses() {
+    compare("dual-stack-multi-address");
+}
+
+#[test]
+fn expose_lists() {
+    compare("expose-lists");
+}
+
+#[test]
+fn defaults_merged_under_daemons() {
+    compare("defaults-merged");
+}
+
+#[test]
+fn sixteen_daemons() {
+    compare("sixteen-daemons");
+}
