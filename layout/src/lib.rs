@@ -9,12 +9,14 @@
 pub mod diagnostics;
 pub mod engine;
 pub mod layout;
+mod lint;
 pub mod plan;
 pub mod render;
 pub mod spec;
 
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use layout::{Content, CredentialId, Entry, Layout};
+pub use lint::lint;
 pub use plan::{HostPlan, plan_from_bytes, plan_from_toml, resolve};
 pub use render::render;
 pub use spec::HostSpec;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use dmhost_layout::plan_from_bytes;
+use dmhost_layout::{lint, plan_from_bytes};
 use fs_err as fs;
 use proptest::prelude::*;
 
@@ -59,6 +59,38 @@ const PIECES: [&str; 32] = [
     "\0",
 ];
 
+/// What daemon.json files and units are made of.
+const LINTED: [&str; 28] = [
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    ":",
+    ",",
+    "\n",
+    "\u{feff}",
+    "🐳",
+    "\"hosts\": [\"tcp://[::]:2375\"]",
+    "\"data-root\": \"/var/lib/docker\"",
+    "\"default-address-pools\": [{\"base\": \"10.0.0.0/8\", \"size\": 24}]",
+    "\"log-opts\": {\"max-size\": 1e99}",
+    "\"bip\": \"::1/0\"",
+    "null",
+    "-0",
+    "1e400",
+    "\\ud800",
+    "ExecStart=/usr/bin/dockerd ",
+    "--config-file=/etc/%i.json ",
+    "-H tcp://:1 ",
+    "--bridge ",
+    "$OPTS ",
+    "EnvironmentFile=env\n",
+    "OPTS=",
+    "\\\n",
+    "'",
+];
+
 fn check(bytes: &[u8]) {
     let (plan, diagnostics) = plan_from_bytes("host.toml", bytes);
     assert_eq!(plan.is_none(), diagnostics.has_errors());
@@ -86,6 +118,17 @@ proptest! {
     #[test]
     fn arbitrary_pieces_get_a_report(pieces in proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..60)) {
         check(pieces.concat().as_bytes());
+    }
+
+    #[test]
+    fn arbitrary_files_are_linted(pieces in proptest::collection::vec(proptest::sample::select(&LINTED[..]), 0..40), cut in 0_usize..60) {
+        let text = pieces.concat();
+        let half = text.char_indices().nth(cut).map_or(text.len(), |(at, _)| at);
+        let files = [("web.json", &text[..half]), ("docker@.service", &text[half..]), ("lab.json", text.as_str()), ("env", text.as_str())];
+        for report in lint(&files) {
+            report.render(false);
+            report.to_json();
+        }
     }
 
     #[test]

@@ -143,7 +143,6 @@ pub(super) fn mirror(text: &str) -> Result<(), Refusal> {
 }
 
 /// An address with a port from a `tcp://` socket; the port is dockerd's default without one.
-#[allow(dead_code)]
 pub(crate) fn socket(text: &str) -> Option<(Option<IpAddr>, u16)> {
     let rest = text.strip_prefix("tcp://")?;
     let (host, port) = match rest.rsplit_once(':') {

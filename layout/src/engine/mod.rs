@@ -10,6 +10,7 @@ mod node;
 mod shape;
 mod values;
 
+pub(crate) use addresses::socket;
 pub use keys::{KEYS, Key, find};
 pub use node::{Member, Node, Value};
 pub use shape::Shape;
