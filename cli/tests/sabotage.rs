@@ -1,0 +1,108 @@
+//! A proof that cannot fail proves nothing: three sabotages of the layout, each built into an image and given to the same
+//! command as always. Each must be told by a red cell that names vantage, target and frame, and by exit code 1.
+
+use std::process::{Command, Output};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+use dmhost_images::{BuildRequest, Event};
+use dmhost_layout::{Content, CredentialId, HostPlan, Layout, plan_from_toml, render};
+use dmhost_pki::Pki;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The example with keys of its own, in a folder that goes with it.
+struct Example {
+    plan: HostPlan,
+    pki: Pki,
+    spec: Utf8PathBuf,
+    folder: TempDir,
+}
+
+impl Example {
+    fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let path = Utf8Path::from_path(folder.path()).context("the temporary folder's name is not UTF-8")?;
+        let spec = path.join("two-vlans.toml");
+        fs_err::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/two-vlans.toml"), &spec)?;
+        let (plan, _) = plan_from_toml(spec.as_str(), &fs_err::read_to_string(&spec)?);
+        let plan = plan.context("the example plans cleanly")?;
+        let keys = Pki::path_for(&spec);
+        dmhost_pki::init(&plan, &keys, SystemTime::now())?;
+        Ok(Self { plan, pki: Pki::open(&keys)?, spec, folder })
+    }
+
+    /// Builds the image of a layout that was tampered with, and asks `dmhost verify` of it.
+    fn verify(&self, sabotage: impl FnOnce(&mut Layout)) -> Result<(Output, Value)> {
+        let mut layout = render(&self.plan);
+        sabotage(&mut layout);
+        let image = self.spec.with_file_name("sabotaged.raw");
+        let report = self.spec.with_file_name("report");
+        let secrets = |id: &CredentialId| self.pki.credential(id);
+        let request = BuildRequest {
+            plan: &self.plan,
+            layout: &layout,
+            secrets: &secrets,
+            out: &image,
+            cache_dir: None,
+            force: true,
+        };
+        dmhost_images::build(&request, &mut |_: Event<'_>| {})?;
+        let output = Command::new(env!("CARGO_BIN_EXE_dmhost"))
+            .current_dir(self.folder.path())
+            .args(["verify", self.spec.as_str(), "--image", image.as_str(), "--report", report.as_str()])
+            .output()?;
+        let json = fs_err::read(report.join("report.json"))
+            .with_context(|| format!("no report: {}", String::from_utf8_lossy(&output.stderr)))?;
+        Ok((output, serde_json::from_slice(&json)?))
+    }
+}
+
+/// Replaces text that must be there, in a file that must be there: a sabotage that misses would prove nothing.
+fn replace(layout: &mut Layout, path: &str, from: &str, to: &str) {
+    let path = Utf8Path::new(path);
+    let mut entry = layout.get(path).cloned().unwrap_or_else(|| panic!("the layout has no {path}"));
+    let Content::Text(text) = &mut entry.content else { panic!("{path} is no text") };
+    assert!(text.contains(from), "{path} does not contain {from:?}");
+    *text = text.replace(from, to);
+    layout.insert(path, entry);
+}
+
+/// The command said no, and printed this cell: vantage, target, what was asked, what was expected and seen, and a frame.
+fn told(output: &Output, report: &Value, vantage: &str, target: &str, ask: &str, verdicts: [&str; 2]) -> Result<()> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.code() == Some(1), "exit {:?}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    let [expected, observed] = verdicts;
+    let head = format!("FAIL {vantage} -> {target} {ask}\n    expected {expected}, observed {observed}; frame ");
+    let rest = text.split_once(&head).with_context(|| format!("no such cell: {head:?} in\n{text}"))?.1;
+    ensure!(rest.starts_with(|first: char| first.is_ascii_digit()), "no frame is named: {head}{}", &rest[..20]);
+    ensure!(report["holds"] == false, "the report says that it holds");
+    Ok(())
+}
+
+#[test]
+fn each_sabotage_is_told_by_its_cell() -> Result<()> {
+    let example = Example::new()?;
+
+    let (output, report) = example.verify(|layout| {
+        replace(layout, "/etc/systemd/system/dmhost-web-link.service", "type vlan id 10", "type vlan id 20");
+        replace(layout, "/etc/systemd/system/dmhost-lab-link.service", "type vlan id 20", "type vlan id 10");
+    })?;
+    told(&output, &report, "vlan:web", "web 198.51.100.2", "2376/tcp API", ["serves", "silent"])
+        .context("the two VIDs swapped")?;
+    told(&output, &report, "vlan:lab", "web 198.51.100.2", "who-has", ["silent", "serves"])
+        .context("the two VIDs swapped")?;
+
+    let (output, report) = example.verify(|layout| {
+        replace(layout, "/etc/dmhost/web/nftables.conf", "policy drop", "policy accept");
+    })?;
+    told(&output, &report, "vlan:web", "web 198.51.100.2", "65531 other tcp ports", ["silent", "refuses"])
+        .context("`policy drop` made `accept`")?;
+
+    let (output, report) = example.verify(|layout| {
+        replace(layout, "/etc/dmhost/web/daemon.json", "  \"tlsverify\": true,\n", "");
+    })?;
+    told(&output, &report, "vlan:web", "web 198.51.100.2", "2376/tcp API without TLS", ["denies", "serves"])
+        .context("`tlsverify` removed")
+}
