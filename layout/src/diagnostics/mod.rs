@@ -3,12 +3,14 @@
 //! The reader ([`crate::spec`]) and the resolver ([`crate::plan`]) both find problems; a [`Diagnostics`] holds them in
 //! source order with the text they point into, and gives them out as rustc-like text or as JSON.
 
+mod codes;
 mod json;
 mod position;
 mod text;
 
 use std::ops::Range;
 
+pub use codes::{Code, codes, explain};
 pub use position::Position;
 
 /// A byte range of the spec's text.

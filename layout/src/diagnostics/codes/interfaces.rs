@@ -1,0 +1,181 @@
+//! Interfaces: their names, kinds, parents, members and owners.
+
+use super::{Code, code};
+
+pub(super) const CODES: &[Code] = &[
+    code(
+        "interface-name",
+        "no name of an interface",
+        "The name becomes a link's name, a part of sysctl keys and of rules: a letter, then letters, digits, `_` and `-`.",
+        "[interfaces.lan]",
+    ),
+    code(
+        "interface-name-too-long",
+        "a name that the kernel does not take",
+        "The kernel keeps 15 bytes for the name of a link (IFNAMSIZ less one).",
+        "[interfaces.lan]",
+    ),
+    code(
+        "interface-name-reserved",
+        "a name that means something else",
+        "`lo`, `docker0`, `br-*` and `veth*` are made by the kernel and by Docker; `all` and `default` are sysctl's words for every interface.",
+        "[interfaces.lan]",
+    ),
+    code(
+        "interface-kind-missing",
+        "the interface does not say what it is",
+        "Exactly one of `nic`, `vlan`, `bond`, `bridge`, `macvlan` and `ipvlan` stands in it.",
+        "nic = { mac = \"52:54:00:00:00:01\" }",
+    ),
+    code(
+        "interface-kind-twice",
+        "the interface is two things at once",
+        "Exactly one kind stands in an interface.",
+        "vlan = { parent = \"trunk\", id = 10 }",
+    ),
+    code(
+        "interface-unknown",
+        "there is no such interface",
+        "The name is that of no section `[interfaces.NAME]`.",
+        "interfaces = [\"web\"]",
+    ),
+    code(
+        "interface-unused",
+        "the interface does nothing",
+        "It has no addresses, carries nothing and belongs to nobody: it was probably meant for something.",
+        "[daemons.web]\ninterfaces = [\"web\"]",
+    ),
+    code(
+        "interface-twice",
+        "the interface is listed twice",
+        "A second mention in one list changes nothing.",
+        "interfaces = [\"web\"]",
+    ),
+    code(
+        "interface-owned-twice",
+        "two daemons want one interface",
+        "An interface is in one network namespace. Two daemons on one network each have a NIC or a VLAN of their own there.",
+        "[daemons.web]\ninterfaces = [\"web\"]\n\n[daemons.lab]\ninterfaces = [\"lab\"]",
+    ),
+    code(
+        "interface-without-address",
+        "the daemon's interface has no address",
+        "Nothing can reach the daemon through it, and its containers reach nothing.",
+        "[interfaces.web]\naddresses = [\"198.51.100.2/24\"]",
+    ),
+    code(
+        "nic-match-missing",
+        "it is not said which NIC",
+        "A NIC is told by its permanent MAC address, by its place on the bus, or by the name it has.",
+        "nic = { mac = \"52:54:00:00:00:01\" }",
+    ),
+    code(
+        "nic-match-twice",
+        "the NIC is told in two ways",
+        "Two ways that disagree would match no NIC, so one is written.",
+        "nic = { mac = \"52:54:00:00:00:01\" }",
+    ),
+    code(
+        "nic-name",
+        "no name of a NIC",
+        "The name that a NIC has before dmhost gives it another: up to 15 letters, digits, `_` and `-`.",
+        "nic = { name = \"enp1s0\" }",
+    ),
+    code(
+        "nic-name-taken",
+        "a NIC would lose its name",
+        "Another interface of the spec takes the name by which this NIC is told.",
+        "nic = { mac = \"52:54:00:00:00:01\" }",
+    ),
+    code(
+        "nic-name-duplicate",
+        "two interfaces are one NIC",
+        "Both are told by the same name.",
+        "nic = { name = \"enp2s0\" }",
+    ),
+    code("nic-path", "no path of a NIC", "The value is udev's ID_PATH.", "nic = { path = \"pci-0000:00:03.0\" }"),
+    code(
+        "nic-path-duplicate",
+        "two interfaces are one NIC",
+        "Both are told by the same path.",
+        "nic = { path = \"pci-0000:00:04.0\" }",
+    ),
+    code(
+        "mac-address",
+        "no MAC address of a NIC",
+        "Six pairs of hexadecimal digits, neither multicast nor all zero.",
+        "nic = { mac = \"52:54:00:00:00:01\" }",
+    ),
+    code(
+        "mac-duplicate",
+        "two interfaces are one NIC",
+        "Both are told by the same MAC address. For several networks on one NIC, its ports are tagged and each network is a VLAN.",
+        "vlan = { parent = \"trunk\", id = 10 }",
+    ),
+    code(
+        "vlan-id-out-of-range",
+        "no VLAN has this number",
+        "802.1Q has VIDs from 1 to 4094: 0 marks priority alone, 4095 is reserved.",
+        "vlan = { parent = \"trunk\", id = 10 }",
+    ),
+    code(
+        "vlan-id-duplicate",
+        "one VLAN twice on one NIC",
+        "Frames with one tag go to one interface.",
+        "vlan = { parent = \"trunk\", id = 20 }",
+    ),
+    code(
+        "parent-unknown",
+        "there is no such parent",
+        "The name is that of no section `[interfaces.NAME]`.",
+        "vlan = { parent = \"trunk\", id = 10 }",
+    ),
+    code(
+        "parent-is-vlan",
+        "a VLAN on a VLAN",
+        "Stacked tags (802.1ad) are not part of the format.",
+        "vlan = { parent = \"trunk\", id = 10 }",
+    ),
+    code(
+        "parent-kind",
+        "a parent that carries nothing",
+        "A macvlan or ipvlan is made on another interface, and nothing is made on it.",
+        "macvlan = { parent = \"lan\" }",
+    ),
+    code(
+        "parent-cycle",
+        "an interface stands on itself",
+        "Through parents and members it comes back to itself, so no link could be made first.",
+        "vlan = { parent = \"trunk\", id = 10 }",
+    ),
+    code(
+        "parent-owned",
+        "a daemon wants an interface that carries others",
+        "What carries VLANs stays in the host's namespace: moved into a zone, it would take the other daemons' networks along.",
+        "[daemons.web]\ninterfaces = [\"web\"]  # a VLAN on the trunk",
+    ),
+    code(
+        "trunk-with-addresses",
+        "the untagged side of a trunk has addresses",
+        "A frame with two tags can hop from the untagged network into a VLAN wherever that network is the native one of a switch's port. So the untagged side of a trunk is silent.",
+        "[interfaces.lan]\nvlan = { parent = \"trunk\", id = 1 }\naddresses = [\"192.0.2.10/24\"]",
+    ),
+    code(
+        "member-missing",
+        "a bond or bridge of nothing",
+        "It is made of its members.",
+        "bond = { members = [\"left\", \"right\"] }",
+    ),
+    code(
+        "member-kind",
+        "a member of a kind that does not fit",
+        "A bond is made of NICs; a bridge of NICs, VLANs and bonds.",
+        "bond = { members = [\"left\", \"right\"] }",
+    ),
+    code(
+        "member-twice",
+        "an interface is a member of two",
+        "A link has one master.",
+        "bridge = { members = [\"left\"] }",
+    ),
+];
