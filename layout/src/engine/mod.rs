@@ -41,11 +41,13 @@ pub(crate) fn check(key: &str, key_span: &Span, node: &Node, path: &str, report:
     }
 }
 
-/// Judges keys of one daemon.json together: what each value alone does not show.
+/// Judges keys of one daemon.json together: what each value alone does not show. `driver` is the storage driver if it is
+/// decided elsewhere.
 pub(crate) fn check_together<'n>(
     members: impl Iterator<Item = (&'n str, &'n Node, String)>,
+    driver: Option<&str>,
     report: &mut Vec<Diagnostic>,
 ) {
     let members: Vec<_> = members.collect();
-    values::check_together(&members, report);
+    values::check_together(&members, driver, report);
 }

@@ -14,6 +14,8 @@ type Refusal = (String, String);
 /// Judges a value of the right type by itself.
 pub(super) fn check(key: &str, node: &Node, path: &str, report: &mut Report) {
     match key {
+        "authorization-plugins" => plugins(node, path, report),
+        "cpu-rt-period" | "cpu-rt-runtime" => realtime(node, path, report),
         "bip" => text(node, path, report, addresses::bridge),
         "dns-search" => items(node, path, report, addresses::domain),
         "default-address-pools" => addresses::pools(node, path, report),
@@ -36,7 +38,7 @@ pub(super) fn check(key: &str, node: &Node, path: &str, report: &mut Report) {
 }
 
 /// Judges keys that only go together, or do not: rules of moby's `verifyDaemonSettings` and of its log drivers.
-pub(super) fn check_together(members: &[(&str, &Node, String)], report: &mut Report) {
+pub(super) fn check_together(members: &[(&str, &Node, String)], decided: Option<&str>, report: &mut Report) {
     let find = |key: &str| members.iter().rev().find(|(name, _, _)| *name == key);
     let driver = find("log-driver").and_then(|(_, node, _)| node.as_str()).unwrap_or("json-file");
     if let Some(known) = log_opts(driver) {
@@ -55,6 +57,34 @@ pub(super) fn check_together(members: &[(&str, &Node, String)], report: &mut Rep
             }
         }
     }
+    let storage = decided.or_else(|| find("storage-driver").and_then(|(_, node, _)| node.as_str()));
+    for (_, node, path) in members.iter().filter(|(name, _, _)| *name == "features") {
+        // The image store takes the driver's name for that of a snapshotter, and starts without one of that name.
+        let store = node.member("containerd-snapshotter").filter(|member| member.node.as_bool() == Some(true));
+        if let (Some(store), Some(driver @ ("overlay2" | "vfs" | "fuse-overlayfs"))) = (store, storage) {
+            let message = format!(
+                "containerd has no snapshotter `{driver}`, which is the storage driver: no image can be unpacked"
+            );
+            let path = below(path, &store.key);
+            let diagnostic = Diagnostic::error("engine-value", path, store.key_span.clone(), message);
+            report.push(
+                diagnostic.help("leave it out, or leave `storage-driver` to the engine where it is yours to set"),
+            );
+        }
+    }
+    if let Some(driver) = storage
+        && let Some((_, node, path)) = find("storage-opts")
+    {
+        for (n, item) in node.items().iter().enumerate() {
+            let prefix = item.as_str().and_then(|text| text.split_once('.')).map(|(prefix, _)| prefix);
+            if let Some(prefix) = prefix.filter(|prefix| *prefix != driver) {
+                let message =
+                    format!("{} is no option of the driver `{driver}`: dockerd does not start", quoted(prefix));
+                let help = format!("write options that begin with `{driver}.`, or leave it out");
+                refuse(item, &format!("{path}[{n}]"), (message, help), report);
+            }
+        }
+    }
     if let Some((_, node, path)) = find("default-runtime")
         && let Some(name) = node.as_str()
         && !matches!(name, "" | "runc")
@@ -64,6 +94,24 @@ pub(super) fn check_together(members: &[(&str, &Node, String)], report: &mut Rep
         let message = format!("there is no runtime {}, and dockerd does not start without it", quoted(name));
         let diagnostic = Diagnostic::error("engine-value", path.clone(), node.span.clone(), message);
         report.push(diagnostic.help("write it into `runtimes`, or write `runc`"));
+    }
+}
+
+/// dockerd waits for them before it answers; a plugin that runs in a container of this daemon never comes.
+fn plugins(node: &Node, path: &str, report: &mut Report) {
+    if let Some(first) = node.items().first() {
+        let message = "dockerd does not answer before this plugin does";
+        let diagnostic = Diagnostic::error("engine-value", path, first.span.clone(), message).as_warning();
+        report.push(diagnostic.help("have a service start the plugin before dockerd, or leave it out"));
+    }
+}
+
+/// Real-time budgets are for version 1 of cgroups, which Debian 13 does not have any more.
+fn realtime(node: &Node, path: &str, report: &mut Report) {
+    if node.as_i64().is_some_and(|number| number != 0) {
+        let message = "dockerd does not start with a real-time budget where cgroups are version 2, as in Debian 13";
+        let diagnostic = Diagnostic::error("engine-value", path, node.span.clone(), message);
+        report.push(diagnostic.help("leave it out"));
     }
 }
 

@@ -103,13 +103,17 @@ fn api(daemon: &Daemon, reports: &mut Reports<'_>) {
         }
     }
     if tls {
-        for key in ["tlscacert", "tlscert", "tlskey"] {
-            if daemon.get(key).is_none() {
+        let why = [
+            ("tlscacert", "no CA of yours checks the clients"),
+            ("tlscert", "dockerd does not start"),
+            ("tlskey", "dockerd does not start"),
+        ];
+        for (key, why) in why {
+            let text = daemon.text(key, "").0;
+            if text.is_empty() && (key != "tlscacert" || daemon.is("tlsverify", false)) {
                 let at = daemon.place(if daemon.get("tlsverify").is_some() { "tlsverify" } else { "tls" });
-                let message =
-                    format!("{} is not given: dockerd looks into the home of its user, `~/.docker`", quoted(key));
-                let help = format!("write `{key}` with an absolute path");
-                reports.push(&at, at.error("tls-files", message).as_warning().help(help));
+                let message = format!("{} is not given: {why}", quoted(key));
+                reports.push(&at, at.error("tls-files", message).help(format!("write `{key}` with an absolute path")));
             }
         }
     }

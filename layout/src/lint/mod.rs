@@ -130,7 +130,7 @@ fn engine_rules(daemon: &Daemon, reports: &mut Reports<'_>) {
     }
     let members = daemon.values.iter().filter(|value| !value.flag);
     let members = members.map(|value| (value.key.as_str(), &value.node, value.at.path.clone()));
-    engine::check_together(members, &mut reports.all[daemon.file]);
+    engine::check_together(members, None, &mut reports.all[daemon.file]);
 }
 
 fn is(name: &str, extension: &str) -> bool {

@@ -44,6 +44,10 @@ pub const OWNED: &[Owned] = &[
     owned("pidfile", "leave it out: it is `/run/dmhost/NAME/docker.pid`"),
     owned("rootless", "leave it out: the daemon is root in its zone"),
     owned("storage-driver", "leave it out: it is `overlay2`"),
+    owned(
+        "storage-opts",
+        "write `storage = { quota = \"40GiB\" }`: engine 26.1 has no option of `overlay2` that btrfs takes",
+    ),
     owned("tls*", "write `api`: the daemon's certificates and client CA come with it"),
     owned("userland-proxy", "leave it out: it is on"),
 ];
@@ -77,6 +81,7 @@ pub(super) fn check_together(defaults: &Field<Settings>, own: &Field<Settings>, 
     let all = [defaults, own].into_iter().filter_map(Field::given).flat_map(|settings| &settings.value.entries);
     engine::check_together(
         all.map(|setting| (setting.key.value.as_str(), &setting.node, setting.key.place.path.clone())),
+        Some("overlay2"),
         report,
     );
 }

@@ -83,8 +83,8 @@ pub(super) const CODES: &[Code] = &[
     ),
     code(
         "tls-files",
-        "certificates in somebody's home",
-        "Without the path dockerd looks into `~/.docker` of the user who starts it.",
+        "TLS without its files",
+        "`tls` and `tlsverify`, also `tlsverify: false`, switch TLS on: without certificate and key dockerd does not start, and without `tlscacert` no CA of yours checks who comes.",
         "{ \"tlscacert\": \"/etc/docker-web/ca.pem\" }",
     ),
     code(
