@@ -1,6 +1,8 @@
 //! The command line: what can be asked, with examples. Values only; [`crate::commands`] does the work.
 
 use camino::Utf8PathBuf;
+use clap::builder::NonEmptyStringValueParser;
+use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Several Docker daemons on one Linux machine, each bound to its own network and proven to serve only that network.
@@ -26,7 +28,8 @@ Examples:
   dmhost verify host.toml --image host.raw       boot it and prove who can reach what
 
 Exit codes: 0 yes; 1 the answer is no (bad spec, failed proof); 2 usage or no such file; 3 the machine (missing tool, no \
-space, no network).";
+space, no network). \
+128 and more: ended by a signal.";
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,6 +51,11 @@ pub(crate) enum Color {
     Never,
 }
 
+/// A path; the empty one is a slip (an unset variable in a script) and is refused before anything is done.
+fn path() -> impl TypedValueParser<Value = Utf8PathBuf> {
+    NonEmptyStringValueParser::new().map(Utf8PathBuf::from)
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -64,7 +72,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  dmhost verify host.toml --image host.raw --report proof/")]
     Verify(Verify),
     /// Certificates
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  dmhost pki init host.toml")]
     Pki(Pki),
     /// Boot the image with a console you are logged in to; nothing is written back
     #[command(
@@ -83,7 +91,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Spec {
     /// The host spec, a TOML file
-    #[arg(value_name = "SPEC")]
+    #[arg(value_name = "SPEC", value_parser = path())]
     pub(crate) path: Utf8PathBuf,
 }
 
@@ -93,7 +101,7 @@ pub(crate) struct Render {
     #[command(flatten)]
     pub(crate) spec: Spec,
     /// Folder for the layout: new, empty, or one that `dmhost render` wrote
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path())]
     pub(crate) out: Utf8PathBuf,
     /// Write `NAME.missing` in place of certificates and keys
     #[arg(long)]
@@ -106,7 +114,7 @@ pub(crate) struct Build {
     #[command(flatten)]
     pub(crate) spec: Spec,
     /// The raw disk to write
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path())]
     pub(crate) out: Utf8PathBuf,
     /// Overwrite FILE
     #[arg(long)]
@@ -122,7 +130,7 @@ pub(crate) struct Build {
 #[derive(Debug, Args)]
 pub(crate) struct Cache {
     /// Folder for what is slow to make [default: $XDG_CACHE_HOME/dmhost or ~/.cache/dmhost]
-    #[arg(long, value_name = "DIR", env = "DMHOST_CACHE_DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path(), env = "DMHOST_CACHE_DIR")]
     pub(crate) cache_dir: Option<Utf8PathBuf>,
 }
 
@@ -132,7 +140,7 @@ pub(crate) struct Machine {
     #[command(flatten)]
     pub(crate) spec: Spec,
     /// An image that `dmhost build` made; without it, one is built
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path())]
     pub(crate) image: Option<Utf8PathBuf>,
     /// Acceleration: `auto` boots a kernel once to see what works here
     #[arg(long, value_enum, default_value_t = Accel::Auto)]
@@ -147,7 +155,7 @@ pub(crate) struct Verify {
     #[command(flatten)]
     pub(crate) machine: Machine,
     /// Folder for the capture (pcapng), the console and the report
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path())]
     pub(crate) report: Option<Utf8PathBuf>,
 }
 

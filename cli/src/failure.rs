@@ -3,25 +3,42 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use dmhost_images::MachineError;
+
 /// Why a command ends without a yes.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The answer is no, and it has been printed: a bad spec, a failed proof.
     No,
+    /// The answer is no since the host did not get as far as being asked: it panicked, or stalled.
+    Dead(anyhow::Error),
     /// The question cannot be asked: bad arguments, no such file.
     Usage(anyhow::Error),
     /// The machine cannot do it: a missing tool, no space, no network.
     Machine(anyhow::Error),
+    /// A signal came first.
+    Interrupted(i32),
 }
 
 impl Failure {
-    /// The exit code: 1, 2 or 3.
+    /// The exit code: 1, 2 or 3, or 128 and the signal.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::No => 1,
+            Self::No | Self::Dead(_) => 1,
             Self::Usage(_) => 2,
             Self::Machine(_) => 3,
+            // Signals end at 64.
+            Self::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
         })
+    }
+
+    /// What the files that were named cannot do is usage; what the system refuses on the way is the machine's.
+    pub(crate) fn of_input(error: anyhow::Error) -> Self {
+        if error.chain().any(|cause| cause.is::<MachineError>() || cause.is::<std::io::Error>()) {
+            Self::Machine(error)
+        } else {
+            Self::Usage(error)
+        }
     }
 }
 
@@ -36,7 +53,11 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::No => Ok(()),
-            Self::Usage(error) | Self::Machine(error) => write!(f, "error: {error:#}"),
+            Self::Dead(error) | Self::Usage(error) | Self::Machine(error) => write!(f, "error: {error:#}"),
+            Self::Interrupted(signal) => {
+                let name = signal_hook::low_level::signal_name(*signal).unwrap_or("a signal");
+                write!(f, "interrupted by {name}; nothing was left behind")
+            }
         }
     }
 }

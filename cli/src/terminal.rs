@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{Color, Output};
+use crate::failure::Failure;
 
 /// How this run speaks.
 #[derive(Debug)]
@@ -47,17 +48,25 @@ impl Terminal {
         self.color_err
     }
 
-    /// A result, on standard output. A reader that went away (`| head`) ends the program quietly.
-    pub(crate) fn print(&self, text: impl AsRef<str>) {
+    /// A result, on standard output. A reader that went away (`| head`) has what it wants: the answer stays what it is.
+    ///
+    /// # Errors
+    /// If the result cannot be written: a full disk, for example.
+    #[expect(clippy::unused_self, reason = "who has no terminal cannot write")]
+    pub(crate) fn print(&self, text: impl AsRef<str>) -> Result<(), Failure> {
         let mut stream = std::io::stdout().lock();
         let text = text.as_ref();
         let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-        if write!(stream, "{text}{end}").and_then(|()| stream.flush()).is_err() {
-            std::process::exit(0);
+        match write!(stream, "{text}{end}").and_then(|()| stream.flush()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Failure::Machine(anyhow::Error::from(error).context("cannot write to standard output")))
+            }
+            _ => Ok(()),
         }
     }
 
     /// A message, on standard error. Where even that is closed there is nobody to tell.
+    #[expect(clippy::unused_self, reason = "who has no terminal cannot write")]
     pub(crate) fn say(&self, text: impl AsRef<str>) {
         let text = text.as_ref().trim_end();
         if !text.is_empty() {

@@ -4,13 +4,15 @@ use std::time::SystemTime;
 
 use anyhow::anyhow;
 use camino::Utf8Path;
-use dmhost_images::{BuildRequest, Built, Event, MachineError, Secrets};
+use dmhost_images::step::workspace;
+use dmhost_images::{BuildRequest, Built, Event, Secrets};
 use dmhost_layout::{CredentialId, HostPlan};
 use dmhost_pki::Pki;
 
 use super::{cache_dir, plan};
 use crate::args;
 use crate::failure::Failure;
+use crate::interrupt::{self, AtForcedEnd};
 use crate::terminal::Terminal;
 
 pub(super) fn run(args: &args::Build, terminal: &Terminal) -> Result<(), Failure> {
@@ -26,14 +28,17 @@ pub(super) fn run(args: &args::Build, terminal: &Terminal) -> Result<(), Failure
         cache_dir: Some(&cache_dir),
         force: args.force,
     };
-    if args.dry_run {
-        for step in dmhost_images::steps(&plan, &layout, &request.options()?)? {
-            terminal.print(step.title());
-        }
-        return Ok(());
-    }
-    if !args.force && args.out.exists() {
+    if !args.force && args.out.symlink_metadata().is_ok() {
         return Err(Failure::Usage(anyhow!("{} is there already; say --force to overwrite it", args.out)));
+    }
+    if args.dry_run {
+        let steps = dmhost_images::steps(&plan, &layout, &request.options()?).map_err(Failure::of_input)?;
+        return if terminal.json() {
+            let steps: Vec<_> = steps.iter().map(ToString::to_string).collect();
+            terminal.print(format!("{:#}", serde_json::json!({ "steps": steps })))
+        } else {
+            terminal.print(steps.iter().map(|step| format!("{step}\n")).collect::<String>())
+        };
     }
     let built = make(&request, terminal)?;
     let Built { path, bytes, allocated, base_cached, timings } = &built;
@@ -47,32 +52,38 @@ pub(super) fn run(args: &args::Build, terminal: &Terminal) -> Result<(), Failure
             serde_json::json!({
                 "image": path, "bytes": bytes, "allocated": allocated, "base_cached": base_cached, "steps": steps
             })
-        ));
+        ))
     } else {
-        terminal.print(format!("{path}: {} on disk, {} as a disk", mebibytes(*allocated), mebibytes(*bytes)));
+        terminal.print(format!("{path}: {} on disk, {} as a disk", mebibytes(*allocated), mebibytes(*bytes)))
     }
-    Ok(())
 }
 
-/// Makes an image, telling each step. What is wrong with the request is usage, the rest the machine's.
+/// Makes an image, telling each step. What is refused before the first step is usage, what fails after it the machine's.
 pub(super) fn make(request: &BuildRequest<'_>, terminal: &Terminal) -> Result<Built, Failure> {
-    let mut under_way = None;
-    let built = dmhost_images::build(request, &mut |event: Event<'_>| match event {
-        Event::Started { step, .. } => under_way = Some(terminal.step(step.title())),
-        Event::Finished { cached, .. } => {
-            if let Some(step) = under_way.take() {
-                step.done(if cached { "from the cache" } else { "" });
+    let workspace = workspace(&request.options()?.out);
+    interrupt::orderly(|| {
+        let mut under_way = None;
+        let mut forced = None;
+        let built = dmhost_images::build(request, &mut |event: Event<'_>| match event {
+            Event::Started { step, .. } => {
+                interrupt::check();
+                // From the first step on the build holds this folder's lock.
+                forced.get_or_insert_with(|| {
+                    let workspace = workspace.clone();
+                    AtForcedEnd::new(move || drop(fs_err::remove_dir_all(&workspace)))
+                });
+                under_way = Some(terminal.step(step.title()));
             }
-        }
-        _ => {}
-    });
-    drop(under_way);
-    built.map_err(|error| {
-        if error.chain().any(|cause| cause.is::<MachineError>() || cause.is::<std::io::Error>()) {
-            Failure::Machine(error)
-        } else {
-            Failure::Usage(error)
-        }
+            Event::Bytes { .. } => interrupt::check(),
+            Event::Finished { cached, .. } => {
+                if let Some(step) = under_way.take() {
+                    step.done(if cached { "from the cache" } else { "" });
+                }
+            }
+            // Not a place to check: a base that is not finished is removed by an error, not by unwinding.
+            _ => {}
+        });
+        built.map_err(|error| if forced.is_some() { Failure::Machine(error) } else { Failure::of_input(error) })
     })
 }
 

@@ -5,18 +5,17 @@ use camino::{Utf8Path, Utf8PathBuf};
 use dmhost_images::BuildRequest;
 use dmhost_layout::HostPlan;
 use dmhost_pki::Pki;
-use tempfile::TempDir;
 
 use super::build::{FromPki, make};
 use crate::args::Machine;
 use crate::failure::Failure;
+use crate::scratch::Scratch;
 use crate::terminal::Terminal;
 
 /// An image for one run.
-#[derive(Debug)]
 pub(super) struct Image {
     path: Utf8PathBuf,
-    _folder: Option<TempDir>,
+    _folder: Option<Scratch>,
 }
 
 impl Image {
@@ -32,14 +31,15 @@ impl Image {
             if !path.is_file() {
                 return Err(Failure::Usage(anyhow!("{path} is not a file; `dmhost build` makes one")));
             }
+            dmhost_images::disk::open(path)
+                .and_then(|disk| disk.boot())
+                .with_context(|| format!("{path} is no image of dmhost's; `dmhost build` makes one"))
+                .map_err(Failure::Usage)?;
             return Ok(Self { path: path.clone(), _folder: None });
         }
         fs_err::create_dir_all(cache).context("cannot make the cache's folder")?;
-        let folder = tempfile::Builder::new()
-            .prefix("run-")
-            .tempdir_in(cache)
-            .with_context(|| format!("cannot make a folder in {cache}"))?;
-        let path = Utf8PathBuf::try_from(folder.path().join("host.raw")).context("the cache's path is not UTF-8")?;
+        let folder = Scratch::numbered(cache, "run-")?;
+        let path = folder.join("host.raw");
         let layout = dmhost_layout::render(plan);
         let secrets = FromPki(pki);
         let request =

@@ -6,7 +6,11 @@ mod image;
 mod pki;
 mod render;
 mod run;
+mod tools;
+mod trials;
 mod verify;
+
+use std::io::Read;
 
 use anyhow::{Context, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -29,8 +33,7 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> 
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "dmhost", &mut script);
-            terminal.print(String::from_utf8_lossy(&script));
-            Ok(())
+            terminal.print(String::from_utf8_lossy(&script))
         }
     }
 }
@@ -46,15 +49,28 @@ fn plan(path: &Utf8Path, terminal: &Terminal) -> Result<HostPlan, Failure> {
 fn read_spec(path: &Utf8Path) -> Result<Vec<u8>, Failure> {
     /// More than any host has; what is larger is not a spec but a mistake.
     const LIMIT: u64 = 16 * 1024 * 1024;
-    let usage = |error: std::io::Error| Failure::Usage(error.into());
-    let metadata = fs_err::metadata(path).map_err(usage)?;
-    if !metadata.is_file() {
-        return Err(Failure::Usage(anyhow!("{path} is not a file")));
+    let unreadable = |error: std::io::Error| Failure::Usage(anyhow!("cannot read {path}: {}", reason(&error)));
+    let metadata = path.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(Failure::Usage(anyhow!("{path} is a folder; name the host spec, a TOML file")));
     }
     if metadata.len() > LIMIT {
         return Err(Failure::Usage(anyhow!("{path} has {} bytes; a host spec has at most {LIMIT}", metadata.len())));
     }
-    fs_err::read(path).map_err(usage)
+    // Pipes have no length: `dmhost check <(...)`.
+    let mut bytes = Vec::new();
+    let file = std::fs::OpenOptions::new().read(true).open(path).map_err(unreadable)?;
+    file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > LIMIT {
+        return Err(Failure::Usage(anyhow!("{path} has more than {LIMIT} bytes, the most that a host spec has")));
+    }
+    Ok(bytes)
+}
+
+/// The system's words without its number.
+fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error").map_or(text.clone(), |(words, _)| words.to_owned())
 }
 
 /// The folder for what is slow to make.

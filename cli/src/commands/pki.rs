@@ -14,18 +14,16 @@ pub(super) fn run(command: &args::Pki, terminal: &Terminal) -> Result<(), Failur
         args::Pki::Init(spec) => {
             let plan = plan(&spec.path, terminal)?;
             let folder = Pki::path_for(&spec.path);
-            let changes = dmhost_pki::init(&plan, &folder, SystemTime::now())?;
+            let changes = dmhost_pki::init(&plan, &folder, SystemTime::now()).map_err(Failure::of_input)?;
             if terminal.json() {
                 let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
-                terminal.print(format!("{:#}", serde_json::json!({ "folder": folder, "changes": changes })));
+                terminal.print(format!("{:#}", serde_json::json!({ "folder": folder, "changes": changes })))
             } else if changes.is_empty() {
-                terminal.print(format!("{folder}: everything is there and valid; nothing changed"));
+                terminal.print(format!("{folder}: everything is there and valid; nothing changed"))
             } else {
-                for change in changes {
-                    terminal.print(change.to_string());
-                }
+                let lines: String = changes.iter().map(|change| format!("{change}\n")).collect();
+                terminal.print(lines)
             }
-            Ok(())
         }
     }
 }

@@ -11,10 +11,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 use dmhost_layout::{Content, Layout};
 use dmhost_pki::Pki;
 use fs_err::os::unix::fs::OpenOptionsExt;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use super::plan;
 use crate::args;
 use crate::failure::Failure;
+use crate::interrupt;
+use crate::scratch::Scratch;
 use crate::terminal::Terminal;
 
 /// In a folder that this command wrote.
@@ -22,35 +26,46 @@ const MARK: &str = ".dmhost-layout";
 
 pub(super) fn run(args: &args::Render, terminal: &Terminal) -> Result<(), Failure> {
     let plan = plan(&args.spec.path, terminal)?;
-    let out = &args.out;
-    let ours = replaceable(out)?;
+    let out = camino::absolute_utf8(&args.out).with_context(|| format!("cannot tell where {} is", args.out))?;
+    let (Some(parent), Some(name)) = (out.parent(), out.file_name()) else {
+        return Err(Failure::Usage(anyhow!("{} names no folder that could be made", args.out)));
+    };
+    let there = replaceable(&out)?;
     let layout = dmhost_layout::render(&plan);
     let pki = if args.without_secrets { None } else { Some(pki(&args.spec.path)?) };
-
-    let parent = match out.parent() {
-        Some(parent) if !parent.as_str().is_empty() => parent,
-        _ => Utf8Path::new("."),
-    };
     if !parent.is_dir() {
-        return Err(Failure::Usage(anyhow!("{parent} is not a folder, so {out} cannot be made in it")));
+        return Err(Failure::Usage(anyhow!("{parent} is not a folder, so {} cannot be made in it", args.out)));
     }
-    let aside = tempfile::Builder::new()
-        .prefix(".dmhost-render-")
-        .tempdir_in(parent)
-        .with_context(|| format!("cannot make a folder in {parent}"))?;
-    let tree = Utf8PathBuf::try_from(aside.path().join("tree")).context("the folder's name is not UTF-8")?;
-    let files = write(&layout, pki.as_ref(), &tree)?;
-    if ours {
-        fs_err::rename(out, aside.path().join("old")).context("cannot put the old layout aside")?;
-    }
-    fs_err::rename(&tree, out).context("cannot put the new layout in place")?;
-
+    let files = interrupt::orderly(|| {
+        let aside = Scratch::take(&parent.join(format!(".{name}.dmhost-render")))?
+            .with_context(|| format!("another `dmhost render` is writing {}", args.out))?;
+        let tree = aside.join("tree");
+        let files = write(&layout, pki.as_ref(), &tree)?;
+        if there {
+            exchange(&tree, &out, &aside.join("old"))?;
+        } else {
+            fs_err::rename(&tree, &out).context(PLACE)?;
+        }
+        Ok(files)
+    })?;
     if terminal.json() {
-        terminal.print(format!("{:#}", serde_json::json!({ "out": out, "files": files })));
+        terminal.print(format!("{:#}", serde_json::json!({ "out": args.out, "files": files })))
     } else {
-        terminal.print(format!("{out}: {} files", files.len()));
+        terminal.print(format!("{}: {} files", args.out, files.len()))
     }
-    Ok(())
+}
+
+const PLACE: &str = "cannot put the new layout in place";
+
+/// Puts `tree` where `out` is, and `out` aside: at once where the file system can.
+fn exchange(tree: &Utf8Path, out: &Utf8Path, old: &Utf8Path) -> anyhow::Result<()> {
+    match renameat_with(CWD, tree.as_str(), CWD, out.as_str(), RenameFlags::EXCHANGE) {
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            fs_err::rename(out, old).context("cannot put the old layout aside")?;
+            fs_err::rename(tree, out).context(PLACE).inspect_err(|_| drop(fs_err::rename(old, out)))
+        }
+        other => other.with_context(|| format!("{PLACE}, {out}")),
+    }
 }
 
 /// Whether `out` is there and may be replaced. An empty folder may; one with a stranger's files may not.
@@ -96,13 +111,14 @@ fn write(layout: &Layout, pki: Option<&Pki>, root: &Utf8Path) -> anyhow::Result<
             }
             Content::Link(target) => fs_err::os::unix::fs::symlink(target, &place)?,
             Content::Text(text) => put(&place, entry.mode, text.as_bytes())?,
-            Content::Secret(id) => match pki {
-                Some(pki) => put(&place, entry.mode, &pki.credential(id)?)?,
-                None => {
+            Content::Secret(id) => {
+                if let Some(pki) = pki {
+                    put(&place, entry.mode, &pki.credential(id)?)?;
+                } else {
                     place = Utf8PathBuf::from(format!("{place}.missing"));
                     put(&place, 0o644, format!("{id}\n").as_bytes())?;
                 }
-            },
+            }
         }
         files.push(below.to_owned());
     }

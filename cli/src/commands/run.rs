@@ -1,15 +1,21 @@
 //! `dmhost run`: the image on this terminal.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use anyhow::anyhow;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::stdio::stdin;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use vm_tests::bed::{BedRequest, run_on_terminal};
 
 use super::image::Image;
-use super::verify::accel;
-use super::{cache_dir, plan};
+use super::trials::Trials;
+use super::verify::{accel, dead_or_machine};
+use super::{cache_dir, plan, tools};
 use crate::args;
 use crate::failure::Failure;
+use crate::interrupt::{self, AtForcedEnd};
 use crate::terminal::Terminal;
 
 pub(super) fn run(args: &args::Run, terminal: &Terminal) -> Result<(), Failure> {
@@ -19,14 +25,54 @@ pub(super) fn run(args: &args::Run, terminal: &Terminal) -> Result<(), Failure> 
     let plan = plan(&args.machine.spec.path, terminal)?;
     let cache = cache_dir(&args.machine.cache)?;
     let pki = super::build::pki(&args.machine.spec.path, &plan)?;
+    tools::preflight()?;
     let image = Image::of(&args.machine, &plan, &pki, &cache, terminal)?;
     terminal.say("Leave with `poweroff`, or with Ctrl-A x. Nothing is written back.");
-    run_on_terminal(&BedRequest {
+    let request = BedRequest {
         plan: &plan,
         image: image.path(),
         accel: accel(args.machine.accel),
         cache_dir: cache.as_std_path(),
         report: None,
-    })?;
-    Ok(())
+    };
+    interrupt::orderly(|| {
+        let _trials = Trials::of(&cache);
+        let _modes = Modes::save();
+        run_on_terminal(&request).map_err(dead_or_machine)
+    })
+}
+
+/// How the terminal was, which QEMU makes raw: put back when dropped, also where QEMU was killed and could not.
+struct Modes {
+    settings: Arc<Settings>,
+    _forced: AtForcedEnd,
+}
+
+/// What QEMU changes of standard input: line discipline, and whether reads block.
+struct Settings(Option<Termios>, Option<OFlags>);
+
+impl Modes {
+    fn save() -> Self {
+        let settings = Arc::new(Settings(tcgetattr(stdin()).ok(), fcntl_getfl(stdin()).ok()));
+        let forced = Arc::clone(&settings);
+        Self { settings, _forced: AtForcedEnd::new(move || forced.put_back()) }
+    }
+}
+
+impl Settings {
+    /// A terminal that is gone needs nothing.
+    fn put_back(&self) {
+        if let Some(flags) = self.1 {
+            let _ = fcntl_setfl(stdin(), flags);
+        }
+        if let Some(termios) = &self.0 {
+            let _ = tcsetattr(stdin(), OptionalActions::Now, termios);
+        }
+    }
+}
+
+impl Drop for Modes {
+    fn drop(&mut self) {
+        self.settings.put_back();
+    }
 }

@@ -5,17 +5,21 @@ use dmhost_layout::HostPlan;
 use vm_tests::bed::BedRequest;
 use vm_tests::proof;
 use vm_tests::proof::report::Report;
+use vm_tests::vm::Verdict;
 
 use super::image::Image;
-use super::{cache_dir, plan};
+use super::trials::Trials;
+use super::{cache_dir, plan, tools};
 use crate::args::{self, Accel};
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::terminal::{Step, Terminal};
 
 pub(super) fn run(args: &args::Verify, terminal: &Terminal) -> Result<(), Failure> {
     let plan = plan(&args.machine.spec.path, terminal)?;
     let cache = cache_dir(&args.machine.cache)?;
     let pki = super::build::pki(&args.machine.spec.path, &plan)?;
+    tools::preflight()?;
     let image = Image::of(&args.machine, &plan, &pki, &cache, terminal)?;
     let request = BedRequest {
         plan: &plan,
@@ -24,30 +28,45 @@ pub(super) fn run(args: &args::Verify, terminal: &Terminal) -> Result<(), Failur
         cache_dir: cache.as_std_path(),
         report: args.report.as_deref().map(camino::Utf8Path::as_std_path),
     };
-    let mut under_way: Option<Step<'_>> = None;
-    let report = proof::verify(&request, &pki, &mut |stage: &str| {
+    let report = interrupt::orderly(|| {
+        let _trials = Trials::of(&cache);
+        let mut under_way: Option<Step<'_>> = None;
+        let report = proof::verify(&request, &pki, &mut |stage: &str| {
+            interrupt::check();
+            if let Some(step) = under_way.take() {
+                step.done("");
+            }
+            under_way = Some(terminal.step(stage));
+        })
+        .map_err(dead_or_machine)?;
         if let Some(step) = under_way.take() {
             step.done("");
         }
-        under_way = Some(terminal.step(stage));
+        Ok(report)
     })?;
-    if let Some(step) = under_way.take() {
-        step.done("");
-    }
     if let Some(folder) = &args.report {
         let json = format!("{:#}\n", report.to_json());
         fs_err::write(folder.join("report.json"), json).context("cannot write the report")?;
         fs_err::write(folder.join("report.txt"), report.text(false)).context("cannot write the report")?;
     }
-    print(&plan, &report, terminal);
+    print(&plan, &report, terminal)?;
     if report.holds() { Ok(()) } else { Err(Failure::No) }
 }
 
-fn print(plan: &HostPlan, report: &Report, terminal: &Terminal) {
+fn print(plan: &HostPlan, report: &Report, terminal: &Terminal) -> Result<(), Failure> {
     if terminal.json() {
-        terminal.print(format!("{:#}", report.to_json()));
+        terminal.print(format!("{:#}", report.to_json()))
     } else {
-        terminal.print(format!("Who reaches what on {}\n\n{}", plan.host.name, report.text(terminal.color_out())));
+        terminal.print(format!("Who reaches what on {}\n\n{}", plan.host.name, report.text(terminal.color_out())))
+    }
+}
+
+/// A host that panics or stalls is a no; all else that ends a run is the machine's.
+pub(super) fn dead_or_machine(error: anyhow::Error) -> Failure {
+    let verdict = error.chain().find_map(|cause| cause.downcast_ref::<Verdict>());
+    match verdict {
+        Some(Verdict::Panic(_) | Verdict::Stall(_)) => Failure::Dead(error),
+        Some(Verdict::Pass | Verdict::Fail(_) | Verdict::Infrastructure(_)) | None => Failure::Machine(error),
     }
 }
 

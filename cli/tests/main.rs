@@ -1,0 +1,11 @@
+//! The executable as its users meet it: exit codes, what stands on which stream, what is left on the disk.
+#![expect(clippy::unwrap_used, reason = "a test's failure is a panic, also in what its steps share")]
+
+mod answers;
+mod bed;
+mod disks;
+mod keys;
+mod layouts;
+mod sabotage;
+mod signals;
+mod streams;

@@ -1,0 +1,132 @@
+//! Signals in the middle of a build: nothing runs on, nothing is left. SIGKILL leaves something, and the next run clears it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::bed::{Bed, ran};
+
+/// One deadline for what takes a tenth of a second on an idle machine.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A bed on whose `PATH` an `mmdebstrap` comes first that says so through a pipe and then never ends, deaf to polite signals:
+/// the moment of the signal is known, and no archive is asked.
+fn bed() -> Bed {
+    let bed = Bed::new().with_pki();
+    fs_err::create_dir(bed.path().join("bin")).unwrap();
+    stub(&bed, "trap '' INT TERM HUP\necho begun >\"$BEGUN\"\nwhile :; do sleep 1000; done\n");
+    assert_eq!(ran(Command::new("mkfifo").arg(bed.path().join("begun"))).code, 0);
+    bed
+}
+
+fn stub(bed: &Bed, script: &str) {
+    let path = bed.write("bin/mmdebstrap", &format!("#!/bin/sh\n{script}"));
+    fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn command(bed: &Bed, words: &str) -> Command {
+    let dmhost = bed.command(words);
+    // Where the tests themselves ignore SIGINT (`./test &`), the executable would, and rightly.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT,TERM,HUP").arg(dmhost.get_program()).args(dmhost.get_args());
+    command.envs(dmhost.get_envs().filter_map(|(key, value)| Some((key, value?)))).current_dir(bed.path());
+    let path = std::env::var("PATH").unwrap();
+    command.env("PATH", format!("{}:{path}", bed.path().join("bin").display())).env("BEGUN", bed.path().join("begun"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Within the deadline or not at all.
+fn within<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || send.send(work()));
+    receive.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("{what} takes more than {DEADLINE:?}"))
+}
+
+fn begun(bed: &Bed, words: &str) -> Child {
+    let child = command(bed, words).spawn().unwrap();
+    let pipe = bed.path().join("begun");
+    assert_eq!(within("the bootstrap's begin", move || fs_err::read_to_string(pipe)).unwrap(), "begun\n");
+    child
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+fn end(child: Child) -> (ExitStatus, String, String) {
+    let output = within("the end", move || child.wait_with_output()).unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status, text(output.stdout), text(output.stderr))
+}
+
+/// Programs that have the bed's folder in their argv.
+fn running(bed: &Bed) -> Vec<String> {
+    let name = bed.path().to_str().unwrap();
+    let processes =
+        fs_err::read_dir("/proc").unwrap().filter_map(|entry| fs_err::read(entry.ok()?.path().join("cmdline")).ok());
+    processes.map(|argv| String::from_utf8_lossy(&argv).replace('\0', " ")).filter(|argv| argv.contains(name)).collect()
+}
+
+fn left(bed: &Bed) -> Vec<String> {
+    let mut left = bed.names();
+    left.retain(|name| !["begun", "bin", "host.pki", "host.toml"].contains(&name.as_str()));
+    let caches = ["cache", "cache/bases"].map(|folder| bed.path().join(folder));
+    for entry in caches.iter().filter_map(|folder| fs_err::read_dir(folder).ok()).flatten() {
+        left.push(entry.unwrap().file_name().into_string().unwrap());
+    }
+    // What a build rightly leaves: the cache, and the lock of a base.
+    left.retain(|name| !["cache", "bases"].contains(&name.as_str()) && !name.to_ascii_lowercase().ends_with(".lock"));
+    left
+}
+
+#[test]
+fn an_interrupted_build_leaves_nothing() {
+    for (words, signal, name) in [
+        ("build host.toml --out host.raw", Signal::INT, "SIGINT"),
+        ("build host.toml --out host.raw", Signal::TERM, "SIGTERM"),
+        ("verify host.toml", Signal::HUP, "SIGHUP"),
+    ] {
+        let bed = bed();
+        let child = begun(&bed, words);
+        assert!(!running(&bed).is_empty() && !left(&bed).is_empty());
+        send(&child, signal);
+        let (status, out, err) = end(child);
+        assert_eq!(status.code(), Some(128 + signal.as_raw()), "{err}");
+        assert_eq!((out.as_str(), err), ("", format!("interrupted by {name}; nothing was left behind\n")));
+        assert_eq!(running(&bed), [""; 0]);
+        assert_eq!(left(&bed), [""; 0]);
+    }
+}
+
+#[test]
+fn what_a_killed_run_left_is_cleared_by_the_next() {
+    for (words, trace) in [("build host.toml --out host.raw", ".host.raw.dmhost-build"), ("verify host.toml", "run-0")]
+    {
+        let bed = bed();
+        let child = begun(&bed, words);
+        send(&child, Signal::KILL);
+        assert_eq!(end(child).0.code(), None);
+        assert!(left(&bed).iter().any(|name| name == trace), "{:?}", left(&bed));
+
+        stub(&bed, "echo 'E: not today' >&2\nexit 1\n");
+        let next = ran(&mut command(&bed, words));
+        assert_eq!(next.code, 3, "{next:?}");
+        assert!(next.err.contains("E: not today"), "{next:?}");
+        assert_eq!(left(&bed), [""; 0]);
+    }
+}
+
+#[test]
+fn two_builds_of_one_image_do_not_meet() {
+    let bed = bed();
+    let first = begun(&bed, "build host.toml --out host.raw");
+    let second = ran(&mut command(&bed, "build host.toml --out host.raw"));
+    second.refuses(2, &["another build is making this image"]);
+    assert!(!running(&bed).is_empty() && left(&bed).contains(&".host.raw.dmhost-build".to_owned()));
+    send(&first, Signal::INT);
+    assert_eq!(end(first).0.code(), Some(130));
+}
