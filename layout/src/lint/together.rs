@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::daemon::{Daemon, Given};
 use super::{At, Reports};
 use crate::spec::words::quoted;
@@ -9,17 +11,47 @@ use crate::spec::words::quoted;
 /// The data-root of the distribution's own daemon.
 const DISTRIBUTION: &str = "/var/lib/docker";
 
+/// A daemon with what the others are compared with.
+struct Seen<'d> {
+    daemon: &'d Daemon,
+    data_root: String,
+    exec_root: String,
+    pidfile: String,
+    /// Unix sockets by their path.
+    unix: Vec<(String, At)>,
+    tcp: Vec<(String, Option<IpAddr>, u16, At)>,
+    ranges: Vec<(IpNet, At)>,
+}
+
+impl<'d> Seen<'d> {
+    fn new(daemon: &'d Daemon) -> Self {
+        let path = |key, default| normal(daemon.text(key, default).0);
+        let unix =
+            daemon.hosts().into_iter().filter_map(|(text, at)| Some((normal(text.strip_prefix("unix://")?), at)));
+        Self {
+            daemon,
+            data_root: path("data-root", DISTRIBUTION),
+            exec_root: path("exec-root", "/run/docker"),
+            pidfile: path("pidfile", "/run/docker.pid"),
+            unix: unix.collect(),
+            tcp: daemon.tcp(),
+            ranges: daemon.ranges(),
+        }
+    }
+}
+
 /// Judges all daemons together. What could not be read is none of them.
 pub(super) fn check(daemons: &[Daemon], reports: &mut Reports<'_>) {
-    for (n, daemon) in daemons.iter().enumerate() {
+    let seen: Vec<_> = daemons.iter().map(Seen::new).collect();
+    for (n, one) in seen.iter().enumerate() {
         // Of what several have, each is told of the first alone.
-        let before = &daemons[..n];
-        data_roots(before, daemon, reports);
-        same_paths(before, daemon, reports);
-        sockets(before, daemon, reports);
-        ranges(before, daemon, reports);
-        bridges(before, daemon, reports);
-        shared_keys(before, daemon, reports);
+        let before = &seen[..n];
+        data_roots(before, one, reports);
+        same_paths(before, one, reports);
+        sockets(before, one, reports);
+        ranges(before, one, reports);
+        bridges(&daemons[..n], one.daemon, reports);
+        shared_keys(&daemons[..n], one.daemon, reports);
     }
     if daemons.len() > 1 {
         each(daemons, reports);
@@ -31,98 +63,93 @@ pub(super) fn check(daemons: &[Daemon], reports: &mut Reports<'_>) {
 /// A path without `/var` before `/run`, and without a slash at its end.
 fn normal(path: &str) -> String {
     let path = path.strip_prefix("/var/run/").map_or_else(|| path.to_owned(), |rest| format!("/run/{rest}"));
-    let trimmed = path.trim_end_matches('/');
-    trimmed.to_owned()
+    path.trim_end_matches('/').to_owned()
 }
 
-fn data_roots(before: &[Daemon], daemon: &Daemon, reports: &mut Reports<'_>) {
-    let root = |daemon: &Daemon| normal(daemon.text("data-root", DISTRIBUTION).0);
-    let own = root(daemon);
-    let at = daemon.place("data-root");
-    if let Some(first) = before.iter().find(|first| root(first) == own) {
-        let there = reports.name(&first.place("data-root"));
-        let message = format!("the data-root {} is that of another daemon, {there}", quoted(&own));
+fn data_roots(before: &[Seen<'_>], one: &Seen<'_>, reports: &mut Reports<'_>) {
+    let own = one.data_root.as_str();
+    let at = one.daemon.place("data-root");
+    let there = |first: &Seen<'_>, reports: &Reports<'_>| reports.name(&first.daemon.place("data-root"));
+    if let Some(first) = before.iter().find(|first| first.data_root == own) {
+        let message = format!("the data-root {} is that of another daemon, {}", quoted(own), there(first, reports));
         let help = "write a data-root of its own: the second daemon waits for the first one's lock and gives up";
         reports.push(&at, at.error("data-root-shared", message).help(help));
     } else if let Some(first) =
-        before.iter().find(|first| root(first).starts_with(&own) || own.starts_with(&root(first)))
+        before.iter().find(|first| first.data_root.starts_with(own) || own.starts_with(&first.data_root))
     {
         let message = format!(
             "the data-roots {} and {} ({}) begin alike: the daemon with the shorter one unmounts the other's running \
              containers when it starts and stops",
-            quoted(&own),
-            quoted(&root(first)),
-            reports.name(&first.place("data-root"))
+            quoted(own),
+            quoted(&first.data_root),
+            there(first, reports)
         );
         let help = "write paths of which none begins with another, such as `/srv/docker/NAME/docker`";
         reports.push(&at, at.error("data-root-prefix", message).help(help));
     }
 }
 
-fn same_paths(before: &[Daemon], daemon: &Daemon, reports: &mut Reports<'_>) {
-    let keys = [
+fn same_paths(before: &[Seen<'_>], one: &Seen<'_>, reports: &mut Reports<'_>) {
+    type Path = for<'a> fn(&'a Seen<'_>) -> &'a str;
+    let keys: [(&str, Path, &'static str, &str); 2] = [
         (
             "exec-root",
-            "/run/docker",
+            |seen| &seen.exec_root,
             "exec-root-shared",
             "the second daemon takes the first one's containerd and fails",
         ),
         (
             "pidfile",
-            "/run/docker.pid",
+            |seen| &seen.pidfile,
             "pidfile-shared",
             "the second daemon takes the first for itself and does not start",
         ),
     ];
-    for (key, default, code, why) in keys {
-        let path = |daemon: &Daemon| normal(daemon.text(key, default).0);
-        if let Some(first) = before.iter().find(|first| path(first) == path(daemon)) {
-            let at = daemon.place(key);
-            let there = reports.name(&first.place(key));
-            let message = format!("the {key} {} is that of another daemon, {there}: {why}", quoted(&path(daemon)));
+    for (key, path, code, why) in keys {
+        if let Some(first) = before.iter().find(|first| path(first) == path(one)) {
+            let at = one.daemon.place(key);
+            let there = reports.name(&first.daemon.place(key));
+            let message = format!("the {key} {} is that of another daemon, {there}: {why}", quoted(path(one)));
             reports.push(&at, at.error(code, message).help(format!("write a `{key}` of its own, below `/run`")));
         }
     }
 }
 
-fn sockets(before: &[Daemon], daemon: &Daemon, reports: &mut Reports<'_>) {
-    let path = |text: &str| text.strip_prefix("unix://").map(normal);
-    for (text, at) in daemon.hosts() {
-        let same = |(other, _): &(String, At)| path(&text).is_some() && path(other) == path(&text);
-        if let Some((_, there)) = before.iter().flat_map(Daemon::hosts).find(same) {
-            let message = format!("the socket {} is that of another daemon, {}", quoted(&text), reports.name(&there));
+fn sockets(before: &[Seen<'_>], one: &Seen<'_>, reports: &mut Reports<'_>) {
+    for (path, at) in &one.unix {
+        if let Some((_, there)) = before.iter().flat_map(|first| &first.unix).find(|(other, _)| other == path) {
+            let message = format!("the socket {} is that of another daemon, {}", quoted(path), reports.name(there));
             let help = "write a socket of its own: the later daemon takes it away from the earlier one";
-            reports.push(&at, at.error("socket-shared", message).help(help));
+            reports.push(at, at.error("socket-shared", message).help(help));
         }
     }
-    let overlap = |one: Option<IpAddr>, other: Option<IpAddr>| one.is_none() || other.is_none() || one == other;
-    for (text, address, port, at) in daemon.tcp() {
-        let mut tcp = before.iter().flat_map(Daemon::tcp);
-        if let Some((other, _, _, there)) =
-            tcp.find(|(_, other, number, _)| *number == port && overlap(*other, address))
+    let overlap = |one: &Option<IpAddr>, other: &Option<IpAddr>| one.is_none() || other.is_none() || one == other;
+    for (text, address, port, at) in &one.tcp {
+        let mut tcp = before.iter().flat_map(|first| &first.tcp);
+        if let Some((other, _, _, there)) = tcp.find(|(_, other, number, _)| number == port && overlap(other, address))
         {
-            let (other, there) = (quoted(&other), reports.name(&there));
-            let message = format!("{} and {other} of another daemon, {there}, are one socket", quoted(&text));
+            let (other, there) = (quoted(other), reports.name(there));
+            let message = format!("{} and {other} of another daemon, {there}, are one socket", quoted(text));
             let help = "write an address of the daemon's own, or another port";
-            reports.push(&at, at.error("socket-shared", message).help(help));
+            reports.push(at, at.error("socket-shared", message).help(help));
         }
     }
-    if let Some(own) = daemon.get("metrics-addr") {
+    if let Some(own) = one.daemon.get("metrics-addr") {
         let same = |other: &&Given| other.node.as_str() == own.node.as_str();
-        if let Some(first) = before.iter().filter_map(|first| first.get("metrics-addr")).find(same) {
+        if let Some(first) = before.iter().filter_map(|first| first.daemon.get("metrics-addr")).find(same) {
             let message = format!("`metrics-addr` is that of another daemon, {}", reports.name(&first.at));
             reports.push(&own.at, own.at.error("socket-shared", message).help("write another port"));
         }
     }
 }
 
-fn ranges(before: &[Daemon], daemon: &Daemon, reports: &mut Reports<'_>) {
-    for (net, at) in daemon.ranges() {
-        let mut ranges = before.iter().flat_map(Daemon::ranges);
-        if let Some((other, there)) = ranges.find(|(other, _)| other.contains(&net) || net.contains(other)) {
-            let there = reports.name(&there);
+fn ranges(before: &[Seen<'_>], one: &Seen<'_>, reports: &mut Reports<'_>) {
+    for (net, at) in &one.ranges {
+        let mut ranges = before.iter().flat_map(|first| &first.ranges);
+        if let Some((other, there)) = ranges.find(|(other, _)| other.contains(net) || net.contains(other)) {
+            let there = reports.name(there);
             let message = format!("{net} overlaps {other} of another daemon, {there}: two bridges get one subnet");
-            reports.push(&at, at.error("pools-overlap", message).help("write ranges that are apart"));
+            reports.push(at, at.error("pools-overlap", message).help("write ranges that are apart"));
         }
     }
 }
