@@ -2,7 +2,9 @@
 //!
 //! * [`spec`]: what the user wrote, with the place of every value;
 //! * [`plan`]: every default, name, address, path and port decided; the last place that can refuse;
-//! * [`layout`]: the ordered tree of files rendered from a plan by [`render()`]; never holds a secret.
+//! * [`layout`]: the ordered tree of files rendered from a plan by [`render()`]; never holds a secret;
+//! * [`engine`]: what dockerd reads in its daemon.json, for `settings` and for [`lint()`], which judges files of others;
+//! * [`diagnostics`]: what is wrong and where, and an explanation of every code.
 //!
 //! Nothing here touches files, clock, randomness or processes.
 

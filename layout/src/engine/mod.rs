@@ -5,6 +5,7 @@
 //! files of [`crate::lint()`] are judged by the same rules, over a [`Node`] that keeps the place of every value.
 
 mod addresses;
+mod containers;
 mod keys;
 mod node;
 mod shape;

@@ -1,8 +1,8 @@
 //! Values that `dockerd --validate` lets pass and that keep the daemon, or every container, from starting.
 
-use super::addresses;
-use super::node::{Member, Node, Value};
+use super::node::{Member, Node};
 use super::shape::below;
+use super::{addresses, containers};
 use crate::diagnostics::Diagnostic;
 use crate::spec::words::{nearest, quoted};
 
@@ -19,7 +19,7 @@ pub(super) fn check(key: &str, node: &Node, path: &str, report: &mut Report) {
         "bip" => text(node, path, report, addresses::bridge),
         "dns-search" => items(node, path, report, addresses::domain),
         "default-address-pools" => addresses::pools(node, path, report),
-        "default-ulimits" => ulimits(node, path, report),
+        "default-ulimits" => containers::ulimits(node, path, report),
         "exec-opts" => items(node, path, report, exec_opt),
         "hosts" => items(node, path, report, addresses::listen),
         "insecure-registries" => items(node, path, report, addresses::registry),
@@ -29,7 +29,7 @@ pub(super) fn check(key: &str, node: &Node, path: &str, report: &mut Report) {
         "mtu" | "network-control-plane-mtu" => mtu(node, path, report),
         "node-generic-resources" => items(node, path, report, |text| pair(text, "gpu=1")),
         "registry-mirrors" => items(node, path, report, addresses::mirror),
-        "runtimes" => runtimes(node, path, report),
+        "runtimes" => containers::runtimes(node, path, report),
         "seccomp-profile" => text(node, path, report, seccomp),
         "storage-driver" => text(node, path, report, storage_driver),
         "storage-opts" => items(node, path, report, |text| pair(text, "overlay2.size=10G")),
@@ -270,76 +270,5 @@ fn storage_driver(text: &str) -> Result<(), Refusal> {
                 None => format!("write `{}`", DRIVERS.join("`, `")),
             },
         )),
-    }
-}
-
-fn runtimes(node: &Node, path: &str, report: &mut Report) {
-    for Member { key, key_span, node } in node.members() {
-        let given = |name: &str| {
-            let found = node.members().iter().find(|member| member.key.eq_ignore_ascii_case(name));
-            found.filter(|member| !matches!(&member.node.value, Value::Null) && member.node.as_str() != Some(""))
-        };
-        let (by_path, by_type) = (given("path"), given("runtimeType"));
-        let refusal = if key == "runc" {
-            ("the runtime `runc` is there by itself, and its name is taken", "use another name")
-        } else if by_path.is_some() && by_type.is_some() {
-            ("a runtime has a `path` or a `runtimeType`, not both", "leave one of them out")
-        } else if by_path.is_none() && by_type.is_none() {
-            ("a runtime has a `path` or a `runtimeType`", "write `path = \"/usr/local/bin/crun\"`")
-        } else if by_type.is_some() && given("runtimeArgs").is_some() {
-            ("`runtimeArgs` go with `path` alone", "write `options`, which go with `runtimeType`")
-        } else if by_path.is_some() && given("options").is_some() {
-            ("`options` go with `runtimeType` alone", "write `runtimeArgs`, which go with `path`")
-        } else {
-            continue;
-        };
-        let message = format!("{}: dockerd does not start", refusal.0);
-        let diagnostic = Diagnostic::error("engine-value", below(path, key), key_span.clone(), message);
-        report.push(diagnostic.help(refusal.1));
-    }
-}
-
-/// Limits of setrlimit(2), as Docker names them.
-const ULIMITS: [&str; 15] = [
-    "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
-    "rttime", "stack",
-];
-
-fn ulimits(node: &Node, path: &str, report: &mut Report) {
-    for Member { key, key_span, node } in node.members() {
-        let path = below(path, key);
-        let given = |name: &str| {
-            node.members().iter().find(|member| member.key.eq_ignore_ascii_case(name)).map(|member| &member.node)
-        };
-        let error = |span, message: String| Diagnostic::error("engine-value", path.clone(), span, message);
-        if !ULIMITS.contains(&key.as_str()) && key != "sigpending" {
-            let message = format!("there is no limit {}: no container starts with it", quoted(key));
-            let help = match nearest(key, ULIMITS) {
-                Some(word) => format!("did you mean `{word}`?"),
-                None => format!("limits: `{}`, `sigpending`", ULIMITS.join("`, `")),
-            };
-            report.push(error(key_span.clone(), message).help(help));
-            continue;
-        }
-        match given("Name") {
-            Some(name) if name.as_str() == Some(key) => {}
-            Some(name) => {
-                let message = format!("`Name` is another limit than {}", quoted(key));
-                report.push(error(name.span.clone(), message).help(format!("write `Name = \"{key}\"`")));
-            }
-            None => {
-                let message = format!("the limit {} has no `Name`: no container starts with it", quoted(key));
-                report.push(error(key_span.clone(), message).help(format!("write `Name = \"{key}\"` too")));
-            }
-        }
-        let (soft, hard) = (given("Soft").and_then(Node::as_i64), given("Hard").and_then(Node::as_i64));
-        // -1 is "unlimited".
-        if let (Some(soft), Some(hard), Some(at)) = (soft, hard, given("Soft"))
-            && hard != -1
-            && (soft > hard || soft == -1)
-        {
-            let message = "the soft limit is over the hard one: no container starts with it".to_owned();
-            report.push(error(at.span.clone(), message).help("write a smaller `Soft` or a larger `Hard`"));
-        }
     }
 }
