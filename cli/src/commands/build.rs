@@ -54,7 +54,7 @@ pub(super) fn run(args: &args::Build, terminal: &Terminal) -> Result<(), Failure
             })
         ))
     } else {
-        terminal.print(format!("{path}: {} on disk, {} as a disk", mebibytes(*allocated), mebibytes(*bytes)))
+        terminal.print(format!("{path}: {} on disk, {} as a disk", size(*allocated), size(*bytes)))
     }
 }
 
@@ -109,6 +109,11 @@ impl Secrets for FromPki<'_> {
     }
 }
 
-fn mebibytes(bytes: u64) -> String {
-    format!("{} MiB", bytes.div_ceil(1024 * 1024))
+/// In the largest unit that leaves no rest, but at least MiB, rounded up.
+fn size(bytes: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB")];
+    match units.into_iter().find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift) {
+        Some((shift, unit)) => format!("{} {unit}", bytes >> shift),
+        None => format!("{} MiB", bytes.div_ceil(1 << 20)),
+    }
 }
