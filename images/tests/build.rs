@@ -16,7 +16,7 @@ const GIB: u64 = 1 << 30;
 fn plan() -> HostPlan {
     let host =
         Host { name: "atlas".to_owned(), base: Base::Debian13, kernel: Kernel::Cloud, disk: 3 * GIB, admin: None };
-    HostPlan { host, interfaces: BTreeMap::new(), daemons: BTreeMap::new() }
+    HostPlan { host, interfaces: BTreeMap::new(), daemons: BTreeMap::new(), expects: Vec::new() }
 }
 
 fn layout() -> Layout {

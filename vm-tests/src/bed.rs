@@ -42,7 +42,7 @@ pub struct Testbed {
     /// The machine.
     pub vm: Vm,
     // Last: the folder outlives what has files in it.
-    run: Run,
+    _run: Run,
 }
 
 /// The folder of one run.
@@ -69,7 +69,7 @@ impl Testbed {
         with_agent(&mut spec);
         let vm = Vm::boot(&spec, pace)?;
         let guest = Guest::attach(&vm)?;
-        Ok(Self { fabric, topology, guest, vm, run })
+        Ok(Self { fabric, topology, guest, vm, _run: run })
     }
 
     /// The capture of all frames; whole after [`Fabric::report`].
@@ -91,12 +91,11 @@ impl Testbed {
     }
 }
 
-impl Drop for Testbed {
+impl Drop for Run {
     fn drop(&mut self) {
-        self.vm.process().kill();
-        // The console helps whoever reads the report; a report without it is still one.
-        if let Some(report) = &self.run.report {
-            let _ = fs_err::copy(self.run.folder.path().join("console.log"), report.join("console.log"));
+        // The console helps whoever reads the report, above all of a boot that failed; a report without it is still one.
+        if let Some(report) = &self.report {
+            let _ = fs_err::copy(self.folder.path().join("console.log"), report.join("console.log"));
         }
     }
 }

@@ -71,6 +71,7 @@ pub(crate) fn plan() -> HostPlan {
         },
         interfaces: BTreeMap::new(),
         daemons: daemons.into_iter().map(|daemon| (daemon.name.clone(), daemon)).collect(),
+        expects: Vec::new(),
     }
 }
 
@@ -93,6 +94,9 @@ fn daemon(text: &str, addresses: &[&str], names: &[&str]) -> Daemon {
         pools: Vec::new(),
         live_restore: true,
         settings: BTreeMap::new(),
+        quota: None,
+        resources: dmhost_layout::plan::Resources::default(),
+        networks: Vec::new(),
     }
 }
 

@@ -109,7 +109,8 @@ fn offence(seen: &Seen, allowed: &BTreeMap<Segment, Allowed>) -> Option<String> 
         Packet::Ip(ip) => {
             // Neighbour discovery and multicast listener reports speak from link-local, and from nowhere before an address
             // is settled (RFC 4862 section 5.4.2, RFC 3810 section 5.2.13).
-            let local = matches!(ip.source, IpAddr::V6(source) if source.is_unicast_link_local() || source.is_unspecified());
+            let local =
+                matches!(ip.source, IpAddr::V6(source) if source.is_unicast_link_local() || source.is_unspecified());
             if local && ip.protocol == IpProtocol::Icmpv6 {
                 return None;
             }

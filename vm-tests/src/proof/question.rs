@@ -311,7 +311,8 @@ fn daemon_asks(plan: &HostPlan, daemon: &Daemon, target: &Target, near: bool) ->
     asks.extend(open.map(|port| (Ask::Published { port }, Verdict::Serves)));
     asks.extend(closed.map(|port| (Ask::Published { port }, Verdict::Silent)));
     let exposed = daemon.expose.iter().flatten().filter(|range| range.protocol == Protocol::Tcp);
-    let vacant: Vec<u16> = exposed.flat_map(|range| range.first..=range.last).filter(|port| Some(*port) != open).collect();
+    let vacant: Vec<u16> =
+        exposed.flat_map(|range| range.first..=range.last).filter(|port| Some(*port) != open).collect();
     if !vacant.is_empty() {
         asks.push((Ask::Vacant { ports: vacant }, Verdict::Refuses));
     }

@@ -27,7 +27,9 @@ pub(crate) fn kill_one_daemon(bed: &Testbed, host: &Host) -> Result<()> {
     let before = pid(bed)?;
     let docker = format!("docker -H unix://{}", victim.socket());
     let containers = format!("{docker} ps --format '{{{{.ID}}}} {{{{.Status}}}}' | cut -d' ' -f1,2");
-    bed.guest.must(&format!("{docker} image inspect dmhost-probe >/dev/null"), PATIENCE).context("no probe runs on web")?;
+    bed.guest
+        .must(&format!("{docker} image inspect dmhost-probe >/dev/null"), PATIENCE)
+        .context("no probe runs on web")?;
     let running = bed.guest.must(&containers, PATIENCE)?;
 
     let over = AtomicBool::new(false);

@@ -18,9 +18,9 @@ pub(crate) fn agent_runs_scripts(guest: &Guest) -> anyhow::Result<()> {
     let back =
         guest.run("cat '/run/dmhost-test/a folder/noise'; stat -c %a '/run/dmhost-test/a folder/noise' >&2", SHORT)?;
     ensure!(back.stdout == noise && back.stderr == b"640\n", "the file came back changed: {} bytes", back.stdout.len());
-    let refused = guest.put("/proc/dmhost", 0o600, b"x").unwrap_err().to_string();
+    let refused = guest.put("/proc/dmhost", 0o600, b"x").expect_err("procfs takes no files").to_string();
     ensure!(refused.starts_with("the guest cannot write /proc/dmhost: install: "), "{refused}");
-    let failed = guest.must("echo broken >&2; exit 3", SHORT).unwrap_err().to_string();
+    let failed = guest.must("echo broken >&2; exit 3", SHORT).expect_err("it exits with 3").to_string();
     ensure!(failed == "in the guest, `echo broken >&2; exit 3` ended with status 3: broken", "{failed}");
     Ok(())
 }

@@ -45,8 +45,14 @@ impl Host {
         let image = path.join("host.raw");
         let layout = render(&plan);
         let secrets = |id: &CredentialId| pki.credential(id);
-        let request =
-            BuildRequest { plan: &plan, layout: &layout, secrets: &secrets, out: &image, cache_dir: None, force: false };
+        let request = BuildRequest {
+            plan: &plan,
+            layout: &layout,
+            secrets: &secrets,
+            out: &image,
+            cache_dir: None,
+            force: false,
+        };
         dmhost_images::build(&request, &mut |_: Event<'_>| {})?;
         Ok(Self { plan, pki, image, _folder: folder, _alone: alone })
     }
