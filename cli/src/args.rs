@@ -62,6 +62,20 @@ pub(crate) enum Command {
     /// Report every problem of a host spec
     #[command(after_help = "Example:\n  dmhost check host.toml --output json | jq '.diagnostics[].message'")]
     Check(Spec),
+    /// Tell what is wrong with hand-made daemon.json files and their units, alone and together
+    #[command(after_help = "Example:\n  dmhost lint /etc/docker/daemon-*.json /etc/systemd/system/docker@.service\n\n\
+                      A .json file is a daemon, a .service file its unit, anything else a file of its environment.")]
+    Lint {
+        /// What configures the daemons of one machine
+        #[arg(value_name = "FILE", required = true, value_parser = path())]
+        files: Vec<Utf8PathBuf>,
+    },
+    /// Explain the code of a diagnostic; without one, list them all
+    #[command(after_help = "Example:\n  dmhost explain vlan-id-duplicate")]
+    Explain {
+        /// The code, as it stands in brackets after `error`
+        code: Option<String>,
+    },
     /// Write the layout of a host under its true paths
     #[command(after_help = "Example:\n  dmhost render host.toml --out layout/ --without-secrets")]
     Render(Render),

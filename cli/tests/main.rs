@@ -6,6 +6,7 @@ mod bed;
 mod disks;
 mod keys;
 mod layouts;
+mod others;
 mod sabotage;
 mod signals;
 mod streams;

@@ -2,7 +2,9 @@
 
 mod build;
 mod check;
+mod explain;
 mod image;
+mod lint;
 mod pki;
 mod render;
 mod run;
@@ -25,6 +27,8 @@ use crate::terminal::Terminal;
 pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> {
     match command {
         Command::Check(spec) => check::run(&spec.path, terminal),
+        Command::Lint { files } => lint::run(&files, terminal),
+        Command::Explain { code } => explain::run(code.as_deref(), terminal),
         Command::Render(args) => render::run(&args, terminal),
         Command::Build(args) => build::run(&args, terminal),
         Command::Verify(args) => verify::run(&args, terminal),

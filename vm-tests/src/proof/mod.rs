@@ -4,12 +4,14 @@
 //! * [`topology`], [`stations`]: the host's wires on the fabric, and who stands on them;
 //! * [`inside`], [`containers`], [`clients`]: what the guest says of itself, something to reach in it, and who may;
 //! * [`canaries`], [`observe`]: asking, and judging by the frames that were seen; [`egress`]: judging all others too;
+//! * [`expects`]: the user's own lines of the proof;
 //! * [`report`]: what was found.
 
 pub mod canaries;
 pub mod clients;
 pub mod containers;
 pub mod egress;
+pub mod expects;
 pub mod inside;
 pub mod observe;
 pub mod question;
@@ -55,6 +57,7 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, stage: Stage<'_>) -> Res
     stage("canaries");
     let mut observer = Observer::new(plan, bed, pki)?;
     let (cells, egress) = egress::watched(plan, &bed.fabric, &bed.topology, || ask(plan, &mut observer, stage))?;
+    report.facts.extend(expects::facts(plan, &cells));
     report.cells = cells;
     report.facts.push(egress);
     report.probes = observer.probes();
