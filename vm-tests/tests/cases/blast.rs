@@ -86,7 +86,8 @@ fn ask_until(bed: &Testbed, host: &Host, daemon: &Daemon, over: &AtomicBool) -> 
                 source: *watcher,
                 target,
                 kind: CanaryKind::Echo,
-                patience: Duration::from_secs(2),
+                // Long: a slow answer is no lost one.
+                patience: bed.vm.pace().scale(Duration::from_secs(20)),
             };
             let terms = Terms { canary, others: Vec::new(), deadline: bed.deadline(PATIENCE) };
             let scan = Scan {
