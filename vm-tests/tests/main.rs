@@ -29,3 +29,11 @@ fn a_host_that_no_code_names() -> Result<()> {
     cases::matrix::holds(&bed, &host).context("the matrix is as planned")?;
     cases::vm::panic_is_a_verdict(&bed.vm, &bed.guest).context("a panic is seen as one")
 }
+
+#[test]
+fn every_key_that_a_spec_has() -> Result<()> {
+    let host = Host::of("../examples/atlas.toml")?;
+    let bed = host.boot()?;
+    cases::matrix::holds(&bed, &host).context("the matrix is as planned, the user's own lines included")?;
+    cases::budget::stands(&bed, &host).context("quotas, budgets and networks are as planned")
+}

@@ -1,5 +1,6 @@
 //! What is shown of a running host.
 
 pub(crate) mod blast;
+pub(crate) mod budget;
 pub(crate) mod matrix;
 pub(crate) mod vm;
