@@ -73,6 +73,12 @@ impl Report {
         text.push_str(
             "\nS serves  D denies  R refuses  · silent  U unproven  ? strange;  ! after a letter: not as planned\n",
         );
+        let held: Vec<_> = self.facts.iter().filter(|fact| fact.holds).collect();
+        let width = held.iter().map(|fact| fact.name.chars().count()).max().unwrap_or(0);
+        text.push_str(if held.is_empty() { "" } else { "\n" });
+        for fact in held {
+            let _ = writeln!(text, "{} {:width$}  {}", paint.green("ok"), fact.name, fact.found);
+        }
         for fact in self.facts.iter().filter(|fact| !fact.holds) {
             let _ = write!(
                 text,
