@@ -35,9 +35,11 @@ fn fact(expect: &Expect, cells: &[Cell]) -> Fact {
     // An API's cells differ by credential; a line is about one of them.
     let wanted = expected(*verdict);
     let good = |cell: &Cell| match cell.question.ask {
-        Ask::Api { .. } => {
-            cell.holds() && (cell.observed == wanted || wanted != Verdict::Silent && cell.observed != Verdict::Silent)
-        }
+        // A served API serves one client and denies another; each of its cells says which it is.
+        Ask::Api { .. } => match wanted {
+            Verdict::Serves | Verdict::Denies => cell.holds() && cell.observed != Verdict::Silent,
+            Verdict::Silent | Verdict::Refuses | Verdict::Strange | Verdict::Unproven => cell.observed == wanted,
+        },
         // Exposed and reached; that nobody is there is the proof's own choice.
         Ask::Vacant { .. } => cell.observed == wanted || wanted == Verdict::Serves && cell.observed == Verdict::Refuses,
         Ask::Neighbour | Ask::Echo | Ask::Published { .. } | Ask::Port { .. } | Ask::OtherPorts { .. } => {
@@ -73,5 +75,68 @@ fn expected(verdict: plan::Verdict) -> Verdict {
         plan::Verdict::Refuses => Verdict::Refuses,
         plan::Verdict::Denies => Verdict::Denies,
         plan::Verdict::Silent => Verdict::Silent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dmhost_layout::plan::{Expect, Protocol, Target as Whom, Vantage as From, Verdict as Word};
+
+    use super::fact;
+    use crate::proof::question::{Ask, Credential, Question, Subject, Target, Vantage, Verdict};
+    use crate::proof::report::Cell;
+
+    fn expect(from: From, protocol: Protocol, port: u16, verdict: Word) -> Expect {
+        let to = Whom::Daemon("web".parse().expect("a name"));
+        Expect { from, to, protocol, port, verdict, path: "expect[0]".to_owned() }
+    }
+
+    fn lab() -> From {
+        From::Vlan("lab".parse().expect("a name"))
+    }
+
+    /// What vlan:lab saw of web's address.
+    fn cell(ask: Ask, expected: Verdict, observed: Verdict) -> Cell {
+        let target = Target {
+            subject: Subject::Daemon("web".parse().expect("a name")),
+            interface: "web".parse().expect("a name"),
+            address: "198.51.100.2".parse().expect("an address"),
+        };
+        let vantage = Vantage::Vlan("lab".parse().expect("a name"));
+        Cell { question: Question { vantage, target, ask, expected }, observed, frames: vec![1], note: String::new() }
+    }
+
+    #[test]
+    fn a_line_holds_by_the_cell_of_its_port_alone() {
+        let others = |observed| cell(Ask::OtherPorts { but: vec![80] }, Verdict::Silent, observed);
+        let published = |observed| cell(Ask::Published { port: 80 }, Verdict::Silent, observed);
+        let silent = expect(lab(), Protocol::Tcp, 443, Word::Silent);
+        assert!(fact(&silent, &[others(Verdict::Silent), published(Verdict::Serves)]).holds);
+        let red = fact(&silent, &[others(Verdict::Refuses), published(Verdict::Silent)]);
+        assert!(!red.holds);
+        assert_eq!(red.name, "expect[0]: vlan:lab -> daemon:web 443/tcp silent");
+        assert_eq!(red.found, "web 198.51.100.2 65534 other tcp ports: refuses");
+        assert_eq!(fact(&silent, &[]).found, "nothing was asked that decides it");
+    }
+
+    #[test]
+    fn an_api_that_serves_is_not_one_that_refuses() {
+        let api = |credential, verdict| cell(Ask::Api { port: 2376, credential }, verdict, verdict);
+        let cells = [api(Credential::Own, Verdict::Serves), api(Credential::Absent, Verdict::Denies)];
+        let holds = |word| fact(&expect(lab(), Protocol::Tcp, 2376, word), &cells).holds;
+        assert!(holds(Word::Serves) && holds(Word::Denies));
+        assert!(!holds(Word::Refuses) && !holds(Word::Silent));
+    }
+
+    #[test]
+    fn what_is_not_asked_does_not_hold() {
+        let cells = [cell(Ask::OtherPorts { but: Vec::new() }, Verdict::Silent, Verdict::Silent)];
+        for unasked in
+            [expect(lab(), Protocol::Udp, 53, Word::Silent), expect(From::Host, Protocol::Tcp, 53, Word::Silent)]
+        {
+            let fact = fact(&unasked, &cells);
+            assert!(!fact.holds);
+            assert_eq!(fact.found, "not asked: this version asks for TCP ports, from `vlan:` and `trunk:`");
+        }
     }
 }
