@@ -76,7 +76,11 @@ fn told(output: &Output, report: &Value, vantage: &str, target: &str, ask: &str,
     let [expected, observed] = verdicts;
     let head = format!("FAIL {vantage} -> {target} {ask}\n    expected {expected}, observed {observed}; frame ");
     let rest = text.split_once(&head).with_context(|| format!("no such cell: {head:?} in\n{text}"))?.1;
-    ensure!(rest.starts_with(|first: char| first.is_ascii_digit()), "no frame is named: {head}{}", &rest[..20]);
+    ensure!(
+        rest.starts_with(|first: char| first.is_ascii_digit()),
+        "no frame is named: {head}{}",
+        rest.lines().next().unwrap_or_default()
+    );
     ensure!(report["holds"] == false, "the report says that it holds");
     Ok(())
 }

@@ -74,7 +74,7 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     keys.insert("ip6tables", json!(true));
     keys.insert("experimental", json!(true));
 
-    let mut text = serde_json::to_string_pretty(&keys).unwrap_or_default();
+    let mut text = serde_json::to_string_pretty(&keys).expect("names and JSON values are JSON");
     text.push('\n');
     layout.text(name.etc().join("daemon.json"), text);
 }

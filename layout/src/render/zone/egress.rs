@@ -20,7 +20,7 @@ fn chain(plan: &HostPlan, interface: &Interface) -> Chain {
     let v4: Vec<_> = interface.addresses.iter().filter(|net| net.addr().is_ipv4()).map(IpNet::addr).collect();
     let v6: Vec<_> = interface.addresses.iter().filter(|net| net.addr().is_ipv6()).map(IpNet::addr).collect();
     let chain = Chain::base(
-        &format!("egress_{}", name.as_str().replace('-', "_")),
+        &format!("egress_{}", name.as_str().replace('-', ".")),
         &format!("egress device \"{name}\" priority filter"),
         "drop",
     );

@@ -5,10 +5,10 @@
 //! * forward: published ports as `expose` says, matched on the port before DNAT; containers out; nothing between uplinks.
 
 use crate::layout::Layout;
-use crate::plan::{Api, Daemon, HostPlan, Protocol};
+use crate::plan::{Api, Daemon, Protocol};
 use crate::render::rules::{Chain, icmp, names, ports, set, strong_host, table};
 
-pub(super) fn render(_plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
+pub(super) fn render(daemon: &Daemon, layout: &mut Layout) {
     let name = &daemon.name;
     let uplinks = names(&daemon.interfaces);
     let why = format!("The zone of daemons.{name}. dockerd's own tables stand beside this one.");

@@ -30,7 +30,10 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
         let link = &interface.name;
         match &interface.kind {
             InterfaceKind::Vlan { parent, id } => {
-                bound.push(device_unit(parent.as_str()));
+                let device = device_unit(parent.as_str());
+                if !bound.contains(&device) {
+                    bound.push(device);
+                }
                 // A VLAN cannot be up while its parent is down.
                 starts.push(format!("{IP} link set dev {parent} up"));
                 starts.push(format!("-{IP} -n {netns} link delete dev {link}"));
@@ -48,7 +51,6 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     starts.push(in_zone(daemon, &format!("/usr/sbin/nft -f {etc}/egress.nft")));
     starts.push(format!("{IP} -n {netns} -batch {etc}/link.batch"));
 
-    bound.dedup();
     let unit = UnitFile::new(&format!("daemons.{name}.interfaces: links, addresses and routes in its namespace"))
         .section("Unit")
         .set("Description", format!("Interfaces of Docker daemon {name}"))
@@ -89,15 +91,11 @@ fn batch(interface: &Interface) -> String {
     }
     let _ = writeln!(text, "link set dev {name} up");
     for gateway in gateways {
-        let family = match gateway {
-            IpAddr::V4(_) => "-4",
-            IpAddr::V6(_) => "-6",
+        let everywhere = match gateway {
+            IpAddr::V4(_) => "0.0.0.0/0",
+            IpAddr::V6(_) => "::/0",
         };
-        let _ = writeln!(
-            text,
-            "route replace {} via {gateway} dev {name}",
-            if family == "-4" { "0.0.0.0/0" } else { "::/0" }
-        );
+        let _ = writeln!(text, "route replace {everywhere} via {gateway} dev {name}");
     }
     text
 }

@@ -19,7 +19,7 @@ pub(super) fn render(plan: &HostPlan, layout: &mut Layout) {
     budget::quotas(plan, layout);
     for daemon in plan.daemons.values() {
         config::render(plan, daemon, layout);
-        firewall::render(plan, daemon, layout);
+        firewall::render(daemon, layout);
         egress::render(plan, daemon, layout);
         link::render(plan, daemon, layout);
         service::render(daemon, layout);
