@@ -13,6 +13,7 @@ use super::capture::Direction;
 use super::inbox::{Inbox, Seen, Station};
 use super::judge::{Cause, Cookies, Flow, Identity, random};
 use super::packet::{self, Host};
+use super::source_ports;
 use super::switch::{PortId, Segment};
 
 /// A flow that is known to be answered through a guest's NIC.
@@ -79,10 +80,6 @@ pub(super) struct Control {
     waiting: HashMap<u16, u32>,
     closed: Option<Closed>,
 }
-
-/// TCP source ports of canaries are taken from here on, in turn.
-const FIRST_PORT: u16 = 10_000;
-const PORTS: u32 = 50_000;
 
 impl Control {
     pub(super) fn new(inbox: &Inbox, canary: &Canary) -> Result<Self> {
@@ -175,8 +172,8 @@ impl Control {
 
     fn id(&self, number: u32) -> u16 {
         match self.canary.kind {
-            // Both fit: the sum is below 60,000, and the mask keeps 16 bits.
-            CanaryKind::Tcp(_) => FIRST_PORT + (self.salt.wrapping_add(number) % PORTS) as u16,
+            CanaryKind::Tcp(_) => source_ports::canary(u64::from(self.salt) + u64::from(number)),
+            // The mask keeps 16 bits.
             CanaryKind::Echo | CanaryKind::Neighbour => (self.salt.wrapping_add(number) & 0xffff) as u16,
         }
     }

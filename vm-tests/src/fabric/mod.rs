@@ -21,6 +21,7 @@ pub mod packet;
 pub mod scan;
 #[cfg(test)]
 mod scan_tests;
+mod source_ports;
 pub mod switch;
 #[cfg(test)]
 mod switch_tests;

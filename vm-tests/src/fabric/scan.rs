@@ -14,8 +14,9 @@ use smoltcp::wire::TcpControl;
 use super::Fabric;
 use super::canary::{Closed, Terms};
 use super::inbox::{Event, Seen, Station, Watch};
-use super::judge::{Cause, Cookies, Evidence, Flow, Identity, random};
+use super::judge::{Cause, Cookies, Evidence, Flow, Identity};
 use super::packet::{self, Host};
+use super::source_ports;
 use super::switch::Segment;
 use super::watchers::{Infrastructure, Watchers, answers};
 
@@ -107,7 +108,7 @@ impl Fabric {
         let addresses = answers(scan.source.ip, scan.via);
         let station = inbox.station(scan.segment, scan.source.mac, &addresses, false)?;
         let watchers = Watchers::new(&inbox, &scan.terms)?;
-        Run::new(scan, watchers, station).finish()
+        Run::new(scan, watchers, station, inbox.fresh()).finish()
     }
 }
 
@@ -127,10 +128,9 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(scan: &'a Scan, watchers: Watchers<'a>, station: Station) -> Self {
+    fn new(scan: &'a Scan, watchers: Watchers<'a>, station: Station, nth: u64) -> Self {
         let cookies = Cookies::new();
-        // 20,000 to 59,999: away from what servers listen on, and from the two ports of the next rounds.
-        let local = 20_000 + (random() % 40_000) as u16;
+        let local = source_ports::scan(nth);
         let flow = Flow::Tcp { local: vec![local, local + 1], remote: None, cookies: Some(cookies.clone()) };
         let identity = Identity { source: scan.source.ip, target: scan.target.ip, flow, exclusive: true };
         let states = scan.ports.iter().map(|port| (*port, PortState::Silent)).collect();

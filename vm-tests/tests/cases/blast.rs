@@ -103,7 +103,7 @@ fn ask_until(bed: &Testbed, host: &Host, daemon: &Daemon, over: &AtomicBool) -> 
             let report = bed.fabric.scan(&scan)?;
             ensure!(
                 matches!(report.ports.get(&api.port), Some(PortState::Serves(_))),
-                "question {asked} to {address} was lost"
+                "question {asked} to {address} was lost: {report:?}"
             );
             ensure!(report.canaries == 3, "a canary to {address} was lost: {} were sent, not 3", report.canaries);
             asked += 1;

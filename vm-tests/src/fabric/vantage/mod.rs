@@ -21,6 +21,7 @@ use super::canary::Closed;
 use super::inbox::{Inbox, Station, Watch};
 use super::judge::Evidence;
 use super::packet::Host;
+use super::source_ports;
 use super::switch::{PortId, Segment};
 use super::watchers::Infrastructure;
 
@@ -161,10 +162,9 @@ impl Vantage {
         Ok(Host { mac: self.mac, ip })
     }
 
-    /// A source port that this fabric has not used lately: 32,768 to 60,767.
+    /// A source port that this fabric has not used lately.
     fn local_port(&self) -> u16 {
-        let nth = (self.inbox.fresh() % 28_000) as u16;
-        32_768 + nth
+        source_ports::session(self.inbox.fresh())
     }
 
     /// Runs a probe while the inbox hears the guest's frames.
