@@ -21,6 +21,6 @@ pub mod tree;
 pub use cache::default_cache_dir;
 pub use machine::{MachineError, Privilege};
 pub use progress::{Event, Progress};
-pub use run::{BuildRequest, Built, build};
+pub use run::{BuildRequest, Built, base, build};
 pub use step::{Options, Step, steps};
 pub use tree::Secrets;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
 use dmhost_layout::layout::Layout;
-use dmhost_layout::plan::HostPlan;
+use dmhost_layout::plan::{Base, HostPlan, Kernel};
 use fs_err::os::unix::fs::OpenOptionsExt;
 
 use crate::base::{BaseKey, BaseTree, Bootstrap};
@@ -15,7 +15,7 @@ use crate::disk::{self, BootFiles, Geometry, Window};
 use crate::machine::{self, MachineError, Privilege};
 use crate::progress::{Event, Progress};
 use crate::sources::Mirror;
-use crate::step::{COMMAND_LINE, Options, Step, steps, workspace};
+use crate::step::{self, COMMAND_LINE, Options, Step, steps, workspace};
 use crate::tree::{self, Secrets};
 
 /// What an image is made of and where it goes.
@@ -111,6 +111,28 @@ pub fn build(request: &BuildRequest<'_>, progress: &mut dyn Progress) -> anyhow:
     built.bytes = image.metadata()?.len();
     built.allocated = disk::allocated(&image)?;
     Ok(built)
+}
+
+/// The base of a recipe with this kernel: from the cache, or made there. `None`: [`cache::default_cache_dir`].
+///
+/// # Errors
+/// If it has to be made and cannot be.
+pub fn base(
+    base: Base,
+    kernel: Kernel,
+    cache_dir: Option<&Utf8Path>,
+    progress: &mut dyn Progress,
+) -> anyhow::Result<BaseTree> {
+    let cache_dir = match cache_dir {
+        Some(folder) => folder.to_owned(),
+        None => cache::default_cache_dir()?,
+    };
+    let privilege = Privilege::of_this_process();
+    machine::preflight(privilege)?;
+    let step = step::base(base, kernel, &cache_dir, &Mirror::of_this_machine(), privilege)?;
+    let Step::Base { key, folder, aside, bootstrap } = &step else { anyhow::bail!("{step} makes no base") };
+    make_base(key, folder, aside, bootstrap, privilege, progress).map_err(name_full_disks)?;
+    Ok(BaseTree { root: folder.join("root") })
 }
 
 fn refuse_existing(out: &Utf8Path, force: bool) -> anyhow::Result<()> {

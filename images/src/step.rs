@@ -6,7 +6,7 @@ use std::fmt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use dmhost_layout::layout::{Layout, Subvolume};
-use dmhost_layout::plan::HostPlan;
+use dmhost_layout::plan::{Base, HostPlan, Kernel};
 
 use crate::base::{BaseKey, Bootstrap};
 use crate::command::Command;
@@ -107,12 +107,8 @@ pub fn workspace(out: &Utf8Path) -> Utf8PathBuf {
 /// If the disk is smaller than an image can be.
 pub fn steps(plan: &HostPlan, layout: &Layout, options: &Options) -> anyhow::Result<Vec<Step>> {
     let host = &plan.host;
-    let recipe = Recipe::of(host.base)?;
-    let key = BaseKey::new(host.base, host.kernel);
-    let bases = options.cache_dir.join("bases");
-    let folder = bases.join(key.folder());
-    let aside = bases.join(format!(".{}.making", key.folder()));
-    let bootstrap = Bootstrap::new(&recipe, host.kernel, &options.mirror, options.privilege, &aside.join("root"));
+    let base_step = base(host.base, host.kernel, &options.cache_dir, &options.mirror, options.privilege)?;
+    let Step::Base { folder, .. } = &base_step else { anyhow::bail!("{base_step} makes no base") };
     let geometry = Geometry::of(host.disk)?;
     let work = workspace(&options.out);
     let base = folder.join("root");
@@ -125,12 +121,32 @@ pub fn steps(plan: &HostPlan, layout: &Layout, options: &Options) -> anyhow::Res
         .chain(subvolume_words(layout.subvolumes())?);
     let command = Command::privileged(options.privilege, argv);
     Ok(vec![
-        Step::Base { key, folder, aside, bootstrap },
+        base_step,
         Step::FileSystem { layout: layout.clone(), file: root.clone(), size: geometry.root.length, command },
         Step::Disk { base, root, file: disk.clone(), geometry, title: format!("dmhost: {}", host.name) },
         Step::ReadBack { file: disk.clone() },
         Step::Publish { file: disk, out: options.out.clone(), force: options.force },
     ])
+}
+
+/// The step that makes a base.
+///
+/// # Errors
+/// If there is no such recipe.
+pub(crate) fn base(
+    base: Base,
+    kernel: Kernel,
+    cache_dir: &Utf8Path,
+    mirror: &Mirror,
+    privilege: Privilege,
+) -> anyhow::Result<Step> {
+    let recipe = Recipe::of(base)?;
+    let key = BaseKey::new(base, kernel);
+    let bases = cache_dir.join("bases");
+    let folder = bases.join(key.folder());
+    let aside = bases.join(format!(".{}.making", key.folder()));
+    let bootstrap = Bootstrap::new(&recipe, kernel, mirror, privilege, &aside.join("root"));
+    Ok(Step::Base { key, folder, aside, bootstrap })
 }
 
 /// The root's name, then name and mount of the others, deepest mounts first, so that a mount below another is moved

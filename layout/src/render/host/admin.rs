@@ -45,11 +45,19 @@ pub(in crate::render) fn render(plan: &HostPlan, layout: &mut Layout) {
         .set("ExecStart", "/usr/bin/ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key");
     put_unit(layout, "dmhost-hostkey.service", keys);
     want(layout, "multi-user.target", "../dmhost-hostkey.service");
-    let instance = UnitFile::new("A connection waits for the host's key.")
+    // Whole, not a drop-in: releases of openssh-server name their own template differently, or have none.
+    let instance = UnitFile::new("One connection to sshd; it waits for the host's key.")
         .section("Unit")
+        .set("Description", "ssh connection")
         .set("Requires", "dmhost-hostkey.service")
-        .set("After", "dmhost-hostkey.service");
-    layout.text(format!("{UNITS}/ssh@.service.d/dmhost.conf"), instance.text());
+        .set("After", "dmhost-hostkey.service")
+        .section("Service")
+        .set("ExecStart", "-/usr/sbin/sshd -i")
+        .set("StandardInput", "socket")
+        .set("RuntimeDirectory", "sshd")
+        .set("RuntimeDirectoryMode", "0755")
+        .set("RuntimeDirectoryPreserve", "yes");
+    put_unit(layout, "ssh@.service", instance);
 
     layout.text(
         "/etc/ssh/sshd_config.d/dmhost.conf",
