@@ -86,7 +86,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  dmhost verify host.toml --image host.raw --report proof/")]
     Verify(Verify),
     /// Certificates
-    #[command(subcommand, after_help = "Example:\n  dmhost pki init host.toml")]
+    #[command(subcommand, after_help = "Examples:\n  dmhost pki init host.toml\n  dmhost pki show host.toml")]
     Pki(Pki),
     /// Boot the image with a console you are logged in to; nothing is written back
     #[command(
@@ -199,4 +199,19 @@ pub(crate) enum Pki {
         after_help = "Example:\n  dmhost pki init host.toml\n\nThe folder is SPEC's name with .pki in place of .toml, mode 0700; what is still valid stays as it is."
     )]
     Init(Spec),
+    /// Tell of each CA and certificate what it says, how long it lasts and whether it fits the spec
+    #[command(
+        after_help = "Examples:\n  dmhost pki show host.toml\n  dmhost pki show host.toml --days 60 || mail -s 'certificates of atlas' ops\n\nExit code 1 if one is missing, does not fit or ends too soon. No key is ever printed."
+    )]
+    Show(PkiShow),
+}
+
+/// `dmhost pki show`.
+#[derive(Debug, Args)]
+pub(crate) struct PkiShow {
+    #[command(flatten)]
+    pub(crate) spec: Spec,
+    /// What ends within this many days is a no
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub(crate) days: u32,
 }

@@ -36,6 +36,10 @@ pub(crate) struct Certificate {
     pub(crate) not_before: OffsetDateTime,
     /// Last second of its validity.
     pub(crate) not_after: OffsetDateTime,
+    /// The subject as OpenSSL writes one: `CN=web`.
+    pub(crate) subject: String,
+    /// Hexadecimal, upper case, without separators.
+    pub(crate) serial: String,
 }
 
 impl Certificate {
@@ -68,9 +72,17 @@ impl Certificate {
             not_after: time(x509.validity().not_after)?,
             names,
             addresses,
+            subject: x509.subject().to_string(),
+            serial: x509.raw_serial().iter().map(|byte| format!("{byte:02X}")).collect(),
             der: block.contents,
             pem,
         })
+    }
+
+    /// The SHA-256 of the certificate, as `openssl x509 -fingerprint -sha256` prints it.
+    pub(crate) fn fingerprint(&self) -> String {
+        let digest = ring::digest::digest(&ring::digest::SHA256, &self.der);
+        digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
     }
 
     /// Whether `authority` signed it, by name and by signature.

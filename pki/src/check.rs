@@ -1,20 +1,21 @@
-//! `check`: whether the folder serves a plan as it is; `show`: what is in it and for how long.
+//! `check`: whether the folder serves a plan as it is; `show`: what is in it, for how long, and what is wrong.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
 use anyhow::Result;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use dmhost_layout::HostPlan;
-use dmhost_layout::plan::{Api, DaemonName};
+use dmhost_layout::plan::DaemonName;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
-use crate::certificate::{Certificate, Purpose};
-use crate::fault::{Expected, Fault, judge};
-use crate::init::{read_certificate, read_key};
-use crate::names::{self, CertificateKind, ClientName};
+use crate::certificate::Certificate;
+use crate::fault::Fault;
+use crate::names::{CertificateKind, ClientName};
 use crate::open::Pki;
+use crate::survey::{When, survey};
 
 /// Why a PKI folder does not serve a plan: one file and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,13 +32,32 @@ impl fmt::Display for Problem {
     }
 }
 
-/// One certificate, for a table.
+/// One certificate that a plan asks for or a client has, for a table. Nothing in it is secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateInfo {
     /// The daemon it belongs to; `None` for the server CA.
     pub daemon: Option<DaemonName>,
     /// What it is for.
     pub kind: CertificateKind,
+    /// Its file.
+    pub path: Utf8PathBuf,
+    /// What it says; `None` if it is missing or damaged.
+    pub facts: Option<CertificateFacts>,
+    /// Whether its key stands in the folder. That of a CA may be kept elsewhere.
+    pub key: bool,
+    /// What keeps it from being used, in words that begin with the file; empty if nothing does.
+    pub problems: Vec<String>,
+}
+
+/// What a certificate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFacts {
+    /// Its subject, as OpenSSL writes one: `CN=web`.
+    pub subject: String,
+    /// Its serial number, hexadecimal.
+    pub serial: String,
+    /// Its SHA-256, hexadecimal with colons.
+    pub fingerprint: String,
     /// Its DNS names, in order.
     pub names: Vec<String>,
     /// Its addresses, IPv4 first.
@@ -48,120 +68,68 @@ pub struct CertificateInfo {
     pub days_left: i64,
 }
 
-impl Expected<'static> {
-    /// What a CA must be.
-    pub(crate) fn authority() -> Self {
-        Self { purpose: Purpose::Authority, names: [].into(), addresses: [].into(), issuer: None }
-    }
-}
-
-impl<'a> Expected<'a> {
-    /// What a daemon's server certificate must be.
-    pub(crate) fn server(api: &Api, server_ca: &'a Certificate) -> Self {
+impl CertificateFacts {
+    fn of(certificate: &Certificate, now: OffsetDateTime) -> Self {
         Self {
-            purpose: Purpose::Server,
-            names: api.names.iter().map(|name| name.to_ascii_lowercase()).collect(),
-            addresses: api.addresses.iter().copied().collect(),
-            issuer: Some(server_ca),
+            subject: certificate.subject.clone(),
+            serial: certificate.serial.clone(),
+            fingerprint: certificate.fingerprint(),
+            names: certificate.names.iter().cloned().collect(),
+            addresses: certificate.addresses.iter().copied().collect(),
+            not_after: certificate.not_after,
+            days_left: (certificate.not_after - now).whole_seconds().div_euclid(86_400),
         }
     }
 
-    /// What a client's certificate must be.
-    pub(crate) fn client(client_ca: &'a Certificate) -> Self {
-        Self { purpose: Purpose::Client, names: [].into(), addresses: [].into(), issuer: Some(client_ca) }
+    /// [`Self::not_after`] as RFC 3339 has it: `2028-09-30T12:00:00Z`.
+    pub fn end(&self) -> String {
+        // Only a year past 9999 has no such form, and X.509 has no such year.
+        self.not_after.format(&Rfc3339).unwrap_or_else(|_| self.not_after.to_string())
     }
 }
 
 impl Pki {
     /// What keeps the folder from serving the plan at `now`; empty if it does. CA keys need not be there, nor a
-    /// client's folder: an image holds neither.
+    /// client's folder: an image holds neither. Of the clients the default one alone counts.
     ///
     /// # Errors
     /// If a file is damaged or cannot be read, or others may read a key.
     pub fn check(&self, plan: &HostPlan, now: SystemTime) -> Result<Vec<Problem>> {
         let now = OffsetDateTime::from(now).unix_timestamp();
+        let default = ClientName::default_client();
         let mut problems = Vec::new();
-        let apis: Vec<_> =
-            plan.daemons.values().filter_map(|daemon| Some((&daemon.name, daemon.api.as_ref()?))).collect();
-        if apis.is_empty() {
-            return Ok(problems);
-        }
-        let server_ca = self.examined_authority(&CertificateKind::ServerCa, now, &mut problems)?;
-        for (daemon, api) in apis {
-            let client_ca = self.examined_authority(&CertificateKind::ClientCa(daemon.clone()), now, &mut problems)?;
-            let kind = CertificateKind::Server(daemon.clone());
-            let expected = server_ca.as_ref().map(|ca| Expected::server(api, ca));
-            self.examine(&kind, &names::server_key(daemon), expected, now, &mut problems)?;
-
-            let client = ClientName::default_client();
-            let key = names::client_key(daemon, &client);
-            let kind = CertificateKind::Client(daemon.clone(), client);
-            if self.folder.certificate(&kind.path())?.is_some() {
-                self.examine(&kind, &key, client_ca.as_ref().map(Expected::client), now, &mut problems)?;
+        for entry in survey(&self.folder, plan, When { now, margin: 0 })? {
+            let missing = entry.certificate?.is_none();
+            match &entry.kind {
+                CertificateKind::Client(_, who) if missing || *who != default => {}
+                CertificateKind::ServerCa
+                | CertificateKind::ClientCa(_)
+                | CertificateKind::Server(_)
+                | CertificateKind::Client(..) => problems.extend(entry.problems),
             }
         }
         Ok(problems)
     }
 
-    /// The certificates of the plan that are there, CAs first, each daemon's in turn.
+    /// Every certificate of the plan, CAs first, each daemon's in turn, and every client's. What ends within `days`
+    /// days of `now` has a problem already.
     ///
     /// # Errors
-    /// If one is damaged or cannot be read.
-    pub fn show(&self, plan: &HostPlan, now: SystemTime) -> Result<Vec<CertificateInfo>> {
+    /// If a key is damaged, or others may read one, or the system refuses.
+    pub fn show(&self, plan: &HostPlan, now: SystemTime, days: u32) -> Result<Vec<CertificateInfo>> {
         let now = OffsetDateTime::from(now);
-        let mut kinds = vec![CertificateKind::ServerCa];
-        for daemon in plan.daemons.values().filter(|daemon| daemon.api.is_some()) {
-            kinds.push(CertificateKind::ClientCa(daemon.name.clone()));
-            kinds.push(CertificateKind::Server(daemon.name.clone()));
-            kinds.push(CertificateKind::Client(daemon.name.clone(), ClientName::default_client()));
-        }
-        let mut shown = Vec::new();
-        for kind in kinds {
-            let Some(certificate) = read_certificate(&self.folder, &kind.path())? else { continue };
-            shown.push(CertificateInfo {
-                daemon: kind.daemon().cloned(),
-                kind,
-                names: certificate.names.into_iter().collect(),
-                addresses: certificate.addresses.into_iter().collect(),
-                not_after: certificate.not_after,
-                days_left: (certificate.not_after - now).whole_seconds().div_euclid(86_400),
-            });
-        }
-        Ok(shown)
-    }
-
-    fn examined_authority(
-        &self,
-        kind: &CertificateKind,
-        now: i64,
-        problems: &mut Vec<Problem>,
-    ) -> Result<Option<Certificate>> {
-        let found = read_certificate(&self.folder, &kind.path())?;
-        let fault = found.as_ref().map_or(Some(Fault::Missing), |found| judge(found, &Expected::authority(), now, 0));
-        problems.extend(fault.map(|fault| Problem { path: self.folder.path(&kind.path()), fault }));
-        Ok(found)
-    }
-
-    /// Without an expectation (its CA is missing, which is a problem of its own) only presence and key are judged.
-    fn examine(
-        &self,
-        kind: &CertificateKind,
-        key: &Utf8Path,
-        expected: Option<Expected<'_>>,
-        now: i64,
-        problems: &mut Vec<Problem>,
-    ) -> Result<()> {
-        let found = read_certificate(&self.folder, &kind.path())?;
-        let own = read_key(&self.folder, key)?;
-        if own.is_none() {
-            problems.push(Problem { path: self.folder.path(key), fault: Fault::Missing });
-        }
-        let fault = match &found {
-            None => Some(Fault::Missing),
-            Some(found) if own.is_some_and(|own| !own.belongs_to(found)) => Some(Fault::Key),
-            Some(found) => expected.and_then(|expected| judge(found, &expected, now, 0)),
+        let when = When { now: now.unix_timestamp(), margin: i64::from(days) * 86_400 };
+        let info = |entry: crate::survey::Entry| CertificateInfo {
+            daemon: entry.kind.daemon().cloned(),
+            path: self.folder.path(&entry.kind.path()),
+            facts: entry.found().map(|found| CertificateFacts::of(found, now)),
+            key: entry.key,
+            problems: {
+                let damaged = entry.certificate.as_ref().err().map(|error| format!("{error:#}"));
+                entry.problems.iter().map(ToString::to_string).chain(damaged).collect()
+            },
+            kind: entry.kind,
         };
-        problems.extend(fault.map(|fault| Problem { path: self.folder.path(&kind.path()), fault }));
-        Ok(())
+        Ok(survey(&self.folder, plan, when)?.into_iter().map(info).collect())
     }
 }

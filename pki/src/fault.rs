@@ -30,6 +30,8 @@ pub enum Fault {
     Key,
     /// It is not for what it is used for: wrong key usage, or a CA where none should be.
     Purpose,
+    /// The CA beside a client's certificate is not the one that signed its daemon's server certificate.
+    Trust,
 }
 
 impl fmt::Display for Fault {
@@ -51,6 +53,7 @@ impl fmt::Display for Fault {
             Self::Chain => f.write_str("is not signed by the present CA"),
             Self::Key => f.write_str("does not belong to the key beside it"),
             Self::Purpose => f.write_str("is not made for this purpose"),
+            Self::Trust => f.write_str("is not the present server CA"),
         }
     }
 }

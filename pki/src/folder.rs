@@ -88,10 +88,14 @@ impl Folder {
         Ok(Some(bytes))
     }
 
-    /// The names of the folders in it, in order.
-    pub(crate) fn folders(&self) -> Result<Vec<String>> {
+    /// The names of the folders in one of its folders, in order; none if there is no such folder.
+    pub(crate) fn folders(&self, relative: &Utf8Path) -> Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in fs_err::read_dir(&self.dir).context("the PKI folder cannot be listed")? {
+        let entries = match fs_err::read_dir(self.path(relative)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(names),
+            other => other.context("the PKI folder cannot be listed")?,
+        };
+        for entry in entries {
             let entry = entry.context("the PKI folder cannot be listed")?;
             if entry.file_type().context("an entry of the PKI folder cannot be read")?.is_dir() {
                 names.extend(entry.file_name().into_string());

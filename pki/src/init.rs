@@ -23,6 +23,9 @@ use crate::names::{self, CertificateKind, ClientName};
 /// What ends sooner than this is made anew.
 const RENEWAL: Duration = Duration::days(30);
 
+/// In the folder: git takes nothing of it.
+const GITIGNORE: &str = ".gitignore";
+
 /// What [`init`] did, or chose not to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -32,6 +35,8 @@ pub enum Change {
     Reissued(CertificateKind, Fault),
     /// The copy of the server CA in this client's folder was put right.
     Trust(CertificateKind),
+    /// A `.gitignore` that was missing was put into the folder.
+    Ignored,
     /// A daemon that the plan does not have, or without an API: its files are still there.
     LeftAlone(DaemonName),
 }
@@ -42,6 +47,7 @@ impl fmt::Display for Change {
             Self::Made(kind) => write!(f, "made the {kind}"),
             Self::Reissued(kind, fault) => write!(f, "made the {kind} anew: the old one {fault}"),
             Self::Trust(kind) => write!(f, "put the present server CA beside the {kind}"),
+            Self::Ignored => f.write_str("put a .gitignore into the folder, so that git takes no key"),
             Self::LeftAlone(daemon) => write!(f, "left the files of {daemon} alone: the spec has no such API any more"),
         }
     }
@@ -66,13 +72,14 @@ pub fn init(plan: &HostPlan, dir: &Utf8Path, now: SystemTime) -> Result<Vec<Chan
         changes: Vec::new(),
     };
     if !apis.is_empty() {
+        run.ignored(found.is_some())?;
         let server_ca = run.authority(CertificateKind::ServerCa)?;
         for (daemon, api) in &apis {
             run.daemon(daemon, api, &server_ca)?;
         }
     }
     if let Some(folder) = found {
-        for name in folder.folders()? {
+        for name in folder.folders("".as_ref())? {
             let Ok(daemon) = name.parse::<DaemonName>() else { continue };
             if !apis.iter().any(|(planned, _)| **planned == daemon) {
                 run.changes.push(Change::LeftAlone(daemon));
@@ -124,6 +131,17 @@ impl Run<'_> {
             self.stage(trust, server_ca.certificate.pem.clone().into(), CERTIFICATE_MODE);
             if !made {
                 self.changes.push(Change::Trust(kind));
+            }
+        }
+        Ok(())
+    }
+
+    /// A repository that does not ignore `*.pki/` must not take keys all the same.
+    fn ignored(&mut self, there: bool) -> Result<()> {
+        if self.folder.certificate(GITIGNORE.as_ref())?.is_none() {
+            self.stage(GITIGNORE.into(), Zeroizing::new(b"*\n".to_vec()), CERTIFICATE_MODE);
+            if there {
+                self.changes.push(Change::Ignored);
             }
         }
         Ok(())

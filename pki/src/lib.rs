@@ -4,6 +4,7 @@
 //! They live in a folder beside the spec, `<spec stem>.pki/`, mode 0700; keys are 0600, certificates 0644:
 //!
 //! ```text
+//! .gitignore                                keeps all of it out of git
 //! server-ca/ca.pem, ca-key.pem              signs every daemon's server certificate; its key stays here
 //! NAME/client-ca/ca.pem, ca-key.pem         signs the clients of daemon NAME alone; its key stays here
 //! NAME/server/cert.pem, key.pem             what the API of NAME shows: all its addresses and names
@@ -21,8 +22,9 @@ mod init;
 mod issue;
 mod names;
 mod open;
+mod survey;
 
-pub use check::{CertificateInfo, Problem};
+pub use check::{CertificateFacts, CertificateInfo, Problem};
 pub use fault::Fault;
 pub use init::{Change, init};
 pub use names::{CertificateKind, ClientName};

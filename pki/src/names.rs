@@ -1,7 +1,7 @@
 //! What a certificate is for, and from it the files it stands in, relative to the PKI folder.
 //!
-//! The path of a CA's key is told by [`authority_key`] alone, which only `init` calls: nothing that answers for
-//! credentials can name one.
+//! The path of a CA's key is told by [`authority_key`] alone, which only `init` and the survey call: nothing
+//! that answers for credentials can name one.
 
 use std::fmt;
 
@@ -98,6 +98,11 @@ pub(crate) fn server_key(daemon: &DaemonName) -> Utf8PathBuf {
     format!("{daemon}/server/key.pem").into()
 }
 
+/// The folder of a daemon's clients.
+pub(crate) fn clients(daemon: &DaemonName) -> Utf8PathBuf {
+    format!("{daemon}/clients").into()
+}
+
 /// The key of a client certificate.
 pub(crate) fn client_key(daemon: &DaemonName, client: &ClientName) -> Utf8PathBuf {
     format!("{daemon}/clients/{client}/key.pem").into()
@@ -108,7 +113,7 @@ pub(crate) fn client_trust(daemon: &DaemonName, client: &ClientName) -> Utf8Path
     format!("{daemon}/clients/{client}/ca.pem").into()
 }
 
-/// The key of a CA: of the server CA, or of a daemon's client CA. For `init` alone.
+/// The key of a CA: of the server CA, or of a daemon's client CA. For `init` and the survey alone.
 pub(crate) fn authority_key(client_ca_of: Option<&DaemonName>) -> Utf8PathBuf {
     match client_ca_of {
         None => "server-ca/ca-key.pem".into(),

@@ -26,7 +26,12 @@ fn the_files_and_their_modes() -> Result<()> {
     let bed = Bed::new()?;
     bed.init(&plan())?;
     let found: Vec<_> = dir_of(bed.dir())?.into_iter().map(|(path, (mode, _))| format!("{mode:03o} {path}")).collect();
-    let mut wanted = vec!["700 server-ca".to_owned(), "644 server-ca/ca.pem".into(), "600 server-ca/ca-key.pem".into()];
+    let mut wanted = vec![
+        "644 .gitignore".to_owned(),
+        "700 server-ca".to_owned(),
+        "644 server-ca/ca.pem".into(),
+        "600 server-ca/ca-key.pem".into(),
+    ];
     for daemon in ["web", "lab"] {
         wanted.push(format!("700 {daemon}"));
         wanted.extend(["client-ca", "server", "clients", "clients/admin"].map(|dir| format!("700 {daemon}/{dir}")));
@@ -344,18 +349,24 @@ fn credentials_are_the_files_and_keys_are_in_key_files_alone() -> Result<()> {
     Ok(())
 }
 
+/// A line for each certificate that `show` tells.
+fn shown(bed: &Bed, now: SystemTime, days: u32) -> Result<Vec<String>> {
+    let shown = bed.open()?.show(&plan(), now, days)?;
+    let line = |info: &dmhost_pki::CertificateInfo| {
+        let facts = info.facts.as_ref().map_or("nothing".to_owned(), |facts| {
+            let words: Vec<_> = facts.addresses.iter().map(ToString::to_string).chain(facts.names.clone()).collect();
+            format!("{} days, {}", facts.days_left, words.join(" "))
+        });
+        let problems: String = info.problems.iter().map(|problem| format!("; {problem}")).collect();
+        format!("{}: {facts}{problems}", info.kind).replace(bed.dir().as_str(), "PKI")
+    };
+    Ok(shown.iter().map(line).collect())
+}
+
 #[test]
 fn show_tells_each_certificate() -> Result<()> {
     let bed = Bed::new()?;
     bed.init(&plan())?;
-    let shown = bed.open()?.show(&plan(), SystemTime::now())?;
-    let lines: Vec<_> = shown
-        .iter()
-        .map(|info| {
-            let words: Vec<_> = info.addresses.iter().map(ToString::to_string).chain(info.names.clone()).collect();
-            format!("{}: {} days, {}", info.kind, info.days_left, words.join(" "))
-        })
-        .collect();
     let wanted = [
         "server CA: 3649 days, ",
         "client CA of lab: 3649 days, ",
@@ -365,7 +376,48 @@ fn show_tells_each_certificate() -> Result<()> {
         "server certificate of web: 824 days, 198.51.100.2 2001:db8:10::2 web.example.org",
         "client certificate `admin` of web: 824 days, ",
     ];
-    assert_eq!(lines, wanted);
+    assert_eq!(shown(&bed, SystemTime::now(), 30)?, wanted);
+
+    // The last day that is enough, and the first that is not.
+    let told = |days| -> Result<usize> {
+        Ok(shown(&bed, SystemTime::now(), days)?.iter().filter(|line| line.contains("expires on")).count())
+    };
+    assert_eq!((told(824)?, told(825)?, told(3650)?), (0, 4, 7));
+    Ok(())
+}
+
+#[test]
+fn show_tells_what_is_missing_damaged_or_anothers_in_one_go() -> Result<()> {
+    let bed = Bed::new()?;
+    bed.init(&plan())?;
+    fs_err::remove_file(bed.path("lab/clients/admin/cert.pem"))?;
+    fs_err::remove_file(bed.path("lab/server/key.pem"))?;
+    fs_err::copy(bed.path("lab/client-ca/ca.pem"), bed.path("web/clients/admin/ca.pem"))?;
+    fs_err::write(bed.path("web/server/cert.pem"), "-----BEGIN")?;
+    let lines = shown(&bed, SystemTime::now(), 30)?;
+    assert!(lines[2].ends_with("lab.internal; PKI/lab/server/key.pem is missing"), "{lines:?}");
+    assert_eq!(lines[3], "client certificate `admin` of lab: nothing; PKI/lab/clients/admin/cert.pem is missing");
+    let damaged = "PKI/web/server/cert.pem is no certificate: put it back, or remove it and run `dmhost pki init SPEC`: \
+                   it holds no PEM block";
+    assert_eq!(lines[5], format!("server certificate of web: nothing; {damaged}"));
+    assert_eq!(
+        lines[6],
+        "client certificate `admin` of web: 824 days, ; PKI/web/clients/admin/ca.pem is not the present server CA"
+    );
+    Ok(())
+}
+
+#[test]
+fn git_takes_nothing_of_the_folder() -> Result<()> {
+    let bed = Bed::new()?;
+    bed.init(&plan())?;
+    assert_eq!(fs_err::read_to_string(bed.path(".gitignore"))?, "*\n");
+    // A folder of an earlier version gets one, and what the user wrote into it stays.
+    fs_err::remove_file(bed.path(".gitignore"))?;
+    assert_eq!(bed.init(&plan())?, [Change::Ignored]);
+    fs_err::write(bed.path(".gitignore"), "*\n# kept\n")?;
+    assert_eq!(bed.init(&plan())?, []);
+    assert_eq!(fs_err::read_to_string(bed.path(".gitignore"))?, "*\n# kept\n");
     Ok(())
 }
 

@@ -1,0 +1,15 @@
+//! `dmhost pki`: certificates beside the spec.
+
+mod init;
+mod show;
+
+use crate::args;
+use crate::failure::Failure;
+use crate::terminal::Terminal;
+
+pub(super) fn run(command: &args::Pki, terminal: &Terminal) -> Result<(), Failure> {
+    match command {
+        args::Pki::Init(spec) => init::run(spec, terminal),
+        args::Pki::Show(args) => show::run(args, terminal),
+    }
+}
