@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
-use dmhost_layout::plan::{Admin, Api, Daemon, HostPlan};
+use dmhost_layout::plan::{Admin, Api, Daemon, DaemonName, HostPlan};
 
 use super::report::Fact;
 use crate::guest::Guest;
@@ -28,6 +28,14 @@ pub fn facts(plan: &HostPlan, guest: &Guest) -> Result<Vec<Fact>> {
         verdict => verdict.to_string(),
     };
     let mut facts = vec![Fact { name: "units".to_owned(), holds: settled.is_ok(), found }];
+    // dockerd gives its containerd 15 s (moby, libcontainerd/supervisor) and is started anew after that: on a slow machine
+    // the boot is done before. What does not come up at all is told by the states.
+    let daemons: Vec<String> = plan.daemons.keys().map(DaemonName::service).collect();
+    if let Err(error) = guest.wait_for_units(&daemons.iter().map(String::as_str).collect::<Vec<_>>())
+        && let Some(verdict) = guest.watch().ended()
+    {
+        return Err(anyhow::Error::new(verdict).context(error));
+    }
     facts.push(units(plan, guest)?);
     facts.push(sockets("the host", &planned_by_host(plan), &guest.must("ss -Htuln", PATIENCE)?));
     for daemon in plan.daemons.values() {
