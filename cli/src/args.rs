@@ -93,6 +93,15 @@ pub(crate) enum Command {
         after_help = "Example:\n  dmhost run host.toml --image host.raw\n\nLeave with `poweroff`, or with Ctrl-A x."
     )]
     Run(Run),
+    /// Print the JSON Schema of a host spec, for editors; or the page of every key, for people
+    #[command(after_help = "Example:\n  dmhost schema > host-spec.schema.json\n\n\
+                      Editors with taplo (Even Better TOML) use it when a spec's first line is\n  \
+                      #:schema ./host-spec.schema.json")]
+    Schema {
+        /// The page of every key instead, as Markdown
+        #[arg(long)]
+        markdown: bool,
+    },
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  dmhost completions bash > /etc/bash_completion.d/dmhost")]
     Completions {

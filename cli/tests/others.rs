@@ -1,4 +1,4 @@
-//! `dmhost lint` and `dmhost explain`.
+//! `dmhost lint`, `dmhost explain` and `dmhost schema`.
 
 use crate::bed::Bed;
 
@@ -34,4 +34,17 @@ fn every_code_that_is_listed_is_explained() {
     let unknown = bed.run("explain no-such-code");
     assert_eq!((unknown.code, unknown.out.as_str()), (2, ""));
     assert_eq!(unknown.err, "error: there is no code \"no-such-code\"; `dmhost explain` lists them all\n");
+}
+
+#[test]
+fn the_schema_and_its_page_are_those_of_the_repository() {
+    let bed = Bed::new();
+    let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
+    for (command, file) in [("schema", "host-spec.schema.json"), ("schema --markdown", "spec.md")] {
+        let ran = bed.run(command);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+        assert!(ran.out == fs_err::read_to_string(format!("{docs}/{file}")).unwrap(), "{command} is not docs/{file}");
+    }
+    assert_eq!(bed.json("schema")["title"], "dmhost host spec");
+    assert!(bed.json("schema --markdown")["markdown"].as_str().unwrap().starts_with("<!-- Made by"));
 }

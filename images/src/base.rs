@@ -1,6 +1,6 @@
 //! The base: the operating system as a tree, made once by mmdebstrap from a recipe and kept in the cache.
 //!
-//! Its key is the hash of every input but the mirror: the recipe's text, the kernel, and [`FORMAT`] for this code.
+//! Its key is the hash of every input but the mirror: the recipe's text, the kernel, and `FORMAT` for this code.
 
 use std::fmt::Write;
 

@@ -4,6 +4,7 @@
 //! * [`plan`]: every default, name, address, path and port decided; the last place that can refuse;
 //! * [`layout`]: the ordered tree of files rendered from a plan by [`render()`]; never holds a secret;
 //! * [`engine`]: what dockerd reads in its daemon.json, for `settings` and for [`lint()`], which judges files of others;
+//! * [`reference`](mod@reference): the schema of a spec and the page of its keys, for editors and for people;
 //! * [`diagnostics`]: what is wrong and where, and an explanation of every code.
 //!
 //! Nothing here touches files, clock, randomness or processes.
@@ -13,6 +14,7 @@ pub mod engine;
 pub mod layout;
 mod lint;
 pub mod plan;
+pub mod reference;
 pub mod render;
 pub mod spec;
 

@@ -8,6 +8,7 @@ mod lint;
 mod pki;
 mod render;
 mod run;
+mod schema;
 mod tools;
 mod trials;
 mod verify;
@@ -34,6 +35,7 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> 
         Command::Verify(args) => verify::run(&args, terminal),
         Command::Run(args) => run::run(&args, terminal),
         Command::Pki(args) => pki::run(&args, terminal),
+        Command::Schema { markdown } => schema::run(markdown, terminal),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "dmhost", &mut script);

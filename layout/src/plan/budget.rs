@@ -26,5 +26,8 @@ pub const MOST_MEMORY: u64 = 64 << 40;
 /// The least `tasks-max`: dockerd and its containerd have some 30 threads, each container's shim a dozen.
 pub const LEAST_TASKS: u64 = 128;
 
+/// The most `tasks-max`: the kernel's own `PID_MAX_LIMIT`.
+pub const MOST_TASKS: u64 = 4 << 20;
+
 /// The least `storage.quota`, in bytes: below it no image can be unpacked.
 pub const LEAST_QUOTA: u64 = 256 << 20;

@@ -15,7 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-pub use budget::{LEAST_MEMORY, LEAST_QUOTA, LEAST_TASKS, MOST_MEMORY, Resources};
+pub use budget::{LEAST_MEMORY, LEAST_QUOTA, LEAST_TASKS, MOST_MEMORY, MOST_TASKS, Resources};
 pub use expect::{Expect, Target, Vantage, Verdict};
 pub use names::{BadDaemonName, BadInterfaceName, BadMacAddress, DaemonName, InterfaceName, MacAddress};
 pub use network::{Network, Subnet};
@@ -74,6 +74,9 @@ pub enum Base {
 }
 
 impl Base {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::Debian13];
+
     /// The name in a spec, which is the stem of the recipe's file too.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -92,6 +95,9 @@ pub enum Kernel {
 }
 
 impl Kernel {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Generic, Self::Cloud];
+
     /// The name in a spec.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -188,6 +194,28 @@ pub struct Daemon {
     pub networks: Vec<Network>,
     /// Further keys of daemon.json, none of which dmhost owns: `[defaults]` merged under the daemon's own.
     pub settings: BTreeMap<String, serde_json::Value>,
+}
+
+/// How a daemon is kept apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// In a network namespace of its own.
+    Zone,
+    /// In the host's, on a bridge of its own; not planned yet.
+    Shared,
+}
+
+impl Isolation {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Zone, Self::Shared];
+
+    /// The name in a spec.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Zone => "zone",
+            Self::Shared => "shared",
+        }
+    }
 }
 
 /// A daemon's API over TCP.

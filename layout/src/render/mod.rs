@@ -1,7 +1,7 @@
-//! Plan -> layout: one file per kind of configuration, one line each in [`PARTS`].
+//! Plan -> layout: one file per kind of configuration, one line each in `PARTS`.
 //!
 //! Rendering is total: whatever a plan holds can be written, so nothing here fails. Text goes through one writer per
-//! format ([`unit`], [`rules`]), which owns quoting; daemon.json goes through serde.
+//! format (`unit`, `rules`), which owns quoting; daemon.json goes through serde.
 
 mod host;
 mod rules;

@@ -1,71 +1,206 @@
 //! `[daemons.NAME]`, its `api`, `storage` and `resources`.
 
+use schemars::JsonSchema;
+
 use super::network::{self, Network};
+use super::pattern;
 use super::place::{At, Field, List, Place};
 use super::settings::{self, Settings};
 use super::table::{Report, Table};
+use crate::plan::{DEFAULT_API_PORT, Isolation, LEAST_TASKS, MOST_TASKS};
 
-/// `[daemons.NAME]`.
-#[derive(Debug, Clone, PartialEq)]
+/// A Docker daemon in a zone of its own: its own interfaces, rules, containerd, storage, budget and TLS identity.
+///
+/// The section's name is the daemon's name, and everything that is its own is called after it: 1 to 15 lower-case letters,
+/// digits and `_`, a letter first. A `-` would nest one daemon's slice in another's budget.
+///
+/// ```toml fragment
+/// [daemons.web]
+/// interfaces = ["web"]
+/// api = { port = 2376, names = ["web.example.org"], from = ["198.51.100.0/24", "2001:db8:10::/64"] }
+/// expose = ["80/tcp", "443/tcp", "443/udp"]
+/// storage = { quota = "40GiB" }
+/// resources = { memory-max = "4GiB", cpu-weight = 200 }
+/// ```
+#[derive(Debug, Clone, PartialEq, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Daemon {
     /// Its name; the place is the section's.
+    #[schemars(skip)]
     pub name: At<String>,
-    /// `interfaces`, required.
+    /// The interfaces that are this daemon's own, at least one; no other daemon has them. A NIC is moved into the zone, a
+    /// VLAN is made there.
+    ///
+    /// Example: `interfaces = ["web"]`
+    #[schemars(length(min = 1), inner(regex(pattern = pattern::INTERFACE)))]
     pub interfaces: Field<List<String>>,
-    /// `isolation`.
+    /// How it is kept apart. `zone`: in a network namespace of its own. `shared`: in the host's, on one bridge per daemon;
+    /// this version does not make it, and says `not-yet`.
+    ///
+    /// Absent: `zone`.
+    ///
+    /// Example: `isolation = "zone"`
+    #[schemars(default, extend("enum" = Isolation::ALL.map(Isolation::as_str), "default" = Isolation::Zone.as_str()))]
     pub isolation: Field<String>,
-    /// `api`.
+    /// The daemon's API over TCP, always with mutual TLS: on every address of its interfaces, with a certificate that has
+    /// all of them, for clients of the daemon's own CA. `api = {}` takes every default.
+    ///
+    /// Absent: the API is on the unix socket `/run/dmhost/NAME/docker.sock` alone.
+    ///
+    /// Example: `api = { port = 2376, names = ["web.example.org"], from = ["198.51.100.0/24", "2001:db8:10::/64"] }`
+    #[schemars(default)]
     pub api: Field<Api>,
-    /// `expose`.
+    /// The published ports that the network may reach: `PORT/PROTOCOL` or `FIRST-LAST/PROTOCOL`, ports from 1 to 65535,
+    /// `tcp` or `udp`. It is the port that a client asks for, before Docker maps it to a container's. The API's port is not
+    /// among them: `api.from` says who reaches that.
+    ///
+    /// Absent: whatever Docker publishes is reached; what `[defaults]` has comes first. `[]`: nothing is.
+    ///
+    /// Example: `expose = ["80/tcp", "443/tcp", "8000-8010/udp"]`
+    #[schemars(default, inner(regex(pattern = pattern::PORTS)))]
     pub expose: Field<List<String>>,
-    /// `pools`.
+    /// The ranges that Docker takes its networks' subnets from: CIDR without host bits, at least one of IPv4, apart from each
+    /// other, from the daemon's interfaces and from its name servers. IPv4 from `/8` to `/28`, cut into `/24`, or smaller so
+    /// that 16 networks fit; IPv6 from `/48` to `/64`, cut into `/64`.
+    ///
+    /// Absent: those of `[defaults]`, else `172.28.0.0/14` and `fd64:6d68:6f73::/48`, in every zone the same.
+    ///
+    /// Example: `pools = ["172.20.0.0/14", "fd00:20::/48"]`
+    #[schemars(default, length(min = 1), inner(regex(pattern = pattern::CIDR)))]
     pub pools: Field<List<String>>,
-    /// `live-restore`.
+    /// Whether containers go on while the daemon is restarted or dead. Docker has no swarm with it: `false` permits that.
+    ///
+    /// Absent: what `[defaults]` has, else `true`.
+    ///
+    /// Example: `live-restore = false`
+    #[schemars(default, extend("default" = true))]
     pub live_restore: Field<bool>,
-    /// `storage`.
+    /// The room that images, containers and volumes of the daemon may take: a btrfs subvolume of its own.
+    ///
+    /// Absent: what `[defaults]` has, else the whole disk.
+    ///
+    /// Example: `storage = { quota = "10GiB" }`
+    #[schemars(default)]
     pub storage: Field<Storage>,
-    /// `resources`.
+    /// What the daemon and its containers together may use of the machine: keys of its slice, see
+    /// systemd.resource-control(5).
+    ///
+    /// Absent: each key is what `[defaults]` has, else not limited.
+    ///
+    /// Example: `resources = { memory-max = "4GiB", cpu-weight = 200 }`
+    #[schemars(default)]
     pub resources: Field<Resources>,
-    /// `[[daemons.NAME.networks]]`.
+    /// Further Docker networks of the daemon.
+    ///
+    /// Absent: `docker0`, and what users make.
+    ///
+    /// Example: `networks = [{ name = "backend", internal = true }]`
+    #[schemars(default, length(min = 1))]
     pub networks: Field<List<Network>>,
-    /// `settings`.
+    /// Further keys of daemon.json, as engine 26.1 reads them, each judged by its own type. Those that dmhost decides are
+    /// refused: the diagnostic names the key of the spec to write instead.
+    ///
+    /// Absent: what `[defaults]` has. Tables are merged key by key, of all else the daemon's own value stands.
+    ///
+    /// Example: `settings = { log-driver = "local", log-opts = { max-size = "10m" } }`
+    #[schemars(default)]
     pub settings: Field<Settings>,
 }
 
 /// `storage = { .. }`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields, extend("minProperties" = 1))]
 pub struct Storage {
-    /// `quota`, for example `40GiB`.
+    /// The most that the subvolume may hold: a whole number and one of KiB, MiB, GiB, TiB, kB, MB, GB, TB; from 256 MiB to
+    /// the size of `host.disk`.
+    ///
+    /// Absent: the whole disk.
+    ///
+    /// Example: `quota = "10GiB"`
+    #[schemars(default, regex(pattern = pattern::SIZE))]
     pub quota: Field<String>,
 }
 
 /// `resources = { .. }`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields, extend("minProperties" = 1))]
 pub struct Resources {
-    /// `memory-max`, for example `4GiB`.
+    /// The memory above which the kernel kills: a whole number and one of KiB, MiB, GiB, TiB, kB, MB, GB, TB; from 192 MiB
+    /// (dockerd and its containerd take 118 MiB) to 64 TiB. `MemoryMax=` of the slice.
+    ///
+    /// Absent: no limit.
+    ///
+    /// Example: `memory-max = "4GiB"`
+    #[schemars(default, regex(pattern = pattern::SIZE))]
     pub memory_max: Field<String>,
-    /// `memory-high`.
+    /// The memory above which the kernel reclaims and slows down, in the units of `memory-max` and not above it.
+    /// `MemoryHigh=` of the slice.
+    ///
+    /// Absent: no limit.
+    ///
+    /// Example: `memory-high = "3GiB"`
+    #[schemars(default, regex(pattern = pattern::SIZE))]
     pub memory_high: Field<String>,
-    /// `cpu-weight`.
+    /// Its share of the CPU time when others want it too, 1 to 10000. `CPUWeight=` of the slice.
+    ///
+    /// Absent: 100, everyone's.
+    ///
+    /// Example: `cpu-weight = 200`
+    #[schemars(default, range(min = 1, max = 10_000))]
     pub cpu_weight: Field<i64>,
-    /// `cpus`.
+    /// The most CPU time it gets, in CPUs, 0.01 to 8192: 1.5 is one and a half. `CPUQuota=` of the slice.
+    ///
+    /// Absent: no limit.
+    ///
+    /// Example: `cpus = 1.5`
+    #[schemars(default, range(min = 0.01, max = 8192))]
     pub cpus: Field<f64>,
-    /// `io-weight`.
+    /// Its share of the disk when others want it too, 1 to 10000. `IOWeight=` of the slice, which has an effect with the
+    /// scheduler `bfq` alone; Debian chooses another, and so there is a warning.
+    ///
+    /// Absent: 100, everyone's.
+    ///
+    /// Example: `io-weight = 50`
+    #[schemars(default, range(min = 1, max = 10_000))]
     pub io_weight: Field<i64>,
-    /// `tasks-max`.
+    /// The most processes and threads, 128 to 4194304. `TasksMax=` of the slice.
+    ///
+    /// Absent: no limit.
+    ///
+    /// Example: `tasks-max = 4096`
+    #[schemars(default, range(min = LEAST_TASKS, max = MOST_TASKS))]
     pub tasks_max: Field<i64>,
 }
 
 /// `api = { .. }`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Api {
     /// Where it is.
+    #[schemars(skip)]
     pub place: Place,
-    /// `port`.
+    /// Its TCP port, 1 to 65535.
+    ///
+    /// Absent: `2376`, Docker's own for TLS.
+    ///
+    /// Example: `port = 2376`
+    #[schemars(default, range(min = 1, max = 65535), extend("default" = DEFAULT_API_PORT))]
     pub port: Field<i64>,
-    /// `names`.
+    /// DNS names in the daemon's certificate, beside all of its addresses: whole names without wildcards, each on one daemon
+    /// of the host alone.
+    ///
+    /// Absent: clients connect by address.
+    ///
+    /// Example: `names = ["web.example.org"]`
+    #[schemars(default, length(min = 1), inner(regex(pattern = pattern::DNS_NAME), length(max = 253)))]
     pub names: Field<List<String>>,
-    /// `from`.
+    /// The only sources that may connect: CIDR without host bits. The list counts for both IP versions: with IPv4 ranges
+    /// alone, nobody connects over IPv6. Whoever may connect still needs a certificate.
+    ///
+    /// Absent: any source on the daemon's interfaces.
+    ///
+    /// Example: `from = ["198.51.100.0/24", "2001:db8:10::/64"]`
+    #[schemars(default, length(min = 1), inner(regex(pattern = pattern::CIDR)))]
     pub from: Field<List<String>>,
 }
 

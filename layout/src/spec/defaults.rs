@@ -1,37 +1,65 @@
 //! `[defaults]`: what daemons share, written once. A key of a daemon stands over it.
 
+use schemars::JsonSchema;
+
 use super::daemon::{self, Resources, Storage};
+use super::pattern;
 use super::place::{At, Field, List};
 use super::settings::{self, Settings};
 use super::table::{Report, Table};
 
 /// `[defaults]`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields, extend("minProperties" = 1))]
 pub struct Defaults {
-    /// `expose`.
+    /// `expose` of every daemon that has none of its own.
+    ///
+    /// Absent: whatever Docker publishes is reached. `[]`: nothing is.
+    ///
+    /// Example: `expose = ["80/tcp", "443/tcp"]`
+    #[schemars(default, inner(regex(pattern = pattern::PORTS)))]
     pub expose: Field<List<String>>,
-    /// `pools`.
+    /// `pools` of every daemon that has none of its own. Zones do not see each other: all may have the same.
+    ///
+    /// Absent: `172.28.0.0/14` and `fd64:6d68:6f73::/48`.
+    ///
+    /// Example: `pools = ["172.20.0.0/14", "fd00:20::/48"]`
+    #[schemars(default, length(min = 1), inner(regex(pattern = pattern::CIDR)))]
     pub pools: Field<List<String>>,
-    /// `live-restore`.
+    /// `live-restore` of every daemon that does not say.
+    ///
+    /// Absent: `true`.
+    ///
+    /// Example: `live-restore = false`
+    #[schemars(default, extend("default" = true))]
     pub live_restore: Field<bool>,
-    /// `resources`, merged key by key.
+    /// `resources` of every daemon, for each key that it does not have: a budget for each, not one for all together.
+    ///
+    /// Absent: not limited.
+    ///
+    /// Example: `resources = { tasks-max = 4096 }`
+    #[schemars(default)]
     pub resources: Field<Resources>,
-    /// `storage`, merged key by key.
+    /// `storage` of every daemon that has none of its own: room for each, not for all together.
+    ///
+    /// Absent: the whole disk.
+    ///
+    /// Example: `storage = { quota = "5GiB" }`
+    #[schemars(default)]
     pub storage: Field<Storage>,
-    /// `settings`, merged key by key.
+    /// Further keys of every daemon's daemon.json, merged under those of its own `settings`: tables key by key, of all else
+    /// the daemon's own value stands.
+    ///
+    /// Absent: none.
+    ///
+    /// Example: `settings = { log-driver = "journald" }`
+    #[schemars(default)]
     pub settings: Field<Settings>,
 }
 
 /// Reads `[defaults]`.
 pub(super) fn read(table: Field<Table<'_>>, report: &mut Report) -> Defaults {
-    let mut defaults = Defaults {
-        expose: Field::Absent,
-        pools: Field::Absent,
-        live_restore: Field::Absent,
-        resources: Field::Absent,
-        storage: Field::Absent,
-        settings: Field::Absent,
-    };
+    let mut defaults = Defaults::default();
     if let Field::Given(At { value: mut table, place }) = table {
         if table.is_empty() {
             let message = "an empty `[defaults]` has no effect";

@@ -1,33 +1,86 @@
 //! `[host]` and `[host.admin]`.
 
+use schemars::JsonSchema;
+
+use super::pattern;
 use super::place::{At, Field, List, Place};
 use super::table::{Report, Table};
+use crate::plan::{Base, Kernel};
 
 /// `[host]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Host {
-    /// `name`, required.
+    /// The host name: one DNS label of up to 63 lower-case letters, digits and `-`, without a domain; not `localhost`.
+    ///
+    /// Example: `name = "atlas"`
+    #[schemars(regex(pattern = pattern::HOST), extend("not" = { "const": "localhost" }))]
     pub name: Field<String>,
-    /// `base`.
+    /// The operating system that the image is made from. There is one: Debian 13 with its own Docker engine, 26.1.
+    ///
+    /// Absent: `debian-13`.
+    ///
+    /// Example: `base = "debian-13"`
+    #[schemars(default, extend("enum" = Base::ALL.map(Base::as_str), "default" = Base::Debian13.as_str()))]
     pub base: Field<String>,
-    /// `kernel`.
+    /// The base's kernel. `generic` has the drivers of hardware and of virtual machines; `cloud` is about a third of its
+    /// size and runs in virtual machines only.
+    ///
+    /// Absent: `generic`.
+    ///
+    /// Example: `kernel = "cloud"`
+    #[schemars(default, extend("enum" = Kernel::ALL.map(Kernel::as_str), "default" = Kernel::Generic.as_str()))]
     pub kernel: Field<String>,
-    /// `disk`, for example `16GiB`.
+    /// The smallest disk that the host must fit: a whole number and one of KiB, MiB, GiB, TiB (powers of 1024), kB, MB,
+    /// GB, TB (powers of 1000); at least 2 GiB. Quotas of daemons are held against it. On a larger disk the root grows at
+    /// the first boot.
+    ///
+    /// Absent: `16GiB`.
+    ///
+    /// Example: `disk = "64GiB"`
+    #[schemars(default, regex(pattern = pattern::SIZE), extend("default" = "16GiB"))]
     pub disk: Field<String>,
-    /// `[host.admin]`.
+    /// Who may log in over SSH, and where: sshd answers on one interface of the host, takes keys alone and lets this
+    /// account in alone. No password exists anywhere.
+    ///
+    /// Absent: there is no sshd.
+    ///
+    /// ```toml fragment
+    /// [host.admin]
+    /// interface = "lan"
+    /// authorized-keys = [
+    ///     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINX5ZgmTZ55QZxrBqHe8Zapdvujm+Oi6bFcFo03nyEuV ops",
+    /// ]
+    /// ```
+    #[schemars(default)]
     pub admin: Field<Admin>,
 }
 
 /// `[host.admin]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Admin {
     /// Where the section is.
+    #[schemars(skip)]
     pub place: Place,
-    /// `user`.
+    /// The account: up to 32 lower-case letters, digits, `_` and `-`, a letter or `_` first. Names that Debian or dmhost
+    /// has for itself are refused.
+    ///
+    /// Absent: `root`.
+    ///
+    /// Example: `user = "ops"`
+    #[schemars(default, regex(pattern = pattern::USER), extend("default" = "root"))]
     pub user: Field<String>,
-    /// `interface`, required.
+    /// The interface that sshd answers on. It has `addresses` and is in no daemon's `interfaces`.
+    ///
+    /// Example: `interface = "lan"`
+    #[schemars(regex(pattern = pattern::INTERFACE))]
     pub interface: Field<String>,
-    /// `authorized-keys`, required.
+    /// Public keys, each one line of a `.pub` file: Ed25519, ECDSA, RSA, or those of a hardware token (`sk-`). A private
+    /// key is refused.
+    ///
+    /// Example: `authorized-keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINX5ZgmTZ55QZxrBqHe8Zapdvujm+Oi6bFcFo03nyEuV ops"]`
+    #[schemars(length(min = 1), inner(regex(pattern = pattern::AUTHORIZED_KEY)))]
     pub authorized_keys: Field<List<String>>,
 }
 

@@ -1,114 +1,266 @@
 //! `[interfaces.NAME]`: one kind, and what goes over it.
 
+use schemars::JsonSchema;
+
 use super::place::{At, Field, List, Place};
 use super::table::{Report, Table};
 use super::words::quoted;
+use super::{pattern, schema};
 
-/// `[interfaces.NAME]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A network interface: what it is, and the addresses that the host or its daemon has on it.
+///
+/// The section's name is the interface's name on the machine: 1 to 15 letters, digits, `_` and `-`, a letter first; not `lo`,
+/// `all`, `default`, `docker0`, `docker_gwbridge`, `br-*` or `veth*`. Exactly one of `nic`, `vlan`, `bond`, `bridge`,
+/// `macvlan` and `ipvlan` says what it is.
+///
+/// An interface has one owner. In a daemon's `interfaces`, it is in that daemon's zone. With `addresses` and in no daemon's
+/// list, it is the host's own. Under a VLAN it carries tagged frames alone, has no addresses, and its untagged side is silent.
+///
+/// ```toml fragment
+/// [interfaces.trunk]
+/// nic = { mac = "52:54:00:00:00:02" }
+///
+/// [interfaces.web]
+/// vlan = { parent = "trunk", id = 10 }
+/// addresses = ["198.51.100.2/24", "2001:db8:10::2/64"]
+/// gateways = ["198.51.100.1", "fe80::1"]
+/// dns = ["198.51.100.53"]
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields, transform = schema::one_kind)]
 pub struct Interface {
     /// Its name; the place is the section's.
+    #[schemars(skip)]
     pub name: At<String>,
     /// What it is; `None` if that was reported.
+    #[schemars(flatten, with = "Kind")]
     pub kind: Option<Kind>,
-    /// `addresses`, with prefix lengths.
+    /// Its addresses, IPv4 and IPv6, each with the prefix length of its subnet. All of a daemon's addresses are in its
+    /// certificate, and its API answers on each. Link-local addresses are made by the kernel and not written.
+    ///
+    /// Absent: none, as it must be under a VLAN.
+    ///
+    /// Example: `addresses = ["198.51.100.2/24", "2001:db8:10::2/64"]`
+    #[schemars(default, length(min = 1), inner(regex(pattern = pattern::CIDR)))]
     pub addresses: Field<List<String>>,
-    /// `gateways`.
+    /// Default gateways, at most one of each IP version, without a prefix length. A gateway is on a subnet of the
+    /// interface, or an IPv6 link-local address.
+    ///
+    /// Absent: nothing beyond the interface's own subnets is reached, and nothing from beyond is answered.
+    ///
+    /// Example: `gateways = ["198.51.100.1", "fe80::1"]`
+    #[schemars(default, length(min = 1), inner(regex(pattern = pattern::ADDRESS)))]
     pub gateways: Field<List<String>>,
-    /// `dns`.
+    /// Name servers that are reached through it, without a prefix length, in the order in which they are asked. They are
+    /// the daemon's and its containers' if the interface is a daemon's, else the host's.
+    ///
+    /// Absent: none.
+    ///
+    /// Example: `dns = ["198.51.100.53"]`
+    #[schemars(default, length(min = 1), inner(regex(pattern = pattern::ADDRESS)))]
     pub dns: Field<List<String>>,
 }
 
 /// What an interface is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
 pub enum Kind {
-    /// `nic = { .. }`.
+    /// A network card, told from others in exactly one way.
+    ///
+    /// Example: `nic = { mac = "52:54:00:00:00:02" }`
     Nic(Nic),
-    /// `vlan = { .. }`.
+    /// An 802.1Q VLAN on a NIC. For a daemon it is made in the daemon's zone; its parent stays with the host.
+    ///
+    /// Example: `vlan = { parent = "trunk", id = 10 }`
     Vlan(Vlan),
-    /// `bond = { .. }`.
+    /// Several NICs as one. Read and judged whole; this version does not make it, and says `not-yet`.
+    ///
+    /// Example: `bond = { members = ["left", "right"], mode = "802.3ad", lacp-rate = "fast" }`
     Bond(Bond),
-    /// `bridge = { .. }`.
+    /// An Ethernet bridge of other interfaces. Read and judged whole; this version does not make it, and says `not-yet`.
+    ///
+    /// Example: `bridge = { members = ["left", "right"], stp = true }`
     Bridge(Bridge),
-    /// `macvlan = { .. }`.
+    /// A second MAC address on another interface. Read and judged whole; this version does not make it, and says
+    /// `not-yet`.
+    ///
+    /// Example: `macvlan = { parent = "left", mac = "52:54:00:00:01:01" }`
     Macvlan(Macvlan),
-    /// `ipvlan = { .. }`.
+    /// A second interface behind another one's MAC address. Read and judged whole; this version does not make it, and
+    /// says `not-yet`.
+    ///
+    /// Example: `ipvlan = { parent = "left", mode = "l2" }`
     Ipvlan(Ipvlan),
 }
 
 /// `nic = { .. }`: exactly one of its ways to tell a NIC, or it was reported.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(
+    rename_all = "kebab-case",
+    deny_unknown_fields,
+    extend("oneOf" = [{ "required": ["mac"] }, { "required": ["path"] }, { "required": ["name"] }])
+)]
 pub struct Nic {
     /// Where it is.
+    #[schemars(skip)]
     pub place: Place,
-    /// `mac`.
+    /// Its permanent MAC address: six pairs of hexadecimal digits, unicast. `ip link` shows it after `link/ether`.
+    ///
+    /// Absent: the NIC is told by `path` or by `name`.
+    ///
+    /// Example: `mac = "52:54:00:00:00:02"`
+    #[schemars(default, regex(pattern = pattern::MAC), extend("not" = { "const": pattern::NO_MAC }))]
     pub mac: Field<String>,
-    /// `path`.
+    /// Its slot: udev's `ID_PATH`, which stays when the card is replaced. `udevadm info /sys/class/net/NAME` shows it.
+    ///
+    /// Absent: the NIC is told by `mac` or by `name`.
+    ///
+    /// Example: `path = "pci-0000:00:03.0"`
+    #[schemars(default, regex(pattern = pattern::ID_PATH))]
     pub path: Field<String>,
-    /// `name`.
+    /// The name that udev gives it: 1 to 15 letters, digits, `_` and `-`, not `lo`. `ip link` on a Debian 13 shows it.
+    ///
+    /// Absent: the NIC is told by `mac` or by `path`.
+    ///
+    /// Example: `name = "enp1s0"`
+    #[schemars(default, regex(pattern = pattern::NIC_NAME), extend("not" = { "const": "lo" }))]
     pub name: Field<String>,
 }
 
 /// `vlan = { .. }`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Vlan {
     /// Where it is.
+    #[schemars(skip)]
     pub place: Place,
-    /// `parent`, required.
+    /// The interface with `nic` that has the cable to the trunk port.
+    ///
+    /// Example: `parent = "trunk"`
+    #[schemars(regex(pattern = pattern::INTERFACE))]
     pub parent: Field<String>,
-    /// `id`, required.
+    /// The VID that the switch uses, 1 to 4094; each is there once on a NIC.
+    ///
+    /// Example: `id = 10`
+    #[schemars(range(min = 1, max = 4094))]
     pub id: Field<i64>,
 }
 
 /// `bond = { .. }`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Bond {
     /// Where it is.
+    #[schemars(skip)]
     pub place: Place,
-    /// `members`, required.
+    /// The interfaces with `nic` that it is made of.
+    ///
+    /// Example: `members = ["left", "right"]`
+    #[schemars(length(min = 1), inner(regex(pattern = pattern::INTERFACE)))]
     pub members: Field<List<String>>,
-    /// `mode`.
+    /// How frames are shared among the members, as the kernel calls it. `802.3ad` is LACP, and the switch must do it too.
+    ///
+    /// Absent: `active-backup`.
+    ///
+    /// Example: `mode = "802.3ad"`
+    #[schemars(default, extend(
+        "enum" = ["active-backup", "802.3ad", "balance-rr", "balance-xor", "broadcast", "balance-tlb", "balance-alb"],
+        "default" = "active-backup"
+    ))]
     pub mode: Field<String>,
-    /// `lacp-rate`.
+    /// How often LACP asks the other side: `slow`, every 30 seconds, or `fast`, every second. For mode `802.3ad` alone.
+    ///
+    /// Absent: `slow`.
+    ///
+    /// Example: `lacp-rate = "fast"`
+    #[schemars(default, extend("enum" = ["slow", "fast"], "default" = "slow"))]
     pub lacp_rate: Field<String>,
-    /// `hash-policy`.
+    /// What a member is chosen by. For modes `balance-xor`, `802.3ad` and `balance-tlb` alone.
+    ///
+    /// Absent: `layer2`.
+    ///
+    /// Example: `hash-policy = "layer3+4"`
+    #[schemars(default, extend(
+        "enum" = ["layer2", "layer2+3", "layer3+4", "encap2+3", "encap3+4", "vlan+srcmac"],
+        "default" = "layer2"
+    ))]
     pub hash_policy: Field<String>,
-    /// `miimon`, in milliseconds.
+    /// How often the members' links are looked at, in milliseconds, 1 to 60000.
+    ///
+    /// Absent: left to the version that makes bonds; 100 is the usual one.
+    ///
+    /// Example: `miimon = 100`
+    #[schemars(default, range(min = 1, max = 60_000))]
     pub miimon: Field<i64>,
 }
 
 /// `bridge = { .. }`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Bridge {
     /// Where it is.
+    #[schemars(skip)]
     pub place: Place,
-    /// `members`, required.
+    /// The interfaces with `nic`, `vlan` or `bond` that it joins.
+    ///
+    /// Example: `members = ["left", "right"]`
+    #[schemars(length(min = 1), inner(regex(pattern = pattern::INTERFACE)))]
     pub members: Field<List<String>>,
-    /// `stp`.
+    /// Whether it speaks the spanning tree protocol (802.1D).
+    ///
+    /// Absent: left to the version that makes bridges.
+    ///
+    /// Example: `stp = true`
+    #[schemars(default)]
     pub stp: Field<bool>,
 }
 
 /// `macvlan = { .. }`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Macvlan {
     /// Where it is.
+    #[schemars(skip)]
     pub place: Place,
-    /// `parent`, required.
+    /// The interface that it is made on; no `macvlan` or `ipvlan` itself.
+    ///
+    /// Example: `parent = "left"`
+    #[schemars(regex(pattern = pattern::INTERFACE))]
     pub parent: Field<String>,
-    /// `mode`.
+    /// What it may reach beside the wire, as the kernel calls it.
+    ///
+    /// Absent: `bridge`.
+    ///
+    /// Example: `mode = "private"`
+    #[schemars(default, extend("enum" = ["bridge", "private", "vepa", "passthru"], "default" = "bridge"))]
     pub mode: Field<String>,
-    /// `mac`.
+    /// Its own MAC address: six pairs of hexadecimal digits, unicast.
+    ///
+    /// Absent: left to the version that makes macvlans.
+    ///
+    /// Example: `mac = "52:54:00:00:01:01"`
+    #[schemars(default, regex(pattern = pattern::MAC), extend("not" = { "const": pattern::NO_MAC }))]
     pub mac: Field<String>,
 }
 
 /// `ipvlan = { .. }`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Ipvlan {
     /// Where it is.
+    #[schemars(skip)]
     pub place: Place,
-    /// `parent`, required.
+    /// The interface that it is made on; no `macvlan` or `ipvlan` itself.
+    ///
+    /// Example: `parent = "left"`
+    #[schemars(regex(pattern = pattern::INTERFACE))]
     pub parent: Field<String>,
-    /// `mode`.
+    /// Which layer tells it from its parent, as the kernel calls it.
+    ///
+    /// Absent: `l2`.
+    ///
+    /// Example: `mode = "l2"`
+    #[schemars(default, extend("enum" = ["l2", "l3", "l3s"], "default" = "l2"))]
     pub mode: Field<String>,
 }
 

@@ -9,12 +9,15 @@ mod expect;
 mod host;
 mod interface;
 mod network;
+mod pattern;
 mod place;
+mod schema;
 mod settings;
 mod table;
 mod toml_help;
 pub(crate) mod words;
 
+use schemars::JsonSchema;
 use toml::de::DeTable;
 
 pub use daemon::{Api, Daemon, Resources, Storage};
@@ -35,22 +38,84 @@ pub const VERSION: i64 = 1;
 /// The longest spec that is read, in bytes: 512 daemons take about a quarter of it.
 pub const LONGEST: usize = 1024 * 1024;
 
-/// A whole host spec.
-#[derive(Debug, Clone, PartialEq)]
+/// One machine and its Docker daemons, each a zone of its own with its own network: what `dmhost` reads, and nothing else.
+///
+/// The file is TOML in UTF-8, at most 1 MiB. A key that is not described here is an error, and so is a section without
+/// effect; nothing is guessed. `dmhost check` reports everything that is wrong with a spec at once.
+///
+/// ```toml
+/// version = 1
+///
+/// [host]
+/// name = "atlas"
+///
+/// [interfaces.trunk]
+/// nic = { mac = "52:54:00:00:00:02" }
+///
+/// [interfaces.web]
+/// vlan = { parent = "trunk", id = 10 }
+/// addresses = ["198.51.100.2/24"]
+/// gateways = ["198.51.100.1"]
+///
+/// [daemons.web]
+/// interfaces = ["web"]
+/// api = {}
+/// ```
+#[derive(Debug, Clone, PartialEq, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields, title = "dmhost host spec")]
 pub struct HostSpec {
     /// The file's name, for reports.
+    #[schemars(skip)]
     pub file: String,
     /// The text it was read from, which every span points into.
+    #[schemars(skip)]
     pub text: String,
-    /// `[host]`.
+    /// The version of the language that the file is written in. There is one.
+    ///
+    /// Example: `version = 1`
+    #[schemars(extend("enum" = [VERSION]))]
+    pub version: Field<i64>,
+    /// The machine itself: its name, operating system and disk.
+    ///
+    /// ```toml fragment
+    /// [host]
+    /// name = "atlas"
+    /// base = "debian-13"
+    /// kernel = "cloud"
+    /// disk = "64GiB"
+    /// ```
     pub host: Field<Host>,
-    /// `[interfaces.*]` in source order.
+    /// Its network interfaces, in source order, each a section `[interfaces.NAME]`.
+    ///
+    /// Absent: none, and so no daemon either.
+    ///
+    /// Example: `interfaces = { lan = { nic = { name = "enp1s0" }, addresses = ["192.0.2.10/24"] } }`
+    #[schemars(default, schema_with = "schema::interfaces")]
     pub interfaces: Vec<Interface>,
-    /// `[defaults]`.
+    /// What daemons share, written once. A key of a daemon stands over it.
+    ///
+    /// Absent: nothing is shared.
+    ///
+    /// ```toml fragment
+    /// [defaults]
+    /// settings = { log-driver = "journald" }
+    /// resources = { tasks-max = 4096 }
+    /// ```
+    #[schemars(default)]
     pub defaults: Defaults,
-    /// `[daemons.*]` in source order.
+    /// The Docker daemons, in source order, each a section `[daemons.NAME]`.
+    ///
+    /// Absent: a host without Docker.
+    ///
+    /// Example: `daemons = { web = { interfaces = ["web"] } }`
+    #[schemars(default, schema_with = "schema::daemons")]
     pub daemons: Vec<Daemon>,
-    /// `[[expect]]` in source order.
+    /// Your own lines of the proof, each a section `[[expect]]`.
+    ///
+    /// Absent: the proof asks what follows from the plan.
+    ///
+    /// Example: `expect = [{ from = "vlan:lab", to = "daemon:web", port = "443/tcp", verdict = "silent" }]`
+    #[schemars(default, rename = "expect", schema_with = "schema::expects")]
     pub expects: Vec<Expect>,
 }
 
@@ -85,9 +150,9 @@ impl HostSpec {
         let mut report = Report::new();
         let whole = Place { path: String::new(), key: 0..0, value: 0..0 };
         let mut root = Table::new(whole, document.get_ref());
-        if !version(&mut root, &mut report) {
+        let Some(version) = version(&mut root, &mut report) else {
             return (None, report);
-        }
+        };
 
         let host = host::read(root.table("host", &mut report), &mut report);
         let interfaces = named(root.table("interfaces", &mut report), "interfaces.lan", interface::read, &mut report);
@@ -106,29 +171,30 @@ impl HostSpec {
             report.push(place.key_error("missing-key", "the spec has no section `[host]`").help(help));
         }
 
-        let spec = Self { file: file.to_owned(), text: text.to_owned(), host, interfaces, defaults, daemons, expects };
+        let (file, text) = (file.to_owned(), text.to_owned());
+        let spec = Self { file, text, version, host, interfaces, defaults, daemons, expects };
         (Some(spec), report)
     }
 }
 
-/// Whether the spec is of a version that can be read.
-fn version(root: &mut Table<'_>, report: &mut Report) -> bool {
+/// `version`; `None` if the spec is of one that cannot be read.
+fn version(root: &mut Table<'_>, report: &mut Report) -> Option<Field<i64>> {
     let help = format!("write `version = {VERSION}`");
-    match root.integer("version", report) {
+    let version = root.integer("version", report);
+    match &version {
         Field::Absent => {
             let message = "the file does not say which version of the host spec it is";
             report.push(root.place.key_error("version-missing", message).help(format!("{help} on the first line")));
-            true
         }
-        Field::Bad => true,
-        Field::Given(at) if at.value == VERSION => true,
+        Field::Bad => {}
+        Field::Given(at) if at.value == VERSION => {}
         Field::Given(at) if at.value > VERSION => {
             let message = format!(
                 "version {} of the host spec is newer than this dmhost, which reads version {VERSION}",
                 at.value
             );
             report.push(at.place.error("version-newer", message).help("use a newer dmhost"));
-            false
+            return None;
         }
         Field::Given(at) => {
             report.push(
@@ -136,9 +202,9 @@ fn version(root: &mut Table<'_>, report: &mut Report) -> bool {
                     .error("version-unknown", format!("there is no version {} of the host spec", at.value))
                     .help(help),
             );
-            true
         }
     }
+    Some(version)
 }
 
 /// A table whose keys are names: every one of them read by `read`, in source order.

@@ -1,28 +1,95 @@
 //! `[[daemons.NAME.networks]]`: further Docker networks, made when their daemon starts.
 
+use schemars::JsonSchema;
+
 use super::place::{Field, List, Place};
 use super::table::{Report, Table};
+use super::{pattern, schema};
 
-/// One `[[daemons.NAME.networks]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A further Docker network, made when its daemon starts, beside the `docker0` that every daemon has.
+///
+/// A network that is there already by the same name and definition stays as it is. One of another definition is left alone
+/// too, and the unit that makes the networks fails and says so.
+///
+/// ```toml fragment
+/// [daemons.lab]
+/// interfaces = ["lab"]
+///
+/// [[daemons.lab.networks]]
+/// name = "backend"
+/// internal = true
+///
+/// [[daemons.lab.networks]]
+/// name = "front"
+/// subnet = ["172.20.1.0/24", "fd00:20:1::/64"]
+/// gateway = "172.20.1.254"
+/// ip-range = "172.20.1.128/25"
+/// labels = ["org.example.tier=front"]
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Network {
     /// Where it is.
+    #[schemars(skip)]
     pub place: Place,
-    /// `name`, required.
+    /// Its name: up to 63 letters, digits, `_`, `.` and `-`, a letter or digit first. Names of Docker's own networks
+    /// (`bridge`, `host`, `none`, `default`, `ingress`, `docker_gwbridge`) are refused.
+    ///
+    /// Example: `name = "backend"`
+    #[schemars(
+        regex(pattern = pattern::NETWORK),
+        extend("not" = { "enum": ["bridge", "default", "docker_gwbridge", "host", "ingress", "none"] })
+    )]
     pub name: Field<String>,
-    /// `driver`.
+    /// Docker's driver for it. There is one: what other drivers send carries addresses that are not planned.
+    ///
+    /// Absent: `bridge`.
+    ///
+    /// Example: `driver = "bridge"`
+    #[schemars(default, extend("enum" = ["bridge"], "default" = "bridge"))]
     pub driver: Field<String>,
-    /// `internal`.
+    /// Whether its containers reach nothing but each other.
+    ///
+    /// Absent: `false`.
+    ///
+    /// Example: `internal = true`
+    #[schemars(default, extend("default" = false))]
     pub internal: Field<bool>,
-    /// `ipv6`.
+    /// Whether it has IPv6 beside IPv4.
+    ///
+    /// Absent: it has IPv6 if `subnet` has an IPv6 range.
+    ///
+    /// Example: `ipv6 = true`
+    #[schemars(default)]
     pub ipv6: Field<bool>,
-    /// `subnet`: one, or one of each IP version.
+    /// Its range, or one of each IP version: CIDR without host bits, apart from the daemon's interfaces, from other
+    /// networks and from `docker0`.
+    ///
+    /// Absent: Docker takes one from the daemon's `pools`.
+    ///
+    /// Example: `subnet = ["172.20.1.0/24", "fd00:20:1::/64"]`
+    #[schemars(default, rename = "subnet", schema_with = "schema::ranges")]
     pub subnets: Field<List<String>>,
-    /// `gateway`, in the subnet of its IP version.
+    /// The bridge's own address in `subnet`, or one of each IP version.
+    ///
+    /// Absent: Docker takes the first address of the range.
+    ///
+    /// Example: `gateway = "172.20.1.254"`
+    #[schemars(default, rename = "gateway", schema_with = "schema::addresses")]
     pub gateways: Field<List<String>>,
-    /// `ip-range`, in the subnet of its IP version.
+    /// The part of `subnet` that containers get their addresses from, or one of each IP version.
+    ///
+    /// Absent: the whole range.
+    ///
+    /// Example: `ip-range = "172.20.1.128/25"`
+    #[schemars(default, rename = "ip-range", schema_with = "schema::ranges")]
     pub ip_ranges: Field<List<String>>,
-    /// `labels`.
+    /// Labels of the network, each `KEY=VALUE` on one line. Keys that begin with `dmhost.` are dmhost's.
+    ///
+    /// Absent: none but dmhost's own.
+    ///
+    /// Example: `labels = ["org.example.tier=front"]`
+    #[schemars(default, length(min = 1), inner(regex(pattern = pattern::LABEL)))]
     pub labels: Field<List<String>>,
 }
 

@@ -42,9 +42,10 @@ impl<T> At<T> {
 }
 
 /// What stands under a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Field<T> {
     /// The key is not there.
+    #[default]
     Absent,
     /// The key is there and its value was reported: nothing more is to be said about it.
     Bad,

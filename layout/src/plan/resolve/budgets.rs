@@ -2,7 +2,7 @@
 
 use super::Report;
 use super::size;
-use crate::plan::{DEFAULT_DISK, LEAST_MEMORY, LEAST_QUOTA, LEAST_TASKS, MOST_MEMORY, Resources};
+use crate::plan::{DEFAULT_DISK, LEAST_MEMORY, LEAST_QUOTA, LEAST_TASKS, MOST_MEMORY, MOST_TASKS, Resources};
 use crate::spec::words::quoted;
 use crate::spec::{self, At, Daemon, Defaults, Field, HostSpec};
 
@@ -39,7 +39,7 @@ pub(super) fn resources(
         over(own, defaults, |of| &of.tasks_max),
         "a number of tasks here",
         i64::try_from(LEAST_TASKS).unwrap_or(1),
-        4_194_304,
+        i64::try_from(MOST_TASKS).unwrap_or(i64::MAX),
         report,
     );
     let cpu_percent = cpus(over(own, defaults, |of| &of.cpus), report);

@@ -6,25 +6,9 @@ use super::host::one_of;
 use super::links::Link;
 use super::owners::Owned;
 use super::{Report, api, budgets, expose, networks, pools};
-use crate::plan::{Daemon, DaemonName, settings};
+use crate::plan::{Daemon, DaemonName, Isolation, settings};
 use crate::spec::words::quoted;
 use crate::spec::{self, At, Defaults, Field, HostSpec};
-
-/// How a daemon is kept apart.
-#[derive(Clone, Copy, PartialEq)]
-enum Isolation {
-    Zone,
-    Shared,
-}
-
-impl Isolation {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Zone => "zone",
-            Self::Shared => "shared",
-        }
-    }
-}
 
 /// All daemons; `None` if one of them cannot be read.
 pub(super) fn read(
@@ -112,8 +96,7 @@ fn name(at: &At<String>, report: &mut Report) -> Option<DaemonName> {
 }
 
 fn isolation(field: &Field<String>, report: &mut Report) {
-    let all = [Isolation::Zone, Isolation::Shared];
-    let isolation = one_of(field, Isolation::Zone, &all, Isolation::as_str, "isolation", report);
+    let isolation = one_of(field, Isolation::Zone, &Isolation::ALL, Isolation::as_str, "isolation", report);
     if let (Some(Isolation::Shared), Some(at)) = (isolation, field.given()) {
         let message = "this version of dmhost does not do isolation `shared` yet";
         report

@@ -10,9 +10,8 @@ use crate::spec::{self, At, Field};
 /// Reads `[host]`; `None` if part of it cannot be read.
 pub(super) fn read(spec: &spec::Host, links: &[Link<'_>], owners: &[Owned<'_>], report: &mut Report) -> Option<Host> {
     let name = spec.name.given().and_then(|at| name(at, report));
-    let base = one_of(&spec.base, Base::Debian13, &[Base::Debian13], Base::as_str, "base", report);
-    let kernels = [Kernel::Generic, Kernel::Cloud];
-    let kernel = one_of(&spec.kernel, Kernel::Generic, &kernels, Kernel::as_str, "kernel", report);
+    let base = one_of(&spec.base, Base::Debian13, &Base::ALL, Base::as_str, "base", report);
+    let kernel = one_of(&spec.kernel, Kernel::Generic, &Kernel::ALL, Kernel::as_str, "kernel", report);
     let disk = match &spec.disk {
         Field::Absent => Some(DEFAULT_DISK),
         Field::Bad => None,
