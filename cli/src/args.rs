@@ -88,6 +88,11 @@ pub(crate) enum Command {
     /// Certificates
     #[command(subcommand, after_help = "Examples:\n  dmhost pki init host.toml\n  dmhost pki show host.toml")]
     Pki(Pki),
+    /// Let a docker client use a daemon: issue its certificate, write a folder or a docker context
+    #[command(
+        after_help = "Examples:\n  dmhost client host.toml web --context && docker --context atlas-web version\n  eval \"$(dmhost client host.toml web --as ci --out creds/)\" && docker version\n  dmhost client host.toml lab --context lab6 --host 2001:db8:20::2\n\nThe context is HOST-DAEMON, or HOST-DAEMON-WHO, unless it is named; it goes where the docker client looks, in \n$DOCKER_CONFIG or ~/.docker. A context or folder that is not dmhost's is never touched."
+    )]
+    Client(Client),
     /// Boot the image with a console you are logged in to; nothing is written back
     #[command(
         after_help = "Example:\n  dmhost run host.toml --image host.raw\n\nLeave with `poweroff`, or with Ctrl-A x."
@@ -223,4 +228,30 @@ pub(crate) struct PkiShow {
     /// What ends within this many days is a no
     #[arg(long, value_name = "N", default_value_t = 30)]
     pub(crate) days: u32,
+}
+
+/// `dmhost client`.
+#[derive(Debug, Args)]
+#[group(id = "place", required = true, multiple = false, args = ["context", "out"])]
+pub(crate) struct Client {
+    #[command(flatten)]
+    pub(crate) spec: Spec,
+    /// The daemon, by its name in the spec
+    pub(crate) daemon: String,
+    /// The client's name, for whom a certificate is issued unless there is one that lasts
+    #[arg(long = "as", value_name = "WHO", default_value = dmhost_pki::DEFAULT_CLIENT)]
+    pub(crate) who: String,
+    /// Make a docker context [default name: HOST-DAEMON, or HOST-DAEMON-WHO]
+    // Without a name it is the empty one, which docker takes for none either.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    pub(crate) context: Option<String>,
+    /// Write a folder for DOCKER_CERT_PATH: new, empty, or this client's already
+    #[arg(long, value_name = "DIR", value_parser = path())]
+    pub(crate) out: Option<Utf8PathBuf>,
+    /// Which address or name of the daemon to dial [default: its first address]
+    #[arg(long, visible_alias = "address", value_name = "HOST")]
+    pub(crate) host: Option<String>,
+    /// The key of the daemon's client CA, where it is kept outside of the PKI folder; it is not copied
+    #[arg(long, value_name = "KEY", value_parser = path())]
+    pub(crate) ca_key: Option<Utf8PathBuf>,
 }

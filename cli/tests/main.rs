@@ -3,7 +3,9 @@
 
 mod answers;
 mod bed;
+mod clients;
 mod disks;
+mod endpoint;
 mod keys;
 mod layouts;
 mod others;

@@ -17,6 +17,9 @@ pub(crate) const KEY_MODE: u32 = 0o600;
 /// Mode of a certificate.
 pub(crate) const CERTIFICATE_MODE: u32 = 0o644;
 
+/// What messages call the folder of a PKI.
+pub(crate) const PKI: &str = "the PKI folder";
+
 /// A PKI folder that only its owner can enter.
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
@@ -24,20 +27,20 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// The folder, if it is there; an error if others may enter it or it is something else.
-    pub(crate) fn open(dir: &Utf8Path) -> Result<Option<Self>> {
+    /// The folder, if it is there, `what` being its name in messages; an error if others may enter it or it is something else.
+    pub(crate) fn open(dir: &Utf8Path, what: &str) -> Result<Option<Self>> {
         let metadata = match fs_err::metadata(dir) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).context("the PKI folder cannot be read"),
+            Err(error) => return Err(error).with_context(|| format!("{what} cannot be read")),
         };
         if !metadata.is_dir() {
-            bail!("{dir} should be a PKI folder and is something else: move it away");
+            bail!("{dir} should be a folder and is something else: move it away");
         }
         let mode = metadata.permissions().mode() & 0o7777;
         if mode & 0o077 != 0 {
             bail!(
-                "the PKI folder {dir} has mode {mode:04o}, so others on this machine may have read its keys: \
+                "{what} {dir} has mode {mode:04o}, so others on this machine may have read its keys: \
                  `chmod 700 {dir}` if you trust them, else remove it and make new certificates"
             );
         }
@@ -45,13 +48,13 @@ impl Folder {
     }
 
     /// The folder, made if it is missing.
-    pub(crate) fn create(dir: &Utf8Path) -> Result<Self> {
+    pub(crate) fn create(dir: &Utf8Path, what: &str) -> Result<Self> {
         match DirBuilder::new().mode(FOLDER_MODE).create(dir) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error).with_context(|| format!("cannot make the PKI folder {dir}")),
+            Err(error) => return Err(error).with_context(|| format!("cannot make {what} {dir}")),
         }
-        Self::open(dir)?.with_context(|| format!("the PKI folder {dir} was removed while it was being filled"))
+        Self::open(dir, what)?.with_context(|| format!("{what} {dir} was removed while it was being filled"))
     }
 
     /// A folder that is not there yet: reads find nothing.
@@ -103,6 +106,17 @@ impl Folder {
         }
         names.sort();
         Ok(names)
+    }
+
+    /// [`Self::write`], unless the file is there with these bytes and this mode; gives whether it wrote.
+    pub(crate) fn put(&self, relative: &Utf8Path, bytes: &[u8], mode: u32) -> Result<bool> {
+        let path = self.path(relative);
+        let right = fs_err::metadata(&path).is_ok_and(|found| found.permissions().mode() & 0o7777 == mode);
+        if right && fs_err::read(&path).is_ok_and(|found| found == bytes) {
+            return Ok(false);
+        }
+        self.write(relative, bytes, mode)?;
+        Ok(true)
     }
 
     /// Puts a file in place of what is there: written aside under its final mode, on the disk before it is renamed.

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::certificate::Certificate;
 use crate::fault::{Expected, Fault, judge};
-use crate::folder::{CERTIFICATE_MODE, Folder, KEY_MODE};
+use crate::folder::{CERTIFICATE_MODE, Folder, KEY_MODE, PKI};
 use crate::issue::{self, Key};
 use crate::names::{self, CertificateKind, ClientName};
 
@@ -62,15 +62,9 @@ impl fmt::Display for Change {
 /// If users other than the owner may read the folder or a key, a file is damaged (it is never overwritten), a CA's
 /// key is needed and not there, or the disk refuses. Nothing was changed then, but for the disk's refusal.
 pub fn init(plan: &HostPlan, dir: &Utf8Path, now: SystemTime) -> Result<Vec<Change>> {
-    let found = Folder::open(dir)?;
+    let found = Folder::open(dir, PKI)?;
     let apis: Vec<_> = plan.daemons.values().filter_map(|daemon| Some((&daemon.name, daemon.api.as_ref()?))).collect();
-    let mut run = Run {
-        host: &plan.host.name,
-        folder: found.clone().unwrap_or_else(|| Folder::absent(dir)),
-        now: now.into(),
-        writes: Vec::new(),
-        changes: Vec::new(),
-    };
+    let mut run = Run::new(&plan.host.name, found.clone().unwrap_or_else(|| Folder::absent(dir)), now);
     if !apis.is_empty() {
         run.ignored(found.is_some())?;
         let server_ca = run.authority(CertificateKind::ServerCa)?;
@@ -86,18 +80,13 @@ pub fn init(plan: &HostPlan, dir: &Utf8Path, now: SystemTime) -> Result<Vec<Chan
             }
         }
     }
-    if !run.writes.is_empty() {
-        let folder = Folder::create(dir)?;
-        for write in &run.writes {
-            folder.write(&write.path, &write.bytes, write.mode)?;
-        }
-    }
-    Ok(run.changes)
+    run.finish(dir)
 }
 
-struct Run<'a> {
+/// What is read, judged and held back until all of it is known to be good.
+pub(crate) struct Run<'a> {
     host: &'a str,
-    folder: Folder,
+    pub(crate) folder: Folder,
     now: OffsetDateTime,
     writes: Vec<Write>,
     changes: Vec<Change>,
@@ -110,25 +99,50 @@ struct Write {
 }
 
 /// A CA. Its key may be kept elsewhere for as long as nothing is to be signed.
-struct Authority {
-    certificate: Certificate,
-    key: Option<Key>,
+pub(crate) struct Authority {
+    pub(crate) certificate: Certificate,
+    pub(crate) key: Option<Key>,
     key_path: Utf8PathBuf,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    pub(crate) fn new(host: &'a str, folder: Folder, now: SystemTime) -> Self {
+        Self { host, folder, now: now.into(), writes: Vec::new(), changes: Vec::new() }
+    }
+
+    /// Writes what was held back; gives what it was.
+    pub(crate) fn finish(self, dir: &Utf8Path) -> Result<Vec<Change>> {
+        if !self.writes.is_empty() {
+            let folder = Folder::create(dir, PKI)?;
+            for write in &self.writes {
+                folder.write(&write.path, &write.bytes, write.mode)?;
+            }
+        }
+        Ok(self.changes)
+    }
+
     fn daemon(&mut self, daemon: &DaemonName, api: &Api, server_ca: &Authority) -> Result<()> {
         let client_ca = self.authority(CertificateKind::ClientCa(daemon.clone()))?;
         let server = Expected::server(api, &server_ca.certificate);
         self.leaf(CertificateKind::Server(daemon.clone()), &names::server_key(daemon), &server, server_ca)?;
 
-        let client = ClientName::default_client();
+        self.client(daemon, ClientName::default_client(), &client_ca, &server_ca.certificate.pem)
+    }
+
+    /// A client's certificate, and beside it the CA that it trusts.
+    pub(crate) fn client(
+        &mut self,
+        daemon: &DaemonName,
+        client: ClientName,
+        client_ca: &Authority,
+        trusted: &[u8],
+    ) -> Result<()> {
         let trust = names::client_trust(daemon, &client);
         let key = names::client_key(daemon, &client);
         let kind = CertificateKind::Client(daemon.clone(), client);
-        let made = self.leaf(kind.clone(), &key, &Expected::client(&client_ca.certificate), &client_ca)?;
-        if self.folder.certificate(&trust)?.as_deref() != Some(&server_ca.certificate.pem) {
-            self.stage(trust, server_ca.certificate.pem.clone().into(), CERTIFICATE_MODE);
+        let made = self.leaf(kind.clone(), &key, &Expected::client(&client_ca.certificate), client_ca)?;
+        if self.folder.certificate(&trust)?.as_deref() != Some(trusted) {
+            self.stage(trust, trusted.to_vec().into(), CERTIFICATE_MODE);
             if !made {
                 self.changes.push(Change::Trust(kind));
             }
@@ -147,7 +161,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn authority(&mut self, kind: CertificateKind) -> Result<Authority> {
+    pub(crate) fn authority(&mut self, kind: CertificateKind) -> Result<Authority> {
         let key_path = names::authority_key(kind.daemon());
         let key = read_key(&self.folder, &key_path)?;
         let (path, found) = (self.folder.path(&kind.path()), read_certificate(&self.folder, &kind.path())?);
@@ -264,4 +278,15 @@ pub(crate) fn read_key(folder: &Folder, relative: &Utf8Path) -> Result<Option<Ke
 
 fn damaged(folder: &Folder, relative: &Utf8Path, what: &str) -> String {
     format!("{} is no {what}: put it back, or remove it and run `dmhost pki init SPEC`", folder.path(relative))
+}
+
+/// Reads a key that stands outside of the folder, where a group may be let in (Debian's `ssl-cert`), but not everyone.
+pub(crate) fn read_private(path: &Utf8Path) -> Result<Key> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let bytes = Zeroizing::new(fs_err::read(path).context("a key cannot be read")?);
+    let mode = fs_err::metadata(path).context("a key's mode cannot be read")?.permissions().mode() & 0o7777;
+    if mode & 0o007 != 0 {
+        bail!("the key {path} has mode {mode:04o}: `chmod 600 {path}` if nobody else has read it");
+    }
+    Key::from_pem(&bytes).with_context(|| format!("{path} is no key that dmhost can use"))
 }

@@ -16,6 +16,9 @@
 
 mod certificate;
 mod check;
+mod client;
+mod context;
+mod credentials;
 mod fault;
 mod folder;
 mod init;
@@ -25,6 +28,7 @@ mod open;
 mod survey;
 
 pub use check::{CertificateFacts, CertificateInfo, Problem};
+pub use client::{Contact, issue_client};
 pub use fault::Fault;
 pub use init::{Change, init};
 pub use names::{CertificateKind, ClientName};

@@ -9,7 +9,7 @@ use dmhost_layout::CredentialId;
 use dmhost_layout::plan::DaemonName;
 use zeroize::Zeroizing;
 
-use crate::folder::Folder;
+use crate::folder::{Folder, PKI};
 use crate::names::{self, CertificateKind, ClientName};
 
 /// A PKI folder that was made by [`crate::init`].
@@ -45,7 +45,7 @@ impl Pki {
     /// # Errors
     /// If there is none, or users other than its owner may enter it.
     pub fn open(dir: &Utf8Path) -> Result<Self> {
-        let folder = Folder::open(dir)?
+        let folder = Folder::open(dir, PKI)?
             .with_context(|| format!("there is no PKI folder {dir}: make it with `dmhost pki init SPEC`"))?;
         Ok(Self { folder })
     }

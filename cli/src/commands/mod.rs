@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod client;
 mod explain;
 mod image;
 mod lint;
@@ -34,6 +35,7 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> 
         Command::Build(args) => build::run(&args, terminal),
         Command::Verify(args) => verify::run(&args, terminal),
         Command::Run(args) => run::run(&args, terminal),
+        Command::Client(args) => client::run(&args, terminal),
         Command::Pki(args) => pki::run(&args, terminal),
         Command::Schema { markdown } => schema::run(markdown, terminal),
         Command::Completions { shell } => {
