@@ -110,7 +110,7 @@ pub(super) const CODES: &[Code] = &[
     code(
         "network-subnet",
         "the network's addresses do not go together",
-        "A network has at most one subnet of each IP version; gateway and ip-range are inside it.",
+        "A network has at most one subnet of each IP version, and each subnet one gateway and one ip-range, which are inside it.",
         "subnet = \"172.20.1.0/24\"\ngateway = \"172.20.1.1\"",
     ),
     code(

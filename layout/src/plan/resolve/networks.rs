@@ -162,6 +162,9 @@ fn subnets(
         };
         let edge = |net: &IpNet| net.network() == gateway || (gateway.is_ipv4() && net.broadcast() == gateway);
         match good.iter_mut().find(|subnet| subnet.value.range.contains(&gateway) && !edge(&subnet.value.range)) {
+            Some(subnet) if subnet.value.gateway.is_some() => {
+                second(at, &format!("the subnet {} has a gateway already", subnet.value.range), report);
+            }
             Some(subnet) => subnet.value.gateway = Some(gateway),
             None if complete => outside(at, &format!("the gateway {gateway} is no host"), report),
             None => {}
@@ -173,12 +176,21 @@ fn subnets(
             continue;
         };
         match good.iter_mut().find(|subnet| subnet.value.range.contains(&range)) {
+            Some(subnet) if subnet.value.ip_range.is_some() => {
+                second(at, &format!("the subnet {} has a range of containers already", subnet.value.range), report);
+            }
             Some(subnet) => subnet.value.ip_range = Some(range),
             None if complete => outside(at, &format!("the range {range} is no part"), report),
             None => {}
         }
     }
     complete.then(|| good.into_iter().map(|at| at.value).collect())
+}
+
+fn second(at: &At<String>, message: &str, report: &mut Report) {
+    report.push(
+        at.place.error("network-subnet", message).help("leave one of them out: a network has one of each IP version"),
+    );
 }
 
 fn outside(at: &At<String>, what: &str, report: &mut Report) {
