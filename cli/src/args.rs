@@ -1,5 +1,7 @@
 //! The command line: what can be asked, with examples. Values only; [`crate::commands`] does the work.
 
+mod init;
+
 use camino::Utf8PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::builder::TypedValueParser;
@@ -22,6 +24,7 @@ pub(crate) struct Cli {
 
 const AFTER: &str = "\
 Examples:
+  dmhost init                                    a host spec to begin with, from this machine
   dmhost check host.toml                         every problem of a host spec, at once
   dmhost pki init host.toml                      CAs and certificates, in host.pki/ beside the spec
   dmhost build host.toml --out host.raw          a disk that boots
@@ -59,6 +62,9 @@ fn path() -> impl TypedValueParser<Value = Utf8PathBuf> {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Write a host spec to begin with, from this machine's NICs or from flags; asks nothing
+    #[command(after_help = INIT)]
+    Init(Init),
     /// Report every problem of a host spec
     #[command(after_help = "Example:\n  dmhost check host.toml --output json | jq '.diagnostics[].message'")]
     Check(Spec),
@@ -76,6 +82,12 @@ pub(crate) enum Command {
         /// The code, as it stands in brackets after `error`
         code: Option<String>,
     },
+    /// Put host specs into the one style; order, comments and meaning stay
+    #[command(after_help = "Example:\n  dmhost fmt --check host.toml\n  dmhost fmt - < host.toml\n\n\
+                      Files that change are named. With --check nothing is written: the exit code is 1 and the difference is \
+                      printed if one is not in style. An array that you broke into lines stays so; one that is \
+                      wider than 120 columns is broken.")]
+    Fmt(Fmt),
     /// Write the layout of a host under its true paths
     #[command(after_help = "Example:\n  dmhost render host.toml --out layout/ --without-secrets")]
     Render(Render),
@@ -107,6 +119,13 @@ pub(crate) enum Command {
         #[arg(long)]
         markdown: bool,
     },
+    /// Write the man pages; without --out, print that of dmhost
+    #[command(after_help = "Example:\n  dmhost man --out /usr/local/share/man/man1\n  dmhost man | man -l -")]
+    Man {
+        /// Folder for the pages dmhost.1, dmhost-check.1 and so on; made if it is not there
+        #[arg(long, value_name = "DIR", value_parser = path())]
+        out: Option<Utf8PathBuf>,
+    },
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  dmhost completions bash > /etc/bash_completion.d/dmhost")]
     Completions {
@@ -121,6 +140,70 @@ pub(crate) struct Spec {
     /// The host spec, a TOML file
     #[arg(value_name = "SPEC", value_parser = path())]
     pub(crate) path: Utf8PathBuf,
+}
+
+const INIT: &str = "\
+Examples:
+  dmhost init                                    from this machine, into host.toml
+  dmhost init --daemon web=enp2s0 --daemon lab=enp3s0 --admin enp1s0
+  dmhost init --name atlas --nic lan@52:54:00:00:00:01=192.0.2.10/24 --gateway 192.0.2.1 \\
+      --nic trunk@52:54:00:00:00:02 --vlan web@trunk:10=198.51.100.2/24 --daemon web=web
+
+Without --daemon, the interface with a gateway is the administrator's, and each other one that has an address gets a \
+daemon of its own. With --nic, another machine is described, and of this one only the keys are read. What this machine has \
+and a spec cannot say stands in the file as a comment.
+
+The spec passes `dmhost check`, whatever is missing. Exit codes: 0 it is a whole host; 1 it was written, and what \
+standard error and its `FILL IN` lines tell is to be filled in (a NIC, a key, an interface for a daemon); 2 a flag cannot be \
+had, or the file is there already; nothing was written. 3 the machine cannot be asked.
+
+The first line, `#:schema ./host-spec.schema.json`, is for editors (taplo, Even Better TOML): they complete and check keys \
+without a network if that file is beside the spec: `dmhost schema > host-spec.schema.json`.";
+
+/// `dmhost init`.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The spec to write; `-`: to standard output
+    #[arg(long, value_name = "FILE", default_value = "host.toml", value_parser = path())]
+    pub(crate) out: Utf8PathBuf,
+    /// Overwrite FILE
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// The host's name [default: this machine's]
+    #[arg(long, value_parser = init::host)]
+    pub(crate) name: Option<String>,
+    /// A NIC and its addresses; repeat it for each. This machine's are not read then
+    #[arg(long, value_name = "[NAME@]MAC[=ADDR/LEN,...]", value_parser = init::nic)]
+    pub(crate) nic: Vec<init::Nic>,
+    /// A VLAN on a NIC, and its addresses; repeat it for each
+    #[arg(long, value_name = "[NAME@]NIC:VID[=ADDR/LEN,...]", value_parser = init::vlan)]
+    pub(crate) vlan: Vec<init::Vlan>,
+    /// The default gateway of the interface whose subnet it is on; repeat it for each
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) gateway: Vec<std::net::IpAddr>,
+    /// A name server; repeat it for each [default: this machine's]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) dns: Vec<std::net::IpAddr>,
+    /// A daemon and its interfaces; repeat it for each
+    #[arg(long, value_name = "NAME=IF[,IF...]", value_parser = init::daemon)]
+    pub(crate) daemon: Vec<(String, Vec<String>)>,
+    /// The interface that sshd answers on
+    #[arg(long, value_name = "IF")]
+    pub(crate) admin: Option<String>,
+    /// A public key, or a file of them; repeat it for each [default: ~/.ssh/id_*.pub]
+    #[arg(long, value_name = "FILE|KEY", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) authorized_key: Vec<String>,
+}
+
+/// `dmhost fmt`.
+#[derive(Debug, Args)]
+pub(crate) struct Fmt {
+    /// Host specs, TOML files; `-`: from standard input to standard output
+    #[arg(value_name = "SPEC", required = true, value_parser = path())]
+    pub(crate) specs: Vec<Utf8PathBuf>,
+    /// Write nothing; print what would change
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 /// `dmhost render`.

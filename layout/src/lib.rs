@@ -5,12 +5,16 @@
 //! * [`layout`]: the ordered tree of files rendered from a plan by [`render()`]; never holds a secret;
 //! * [`engine`]: what dockerd reads in its daemon.json, for `settings` and for [`lint()`], which judges files of others;
 //! * [`reference`](mod@reference): the schema of a spec and the page of its keys, for editors and for people;
+//! * [`draft`]: a first spec from what a machine is like;
+//! * [`format()`]: the one style of specs;
 //! * [`diagnostics`]: what is wrong and where, and an explanation of every code.
 //!
 //! Nothing here touches files, clock, randomness or processes.
 
 pub mod diagnostics;
+pub mod draft;
 pub mod engine;
+mod format;
 pub mod layout;
 mod lint;
 pub mod plan;
@@ -19,6 +23,7 @@ pub mod render;
 pub mod spec;
 
 pub use diagnostics::{Diagnostic, Diagnostics};
+pub use format::format;
 pub use layout::{Content, CredentialId, Entry, Layout};
 pub use lint::lint;
 pub use plan::{HostPlan, plan_from_bytes, plan_from_toml, resolve};

@@ -4,8 +4,11 @@ mod build;
 mod check;
 mod client;
 mod explain;
+mod fmt;
 mod image;
+mod init;
 mod lint;
+mod man;
 mod pki;
 mod render;
 mod run;
@@ -31,6 +34,8 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> 
         Command::Check(spec) => check::run(&spec.path, terminal),
         Command::Lint { files } => lint::run(&files, terminal),
         Command::Explain { code } => explain::run(code.as_deref(), terminal),
+        Command::Init(args) => init::run(&args, terminal),
+        Command::Fmt(args) => fmt::run(&args, terminal),
         Command::Render(args) => render::run(&args, terminal),
         Command::Build(args) => build::run(&args, terminal),
         Command::Verify(args) => verify::run(&args, terminal),
@@ -38,6 +43,7 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> 
         Command::Client(args) => client::run(&args, terminal),
         Command::Pki(args) => pki::run(&args, terminal),
         Command::Schema { markdown } => schema::run(markdown, terminal),
+        Command::Man { out } => man::run(out.as_deref(), terminal),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "dmhost", &mut script);
@@ -53,10 +59,11 @@ fn plan(path: &Utf8Path, terminal: &Terminal) -> Result<HostPlan, Failure> {
     plan.ok_or(Failure::No)
 }
 
+/// The most bytes that are read of a spec. More than any host has; what is larger is not a spec but a mistake.
+const LIMIT: u64 = 16 * 1024 * 1024;
+
 /// The bytes of a spec.
 fn read_spec(path: &Utf8Path) -> Result<Vec<u8>, Failure> {
-    /// More than any host has; what is larger is not a spec but a mistake.
-    const LIMIT: u64 = 16 * 1024 * 1024;
     let unreadable = |error: std::io::Error| Failure::Usage(anyhow!("cannot read {path}: {}", reason(&error)));
     let metadata = path.metadata().map_err(unreadable)?;
     if metadata.is_dir() {

@@ -18,6 +18,7 @@ mod toml_help;
 pub(crate) mod words;
 
 use schemars::JsonSchema;
+use toml::Spanned;
 use toml::de::DeTable;
 
 pub use daemon::{Api, Daemon, Resources, Storage};
@@ -29,7 +30,7 @@ pub use network::Network;
 pub use place::{At, Field, List, Place};
 pub use settings::{Setting, Settings};
 
-use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::diagnostics::{Diagnostic, Diagnostics, Span};
 use table::{Report, Table};
 
 /// The one version of the spec there is.
@@ -135,18 +136,10 @@ impl HostSpec {
 
     /// Reads as much of a spec as can be read. `None` if nothing of use can follow: no TOML, or another version.
     pub(crate) fn read(file: &str, text: &str) -> (Option<Self>, Report) {
-        if text.len() > LONGEST {
-            let message =
-                format!("a host spec has at most {} MiB, and this file has {} bytes", LONGEST >> 20, text.len());
-            return (
-                None,
-                vec![Diagnostic::error("file-too-big", "", 0..0, message).help("give the host spec's file")],
-            );
-        }
-        let (document, errors) = DeTable::parse_recoverable(text);
-        if !errors.is_empty() {
-            return (None, errors.iter().map(|error| syntax(text, error)).collect());
-        }
+        let document = match document(text) {
+            Ok(document) => document,
+            Err(report) => return (None, report),
+        };
         let mut report = Report::new();
         let whole = Place { path: String::new(), key: 0..0, value: 0..0 };
         let mut root = Table::new(whole, document.get_ref());
@@ -175,6 +168,32 @@ impl HostSpec {
         let spec = Self { file, text, version, host, interfaces, defaults, daemons, expects };
         (Some(spec), report)
     }
+}
+
+/// The text of a spec's bytes.
+pub(crate) fn utf8<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str, Diagnostics> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let at = error.valid_up_to();
+        // What comes before is UTF-8, as the error says.
+        let text = String::from_utf8_lossy(&bytes[..at]);
+        let message = format!("a host spec is UTF-8, and byte {at} of this file is not");
+        let diagnostic = Diagnostic::error("not-utf8", "", at..at, message).help("save the file as UTF-8");
+        Diagnostics::new(file, text, vec![diagnostic])
+    })
+}
+
+/// The TOML of a spec, or every reason why it is none.
+pub(crate) fn document(text: &str) -> Result<Spanned<DeTable<'_>>, Report> {
+    if text.len() > LONGEST {
+        let message = format!("a host spec has at most {} MiB, and this file has {} bytes", LONGEST >> 20, text.len());
+        return Err(vec![Diagnostic::error("file-too-big", "", 0..0, message).help("give the host spec's file")]);
+    }
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return Ok(document);
+    }
+    let end = text.len()..text.len();
+    Err(errors.iter().map(|error| syntax(text, error.message(), error.span().unwrap_or(end.clone()))).collect())
 }
 
 /// `version`; `None` if the spec is of one that cannot be read.
@@ -232,10 +251,9 @@ fn named<T>(
 }
 
 /// A TOML error as a diagnostic; the parser's messages may have several lines.
-fn syntax(text: &str, error: &toml::de::Error) -> Diagnostic {
-    let message: Vec<_> = error.message().lines().map(str::trim).collect();
+pub(crate) fn syntax(text: &str, message: &str, span: Span) -> Diagnostic {
+    let message: Vec<_> = message.lines().map(str::trim).collect();
     let message = message.join("; ");
-    let span = error.span().unwrap_or(text.len()..text.len());
     let help = toml_help::help(text, &message, &span);
     Diagnostic::error("toml-syntax", "", span, format!("this is no TOML: {}", words::plain(&message, 200))).help(help)
 }

@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 
 use super::{HostPlan, Interface};
 use crate::diagnostics::{Diagnostic, Diagnostics};
-use crate::spec::HostSpec;
+use crate::spec::{self, HostSpec};
 
 /// The problems found so far.
 type Report = Vec<Diagnostic>;
@@ -59,16 +59,9 @@ pub fn plan_from_toml(file: &str, text: &str) -> (Option<HostPlan>, Diagnostics)
 
 /// [`plan_from_toml`] for a file's bytes, which may be no UTF-8.
 pub fn plan_from_bytes(file: &str, bytes: &[u8]) -> (Option<HostPlan>, Diagnostics) {
-    match std::str::from_utf8(bytes) {
+    match spec::utf8(file, bytes) {
         Ok(text) => plan_from_toml(file, text),
-        Err(error) => {
-            let at = error.valid_up_to();
-            // What comes before is UTF-8, as the error says.
-            let text = String::from_utf8_lossy(&bytes[..at]);
-            let message = format!("a host spec is UTF-8, and byte {at} of this file is not");
-            let diagnostic = Diagnostic::error("not-utf8", "", at..at, message).help("save the file as UTF-8");
-            (None, Diagnostics::new(file, text, vec![diagnostic]))
-        }
+        Err(diagnostics) => (None, diagnostics),
     }
 }
 
