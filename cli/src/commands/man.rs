@@ -59,13 +59,13 @@ fn tidy(page: &str, name: &str, version: &str) -> String {
         }
         let last = lines.last().map(String::as_str);
         match line {
-            ".br" if matches!(last, Some(".sp" | "")) => continue,
+            ".br" if matches!(last, Some(".sp" | "")) => {}
             ".sp" | "" if last == Some(".br") => {
                 lines.pop();
                 lines.push(".sp".to_owned());
             }
             ".SH EXTRA" => lines.push(".SH EXAMPLES".to_owned()),
-            "Example:" | "Examples:" => continue,
+            "Example:" | "Examples:" => {}
             _ if line.starts_with(".TH ") => lines.push(format!(".TH {name} 1 \"\" \"{version}\" dmhost")),
             _ => lines.push(line.to_owned()),
         }

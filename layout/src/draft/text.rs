@@ -12,13 +12,13 @@ const SCHEMA: &str = "#:schema ./host-spec.schema.json\n";
 const WIDTH: usize = 118;
 
 /// Every key of `[host]` that has a default.
-const HOST: &str = r##"#base = "debian-13"           # the operating system it is made from; there is this one
+const HOST: &str = r#"#base = "debian-13"           # the operating system it is made from; there is this one
 #kernel = "generic"           # "cloud": smaller, virtual machines only
 #disk = "16GiB"               # the smallest disk it must fit; quotas are checked against it
-"##;
+"#;
 
 /// What all daemons can share.
-const DEFAULTS: &str = r##"
+const DEFAULTS: &str = r#"
 # What every daemon has unless its own section says otherwise.
 #[defaults]
 #settings = { log-driver = "journald" }                  # any key of daemon.json that dmhost does not own
@@ -27,13 +27,13 @@ const DEFAULTS: &str = r##"
 # And io-weight, which takes the scheduler bfq.
 #expose = ["80/tcp", "443/tcp"]                          # published ports that the network may reach; absent: all, []: none
 #live-restore = true                                     # containers outlive their daemon; false permits swarm
-"##;
+"#;
 
 /// Every optional key of a daemon.
-const DAEMON: &str = r##"#isolation = "zone"           # a network namespace of its own; the default
+const DAEMON: &str = r#"#isolation = "zone"           # a network namespace of its own; the default
 #pools = ["172.28.0.0/14", "fd64:6d68:6f73::/48"] # where Docker takes its networks from; these are the default
 # Also expose, live-restore, storage, resources and settings, as in [defaults]; what stands here counts more.
-"##;
+"#;
 
 /// Writes the draft.
 pub(super) fn write(machine: &Machine, trial: &Trial) -> String {

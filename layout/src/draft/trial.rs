@@ -108,19 +108,16 @@ impl Trial {
                 .push(Daemon { name: name.clone(), links: found.into_iter().filter_map(|(_, at)| at).collect() });
         }
         let free = |at: &usize| !self.daemons.iter().any(|daemon| daemon.links.contains(at));
-        self.admin = match &wishes.admin {
-            Some(name) => {
-                let found = find(name);
-                if found.is_none() {
-                    self.leave_out(format!("[host.admin]: there is no interface {}", plain(name, LONGEST)));
-                }
-                found
+        self.admin = if let Some(name) = &wishes.admin {
+            let found = find(name);
+            if found.is_none() {
+                self.leave_out(format!("[host.admin]: there is no interface {}", plain(name, LONGEST)));
             }
-            None => {
-                let routed = |at: &usize| !machine.links[*at].gateways.is_empty();
-                let free: Vec<usize> = alone.iter().copied().filter(free).collect();
-                free.iter().copied().find(routed).or(free.first().copied())
-            }
+            found
+        } else {
+            let routed = |at: &usize| !machine.links[*at].gateways.is_empty();
+            let free: Vec<usize> = alone.iter().copied().filter(free).collect();
+            free.iter().copied().find(routed).or(free.first().copied())
         };
         if wishes.daemons.is_empty() {
             let mut taken = Vec::new();
@@ -158,11 +155,11 @@ impl Trial {
     fn link(&mut self, at: usize, links: &[Link]) {
         let link = &links[at];
         if let Some(why) = &link.unusable {
-            self.note(at, link, why.clone());
+            self.note(at, link, why);
             return;
         }
         if self.sections[at].parent.is_some_and(|parent| links[parent].unusable.is_some()) {
-            self.note(at, link, "what carries it cannot be used".to_owned());
+            self.note(at, link, "what carries it cannot be used");
             return;
         }
         for address in &link.addresses {
@@ -172,7 +169,7 @@ impl Trial {
             let refusal = if whole { self.refusal() } else { Some("no NIC of this machine carries it".to_owned()) };
             if let Some(why) = refusal {
                 self.sections = before;
-                self.note(at, link, format!("{} is left out: {why}", address.net));
+                self.note(at, link, &format!("{} is left out: {why}", address.net));
             } else if let Some(remark) = &address.remark {
                 self.sections[at].remarks.push(format!("{}: {}", address.net, plain(remark, LONGEST)));
             }
@@ -184,7 +181,7 @@ impl Trial {
             self.sections[at].gateways.push(gateway.to_string());
             if let Some(why) = self.refusal() {
                 self.sections[at].gateways.pop();
-                self.note(at, link, format!("the gateway {gateway} is left out: {why}"));
+                self.note(at, link, &format!("the gateway {gateway} is left out: {why}"));
             }
         }
     }
@@ -245,9 +242,9 @@ impl Trial {
         self.left_out.push(LeftOut { link: None, what });
     }
 
-    fn note(&mut self, at: usize, link: &Link, remark: String) {
+    fn note(&mut self, at: usize, link: &Link, remark: &str) {
         let section = &mut self.sections[at];
-        let remark = plain(&remark, LONGEST);
+        let remark = plain(remark, LONGEST);
         let what = format!("[interfaces.{}]: {remark}", section.name);
         section.remarks.push(remark);
         self.left_out.push(LeftOut { link: Some(link.name.clone()), what });
