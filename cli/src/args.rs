@@ -293,9 +293,9 @@ pub(crate) enum Accel {
 pub(crate) enum Pki {
     /// Make the CAs, server and client certificates that are missing or no longer fit the spec
     #[command(
-        after_help = "Example:\n  dmhost pki init host.toml\n\nThe folder is SPEC's name with .pki in place of .toml, mode 0700; what is still valid stays as it is."
+        after_help = "Examples:\n  dmhost pki init host.toml\n  dmhost pki init host.toml --server-ca corp.pem,corp-key.pem --client-ca web=team.pem\n\nThe folder is SPEC's name with .pki in place of .toml, mode 0700; what is still valid stays as it is."
     )]
-    Init(Spec),
+    Init(PkiInit),
     /// Tell of each CA and certificate what it says, how long it lasts and whether it fits the spec
     #[command(
         after_help = "Examples:\n  dmhost pki show host.toml\n  dmhost pki show host.toml --days 60 || mail -s 'certificates of atlas' ops\n\nExit code 1 if one is missing, does not fit or ends too soon. No key is ever printed."
@@ -337,4 +337,32 @@ pub(crate) struct Client {
     /// The key of the daemon's client CA, where it is kept outside of the PKI folder; it is not copied
     #[arg(long, value_name = "KEY", value_parser = path())]
     pub(crate) ca_key: Option<Utf8PathBuf>,
+}
+
+/// `dmhost pki init`.
+#[derive(Debug, Args)]
+pub(crate) struct PkiInit {
+    #[command(flatten)]
+    pub(crate) spec: Spec,
+    /// Your own CA for the server certificates: PEM files, CERT up to its root; the key is used and not copied
+    #[arg(long, value_name = "CERT,KEY", value_parser = ca_files)]
+    pub(crate) server_ca: Option<dmhost_pki::CaFiles>,
+    /// Your own CA for the clients of one daemon; without KEY you issue their certificates yourself
+    #[arg(long, value_name = "DAEMON=CERT[,KEY]", value_parser = daemon_ca)]
+    pub(crate) client_ca: Vec<(String, dmhost_pki::CaFiles)>,
+}
+
+/// `CERT[,KEY]`.
+fn ca_files(text: &str) -> Result<dmhost_pki::CaFiles, String> {
+    let (certificate, key) = text.split_once(',').map_or((text, None), |(certificate, key)| (certificate, Some(key)));
+    if certificate.is_empty() || key.is_some_and(str::is_empty) {
+        return Err("an empty path".to_owned());
+    }
+    Ok(dmhost_pki::CaFiles { certificate: certificate.into(), key: key.map(Into::into) })
+}
+
+/// `DAEMON=CERT[,KEY]`.
+fn daemon_ca(text: &str) -> Result<(String, dmhost_pki::CaFiles), String> {
+    let (daemon, files) = text.split_once('=').ok_or("not of the form DAEMON=CERT[,KEY]")?;
+    Ok((daemon.to_owned(), ca_files(files)?))
 }

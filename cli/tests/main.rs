@@ -10,6 +10,7 @@ mod endpoint;
 mod keys;
 mod layouts;
 mod others;
+mod own;
 mod sabotage;
 mod signals;
 mod streams;

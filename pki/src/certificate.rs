@@ -36,6 +36,8 @@ pub(crate) struct Certificate {
     pub(crate) not_before: OffsetDateTime,
     /// Last second of its validity.
     pub(crate) not_after: OffsetDateTime,
+    /// Who signed it, likewise.
+    pub(crate) issuer: String,
     /// The subject as OpenSSL writes one: `CN=web`.
     pub(crate) subject: String,
     /// Hexadecimal, upper case, without separators.
@@ -72,11 +74,27 @@ impl Certificate {
             not_after: time(x509.validity().not_after)?,
             names,
             addresses,
+            issuer: x509.issuer().to_string(),
             subject: x509.subject().to_string(),
             serial: x509.raw_serial().iter().map(|byte| format!("{byte:02X}")).collect(),
             der: block.contents,
             pem,
         })
+    }
+
+    /// Every certificate of a PEM file, each with its own PEM, in order.
+    pub(crate) fn chain(pem: &[u8]) -> Result<Vec<Self>> {
+        const END: &str = "-----END CERTIFICATE-----";
+        let text = std::str::from_utf8(pem).context("it is not text")?;
+        let mut chain = Vec::new();
+        for part in text.split_inclusive(END) {
+            let Some(begin) = part.find("-----BEGIN CERTIFICATE-----") else { continue };
+            chain.push(Self::from_pem(format!("{}\n", &part[begin..]).into_bytes())?);
+        }
+        if chain.is_empty() {
+            bail!("it holds no PEM block of a certificate");
+        }
+        Ok(chain)
     }
 
     /// The SHA-256 of the certificate, as `openssl x509 -fingerprint -sha256` prints it.
@@ -100,7 +118,8 @@ impl Certificate {
 fn purpose(x509: &X509Certificate<'_>) -> Result<Option<Purpose>> {
     let usage = x509.key_usage().context("its key usage is damaged")?;
     if x509.is_ca() {
-        return Ok(usage.is_some_and(|usage| usage.value.key_cert_sign()).then_some(Purpose::Authority));
+        // Without a key usage a CA may do anything (RFC 5280, 4.2.1.3): OpenSSL made such ones for long.
+        return Ok(usage.is_none_or(|usage| usage.value.key_cert_sign()).then_some(Purpose::Authority));
     }
     let extended = x509.extended_key_usage().context("its extended key usage is damaged")?;
     Ok(extended.and_then(|extended| match (extended.value.server_auth, extended.value.client_auth) {

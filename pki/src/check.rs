@@ -15,6 +15,7 @@ use crate::certificate::Certificate;
 use crate::fault::Fault;
 use crate::names::{CertificateKind, ClientName};
 use crate::open::Pki;
+use crate::own::check_apart;
 use crate::survey::{When, survey};
 
 /// Why a PKI folder does not serve a plan: one file and what is wrong with it.
@@ -93,13 +94,17 @@ impl Pki {
     /// client's folder: an image holds neither. Of the clients the default one alone counts.
     ///
     /// # Errors
-    /// If a file is damaged or cannot be read, or others may read a key.
+    /// If a file is damaged or cannot be read, others may read a key, or two daemons have the same client CA.
     pub fn check(&self, plan: &HostPlan, now: SystemTime) -> Result<Vec<Problem>> {
         let now = OffsetDateTime::from(now).unix_timestamp();
         let default = ClientName::default_client();
-        let mut problems = Vec::new();
+        let (mut problems, mut client_cas) = (Vec::new(), Vec::new());
         for entry in survey(&self.folder, plan, When { now, margin: 0 })? {
-            let missing = entry.certificate?.is_none();
+            let certificate = entry.certificate?;
+            let missing = certificate.is_none();
+            if let (CertificateKind::ClientCa(daemon), Some(certificate)) = (&entry.kind, certificate) {
+                client_cas.push((daemon.clone(), certificate));
+            }
             match &entry.kind {
                 CertificateKind::Client(_, who) if missing || *who != default => {}
                 CertificateKind::ServerCa
@@ -108,6 +113,7 @@ impl Pki {
                 | CertificateKind::Client(..) => problems.extend(entry.problems),
             }
         }
+        check_apart(&client_cas)?;
         Ok(problems)
     }
 

@@ -4,6 +4,7 @@
 //! key before its certificate. So an error leaves the folder as it was, and an interruption leaves at worst a key
 //! without its certificate, which the next run uses.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::SystemTime;
 
@@ -17,8 +18,10 @@ use zeroize::Zeroizing;
 use crate::certificate::Certificate;
 use crate::fault::{Expected, Fault, judge};
 use crate::folder::{CERTIFICATE_MODE, Folder, KEY_MODE, PKI};
-use crate::issue::{self, Key};
+use crate::issue;
+use crate::key::Key;
 use crate::names::{self, CertificateKind, ClientName};
+use crate::own::{self, Brought, OwnCa};
 
 /// What ends sooner than this is made anew.
 const RENEWAL: Duration = Duration::days(30);
@@ -35,6 +38,10 @@ pub enum Change {
     Reissued(CertificateKind, Fault),
     /// The copy of the server CA in this client's folder was put right.
     Trust(CertificateKind),
+    /// A CA that the user brought, and where its key is.
+    Took(CertificateKind, Utf8PathBuf, Option<Utf8PathBuf>),
+    /// No client certificates for this daemon: the key of its client CA, which the user brought, is not here.
+    NoClients(DaemonName),
     /// A `.gitignore` that was missing was put into the folder.
     Ignored,
     /// A daemon that the plan does not have, or without an API: its files are still there.
@@ -47,6 +54,10 @@ impl fmt::Display for Change {
             Self::Made(kind) => write!(f, "made the {kind}"),
             Self::Reissued(kind, fault) => write!(f, "made the {kind} anew: the old one {fault}"),
             Self::Trust(kind) => write!(f, "put the present server CA beside the {kind}"),
+            Self::Took(kind, path, key) => write!(f, "took the {kind} from {path}; {}", own::key_words(key.as_deref())),
+            Self::NoClients(daemon) => {
+                write!(f, "no client certificates for {daemon}: the key of its client CA is kept elsewhere")
+            }
             Self::Ignored => f.write_str("put a .gitignore into the folder, so that git takes no key"),
             Self::LeftAlone(daemon) => write!(f, "left the files of {daemon} alone: the spec has no such API any more"),
         }
@@ -62,15 +73,27 @@ impl fmt::Display for Change {
 /// If users other than the owner may read the folder or a key, a file is damaged (it is never overwritten), a CA's
 /// key is needed and not there, or the disk refuses. Nothing was changed then, but for the disk's refusal.
 pub fn init(plan: &HostPlan, dir: &Utf8Path, now: SystemTime) -> Result<Vec<Change>> {
+    init_with(plan, dir, &Brought::default(), now)
+}
+
+/// [`init`] with CAs that the user brings. Their certificates are copied into the folder, their keys are not: what is
+/// signed later needs them brought again.
+///
+/// # Errors
+/// As [`init`]; and if one that is brought is no CA, not complete, without its own key, about to end, or the client CA of
+/// two daemons, or the folder has another CA in its place, which is never overwritten.
+pub fn init_with(plan: &HostPlan, dir: &Utf8Path, brought: &Brought, now: SystemTime) -> Result<Vec<Change>> {
     let found = Folder::open(dir, PKI)?;
     let apis: Vec<_> = plan.daemons.values().filter_map(|daemon| Some((&daemon.name, daemon.api.as_ref()?))).collect();
     let mut run = Run::new(&plan.host.name, found.clone().unwrap_or_else(|| Folder::absent(dir)), now);
+    run.brought = brought.read(plan, now.into())?;
     if !apis.is_empty() {
         run.ignored(found.is_some())?;
         let server_ca = run.authority(CertificateKind::ServerCa)?;
         for (daemon, api) in &apis {
             run.daemon(daemon, api, &server_ca)?;
         }
+        own::check_apart(&run.client_cas)?;
     }
     if let Some(folder) = found {
         for name in folder.folders("".as_ref())? {
@@ -90,6 +113,8 @@ pub(crate) struct Run<'a> {
     now: OffsetDateTime,
     writes: Vec<Write>,
     changes: Vec<Change>,
+    brought: BTreeMap<CertificateKind, OwnCa>,
+    client_cas: Vec<(DaemonName, Certificate)>,
 }
 
 struct Write {
@@ -107,7 +132,15 @@ pub(crate) struct Authority {
 
 impl<'a> Run<'a> {
     pub(crate) fn new(host: &'a str, folder: Folder, now: SystemTime) -> Self {
-        Self { host, folder, now: now.into(), writes: Vec::new(), changes: Vec::new() }
+        Self {
+            host,
+            folder,
+            now: now.into(),
+            writes: Vec::new(),
+            changes: Vec::new(),
+            brought: BTreeMap::new(),
+            client_cas: Vec::new(),
+        }
     }
 
     /// Writes what was held back; gives what it was.
@@ -126,7 +159,17 @@ impl<'a> Run<'a> {
         let server = Expected::server(api, &server_ca.certificate);
         self.leaf(CertificateKind::Server(daemon.clone()), &names::server_key(daemon), &server, server_ca)?;
 
-        self.client(daemon, ClientName::default_client(), &client_ca, &server_ca.certificate.pem)
+        self.client_cas.push((daemon.clone(), client_ca.certificate.clone()));
+        let client = ClientName::default_client();
+        let kind = CertificateKind::Client(daemon.clone(), client.clone());
+        if client_ca.key.is_none()
+            && !own::made_here(&CertificateKind::ClientCa(daemon.clone()), &client_ca.certificate)
+            && self.folder.certificate(&kind.path())?.is_none()
+        {
+            self.changes.push(Change::NoClients(daemon.clone()));
+            return Ok(());
+        }
+        self.client(daemon, client, &client_ca, &server_ca.certificate.pem)
     }
 
     /// A client's certificate, and beside it the CA that it trusts.
@@ -163,6 +206,9 @@ impl<'a> Run<'a> {
 
     pub(crate) fn authority(&mut self, kind: CertificateKind) -> Result<Authority> {
         let key_path = names::authority_key(kind.daemon());
+        if let Some(own) = self.brought.remove(&kind) {
+            return self.take(kind, own, key_path);
+        }
         let key = read_key(&self.folder, &key_path)?;
         let (path, found) = (self.folder.path(&kind.path()), read_certificate(&self.folder, &kind.path())?);
         if let (Some(certificate), Some(key)) = (&found, &key)
@@ -174,7 +220,10 @@ impl<'a> Run<'a> {
             None => Fault::Missing,
             Some(certificate) => match self.judge(certificate, &Expected::authority()) {
                 None => return Ok(Authority { certificate: certificate.clone(), key, key_path }),
-                Some(fault @ Fault::Expires(_)) => fault,
+                Some(fault @ Fault::Expires(_)) if own::made_here(&kind, certificate) => fault,
+                Some(fault @ Fault::Expires(_)) => {
+                    bail!("{path} {fault}, and dmhost did not make it: move it away and bring its successor")
+                }
                 Some(fault @ Fault::Begins(_)) => bail!("{path} {fault}"),
                 Some(fault) => bail!("{path} {fault}: put the right one back, or remove it and its key"),
             },
@@ -191,6 +240,27 @@ impl<'a> Run<'a> {
             .with_context(|| format!("the {kind} could not be made"))?;
         self.issued(kind, &certificate, &Expected::authority(), fault)?;
         Ok(Authority { certificate, key: Some(key), key_path })
+    }
+
+    /// A CA that the user brought: put into the folder unless it is there, its key only used.
+    fn take(&mut self, kind: CertificateKind, own: OwnCa, key_path: Utf8PathBuf) -> Result<Authority> {
+        let path = self.folder.path(&kind.path());
+        match self.folder.certificate(&kind.path())? {
+            Some(found) if found == own.certificate.pem => {}
+            Some(_) => bail!("{path} is another CA, and none is ever overwritten: move its folder away first"),
+            None if self.folder.path(&key_path).exists() => {
+                bail!("{} is another CA's key: move it away first", self.folder.path(&key_path))
+            }
+            None => {
+                self.stage(kind.path(), own.certificate.pem.clone().into(), CERTIFICATE_MODE);
+                self.changes.push(Change::Took(kind, own.files.certificate, own.files.key));
+            }
+        }
+        let key = match own.key {
+            Some(key) => Some(key),
+            None => read_key(&self.folder, &key_path)?,
+        };
+        Ok(Authority { certificate: own.certificate, key, key_path })
     }
 
     /// Whether the certificate had to be made.
@@ -214,7 +284,7 @@ impl<'a> Run<'a> {
         };
         let Some(authority_key) = &authority.key else {
             bail!(
-                "the {kind} {fault}, and the key of its CA, {}, is not there: put it back",
+                "the {kind} {fault}, and the key of its CA, {}, is not there: put it back, or bring it again",
                 self.folder.path(&authority.key_path)
             );
         };
@@ -223,8 +293,23 @@ impl<'a> Run<'a> {
             None => self.new_key(key_path)?,
         };
         let name = kind.common_name(self.host);
-        let certificate = issue::leaf(&name, &key, expected, (&authority.certificate, authority_key), self.now)
+        let mut certificate = issue::leaf(&name, &key, expected, (&authority.certificate, authority_key), self.now)
             .with_context(|| format!("the {kind} could not be made"))?;
+        if !certificate.issued_by(&authority.certificate) {
+            bail!(
+                "the {kind} cannot be signed: the subject of its CA, `{}`, has parts that dmhost cannot write, two of a \
+                 kind for example",
+                authority.certificate.subject
+            );
+        }
+        // A server shows those between it and the CA that signs itself, for clients that know the latter alone.
+        if matches!(kind, CertificateKind::Server(_)) {
+            for above in
+                Certificate::chain(&authority.certificate.pem)?.iter().filter(|above| above.issuer != above.subject)
+            {
+                certificate.pem.extend_from_slice(&above.pem);
+            }
+        }
         self.issued(kind, &certificate, expected, fault)?;
         Ok(true)
     }

@@ -2,15 +2,15 @@
 
 use anyhow::{Context as _, Result, anyhow};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PublicKeyData as _, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, SanType,
+    SerialNumber,
 };
 use ring::rand::{SecureRandom as _, SystemRandom};
 use time::{Duration, OffsetDateTime};
-use zeroize::Zeroizing;
 
 use crate::certificate::{Certificate, Purpose};
 use crate::fault::Expected;
+use crate::key::Key;
 
 /// How long a CA is valid: ten years of 365 days.
 const AUTHORITY_VALIDITY: Duration = Duration::days(3650);
@@ -18,32 +18,6 @@ const AUTHORITY_VALIDITY: Duration = Duration::days(3650);
 const LEAF_VALIDITY: Duration = Duration::days(825);
 /// Validity begins this long before now, for hosts whose clock is behind.
 const BACKDATED: Duration = Duration::hours(1);
-
-/// A key, which never shows itself.
-pub(crate) struct Key(KeyPair);
-
-impl Key {
-    /// A new key.
-    pub(crate) fn generate() -> Result<Self> {
-        Ok(Self(KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).context("no key could be made")?))
-    }
-
-    /// Reads a PEM file.
-    pub(crate) fn from_pem(pem: &[u8]) -> Result<Self> {
-        let text = std::str::from_utf8(pem).context("it is not text")?;
-        Ok(Self(KeyPair::from_pem(text).context("it holds no key that can be used")?))
-    }
-
-    /// As PEM, PKCS #8.
-    pub(crate) fn to_pem(&self) -> Zeroizing<Vec<u8>> {
-        Zeroizing::new(self.0.serialize_pem().into_bytes())
-    }
-
-    /// Whether the certificate is for this key.
-    pub(crate) fn belongs_to(&self, certificate: &Certificate) -> bool {
-        self.0.subject_public_key_info() == certificate.public_key
-    }
-}
 
 /// A CA's certificate that signs itself.
 pub(crate) fn authority(common_name: &str, key: &Key, now: OffsetDateTime) -> Result<Certificate> {

@@ -23,16 +23,19 @@ mod fault;
 mod folder;
 mod init;
 mod issue;
+mod key;
 mod names;
 mod open;
+mod own;
 mod survey;
 
 pub use check::{CertificateFacts, CertificateInfo, Problem};
 pub use client::{Contact, issue_client};
 pub use fault::Fault;
-pub use init::{Change, init};
+pub use init::{Change, init, init_with};
 pub use names::{CertificateKind, ClientName};
 pub use open::{ClientBundle, Pki};
+pub use own::{Brought, CaFiles};
 
 /// The client that [`init`] makes a certificate for.
 pub const DEFAULT_CLIENT: &str = "admin";

@@ -226,7 +226,7 @@ fn a_ca_key_may_be_kept_elsewhere_until_it_is_needed() -> Result<()> {
     let mut plan = plan();
     api(&mut plan, "web").names.push("docker.example.org".to_owned());
     let wanted = format!(
-        "the server certificate of web lacks docker.example.org, and the key of its CA, {}, is not there: put it back",
+        "the server certificate of web lacks docker.example.org, and the key of its CA, {}, is not there: put it back, or bring it again",
         bed.path("server-ca/ca-key.pem")
     );
     assert_eq!(message(bed.init(&plan)), wanted);

@@ -9,7 +9,7 @@ use crate::terminal::Terminal;
 
 pub(super) fn run(command: &args::Pki, terminal: &Terminal) -> Result<(), Failure> {
     match command {
-        args::Pki::Init(spec) => init::run(spec, terminal),
+        args::Pki::Init(args) => init::run(args, terminal),
         args::Pki::Show(args) => show::run(args, terminal),
     }
 }
