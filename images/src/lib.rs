@@ -1,7 +1,7 @@
 //! Images: a base made from a recipe, a layout over it, as a disk that boots.
 //!
 //! * [`step`]: a build as data, [`run`]: the one runner of it;
-//! * [`recipe`], [`sources`], [`base`]: the operating system and where it comes from;
+//! * [`recipe`], [`sources`], [`mod@base`]: the operating system and where it comes from;
 //! * [`tree`]: the layout with its secrets filled in;
 //! * [`disk`]: partition table, boot loader and root, written and read in process;
 //! * [`machine`]: what a build needs of the machine.

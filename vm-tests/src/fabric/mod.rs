@@ -1,6 +1,6 @@
 //! The fabric: an Ethernet switch inside the test process, with QEMU's NICs on its ports.
 //!
-//! One thread ([`Fabric::start`]'s) holds switch, links and capture. Whoever probes does so from a thread of their own,
+//! One thread ([`Builder::start`]'s) holds switch, links and capture. Whoever probes does so from a thread of their own,
 //! by an [`Inbox`]: it puts [`Station`]s on segments and hears of every frame that crosses a guest's port. Every
 //! such frame stands in the capture under the number that a report names.
 
