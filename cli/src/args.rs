@@ -92,7 +92,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  dmhost render host.toml --out layout/ --without-secrets")]
     Render(Render),
     /// Make the host image: a raw disk
-    #[command(after_help = "Example:\n  dmhost build host.toml --out host.raw --force")]
+    #[command(after_help = BUILD)]
     Build(Build),
     /// Boot the image and prove who can reach what, frame by frame
     #[command(after_help = "Example:\n  dmhost verify host.toml --image host.raw --report proof/")]
@@ -133,6 +133,16 @@ pub(crate) enum Command {
         shell: clap_complete::Shell,
     },
 }
+
+const BUILD: &str = "\
+Examples:
+  dmhost build host.toml --out host.raw                  a disk that boots
+  dmhost build host.toml --out host.raw --force          the same in place of one that is there
+  dmhost build host.toml --out host.raw --update-lock    with the packages that the archive has now
+  dmhost build host.toml --out host.raw --locked         in CI: exactly what host.lock pins
+
+The lock is SPEC's name with .lock in place of .toml: every package by version and SHA-256. It is written where it is \
+missing and used where it is there; keep it beside the spec.";
 
 /// A host spec.
 #[derive(Debug, Args)]
@@ -233,6 +243,18 @@ pub(crate) struct Build {
     /// Print the steps and do none
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Fail if the lock is missing or would change
+    #[arg(long, conflicts_with = "update_lock")]
+    pub(crate) locked: bool,
+    /// Take the packages that the archive has now, and write the lock anew
+    #[arg(long, conflicts_with = "offline")]
+    pub(crate) update_lock: bool,
+    /// Use no network: fail if the cache lacks something
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// The Debian archive to fetch from [default: the one in this machine's /etc/apt, else deb.debian.org]
+    #[arg(long, value_name = "URI", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) mirror: Option<String>,
     #[command(flatten)]
     pub(crate) cache: Cache,
 }

@@ -11,7 +11,7 @@ fn a_dry_run_tells_the_steps_and_makes_nothing() {
     for words in ["mmdebstrap", "assemble", "EFI system partition", "host.raw"] {
         assert!(ran.out.contains(words), "{words}: {ran:?}");
     }
-    assert_eq!(bed.json("build host.toml --out host.raw --dry-run")["steps"].as_array().unwrap().len(), 5);
+    assert_eq!(bed.json("build host.toml --out host.raw --dry-run")["steps"].as_array().unwrap().len(), 6);
     assert_eq!(bed.tree("."), before);
 }
 

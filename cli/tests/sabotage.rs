@@ -47,6 +47,9 @@ impl Example {
             out: &image,
             cache_dir: None,
             force: true,
+            lock: None,
+            mirror: None,
+            offline: false,
         };
         dmhost_images::build(&request, &mut |_: Event<'_>| {})?;
         let output = Command::new(env!("CARGO_BIN_EXE_dmhost"))

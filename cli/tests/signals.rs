@@ -1,10 +1,13 @@
 //! Signals in the middle of a build: nothing runs on, nothing is left. SIGKILL leaves something, and the next run clears it.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use dmhost_images::pins::{Archive, Package, Pins};
+use dmhost_layout::plan::{Base, Kernel};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::bed::{Bed, ran};
@@ -19,7 +22,37 @@ fn bed() -> Bed {
     fs_err::create_dir(bed.path().join("bin")).unwrap();
     stub(&bed, "trap '' INT TERM HUP\necho begun >\"$BEGUN\"\nwhile :; do sleep 1000; done\n");
     assert_eq!(ran(Command::new("mkfifo").arg(bed.path().join("begun"))).code, 0);
+    pin(&bed);
     bed
+}
+
+/// A lock with one package, which the cache has: no archive is asked for anything.
+fn pin(bed: &Bed) {
+    let (tree, packages) = (bed.path().join("deb/DEBIAN"), bed.path().join("cache/packages"));
+    for folder in [&tree, &packages] {
+        fs_err::create_dir_all(folder).unwrap();
+    }
+    let control =
+        "Package: small\nVersion: 1\nArchitecture: all\nMaintainer: nobody <nobody@example.org>\nDescription: none\n";
+    fs_err::write(tree.join("control"), control).unwrap();
+    let made = ran(Command::new("dpkg-deb").args(["--build", "deb", "small.deb"]).current_dir(bed.path()));
+    assert_eq!(made.code, 0, "{made:?}");
+    let sum = ran(Command::new("sha256sum").arg("small.deb").current_dir(bed.path())).out;
+    let sha256 = sum.split(' ').next().unwrap().to_owned();
+    let size = fs_err::metadata(bed.path().join("small.deb")).unwrap().len();
+    fs_err::rename(bed.path().join("small.deb"), packages.join(format!("{sha256}.deb"))).unwrap();
+    fs_err::remove_dir_all(bed.path().join("deb")).unwrap();
+    let package = Package {
+        name: "small".to_owned(),
+        version: "1".to_owned(),
+        architecture: "all".to_owned(),
+        archive: Archive::Main,
+        path: "pool/main/s/small/small_1_all.deb".to_owned(),
+        size,
+        sha256,
+    };
+    let pins = Pins::new(Base::Debian13, Kernel::Cloud, 0, vec![package]).unwrap();
+    bed.write("host.lock", &pins.text().unwrap());
 }
 
 fn stub(bed: &Bed, script: &str) {
@@ -73,13 +106,14 @@ fn running(bed: &Bed) -> Vec<String> {
 
 fn left(bed: &Bed) -> Vec<String> {
     let mut left = bed.names();
-    left.retain(|name| !["begun", "bin", "host.pki", "host.toml"].contains(&name.as_str()));
+    left.retain(|name| !["begun", "bin", "host.lock", "host.pki", "host.toml"].contains(&name.as_str()));
     let caches = ["cache", "cache/bases"].map(|folder| bed.path().join(folder));
     for entry in caches.iter().filter_map(|folder| fs_err::read_dir(folder).ok()).flatten() {
         left.push(entry.unwrap().file_name().into_string().unwrap());
     }
-    // What a build rightly leaves: the cache, and the lock of a base.
-    left.retain(|name| !["cache", "bases"].contains(&name.as_str()) && !name.to_ascii_lowercase().ends_with(".lock"));
+    // What a build rightly leaves: the cache with its packages, and its locks.
+    let cache = ["cache", "bases", "packages"];
+    left.retain(|name| !cache.contains(&name.as_str()) && !name.to_ascii_lowercase().ends_with(".lock"));
     left
 }
 
@@ -96,7 +130,9 @@ fn an_interrupted_build_leaves_nothing() {
         send(&child, signal);
         let (status, out, err) = end(child);
         assert_eq!(status.code(), Some(128 + signal.as_raw()), "{err}");
-        assert_eq!((out.as_str(), err), ("", format!("interrupted by {name}; nothing was left behind\n")));
+        let (steps, last) = err.trim_end().rsplit_once('\n').unwrap();
+        assert!(steps.starts_with("packages: 1: from the cache (") && steps.lines().count() == 1, "{err}");
+        assert_eq!((out.as_str(), last), ("", format!("interrupted by {name}; nothing was left behind").as_str()));
         assert_eq!(running(&bed), [""; 0]);
         assert_eq!(left(&bed), [""; 0]);
     }
@@ -129,4 +165,26 @@ fn two_builds_of_one_image_do_not_meet() {
     assert!(!running(&bed).is_empty() && left(&bed).contains(&".host.raw.dmhost-build".to_owned()));
     send(&first, Signal::INT);
     assert_eq!(end(first).0.code(), Some(130));
+}
+
+#[test]
+fn who_waits_for_another_build_says_so_and_can_be_interrupted() {
+    let bed = bed();
+    let first = begun(&bed, "build host.toml --out host.raw");
+    let mut second = command(&bed, "build host.toml --out other.raw").spawn().unwrap();
+    let mut lines = BufReader::new(second.stderr.take().unwrap()).lines();
+    let said = within("the second build's word", move || {
+        let found = lines.find(|line| line.as_ref().unwrap().contains("waiting for it"));
+        (found.unwrap().unwrap(), lines)
+    });
+    let (said, lines) = said;
+    assert!(said.starts_with("another build holds ") && said.contains("/cache/bases/debian-13-cloud-"), "{said}");
+    send(&second, Signal::INT);
+    let status = end(second).0;
+    let rest: Vec<_> = lines.map(Result::unwrap).collect();
+    assert_eq!((status.code(), rest), (Some(130), vec!["interrupted by SIGINT; nothing was left behind".to_owned()]));
+    assert!(!bed.names().iter().any(|name| name.contains("other.raw")));
+    send(&first, Signal::INT);
+    assert_eq!(end(first).0.code(), Some(130));
+    assert_eq!((running(&bed), left(&bed)), (vec![], vec![]));
 }

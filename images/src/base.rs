@@ -1,21 +1,19 @@
 //! The base: the operating system as a tree, made once by mmdebstrap from a recipe and kept in the cache.
 //!
-//! Its key is the hash of every input but the mirror: the recipe's text, the kernel, and `FORMAT` for this code.
-
-use std::fmt::Write;
+//! Its key is the hash of every input: the pinned packages, the recipe's text, the kernel, and `FORMAT` for this code.
+//! The mirror is none, since a package is known by its hash.
 
 use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
 use dmhost_layout::plan::{Base, Kernel};
-use sha2::{Digest, Sha256};
 
 use crate::command::Command;
 use crate::machine::Privilege;
+use crate::pins::{Pins, asked_packages, digest};
 use crate::recipe::{self, Recipe};
-use crate::sources::{KEYRING, Mirror};
 
 /// Counts changes of the code that makes a base: whoever changes what a base holds adds one.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 const FINISH: &str = include_str!("scripts/finish.sh");
 
@@ -31,19 +29,12 @@ pub struct BaseKey {
 }
 
 impl BaseKey {
-    /// The key of this base with this kernel.
-    pub fn new(base: Base, kernel: Kernel) -> Self {
-        let mut hash = Sha256::new();
-        for input in [recipe::text(base), FINISH, kernel.as_str(), std::env::consts::ARCH, &FORMAT.to_string()] {
-            hash.update((input.len() as u64).to_le_bytes());
-            hash.update(input);
-        }
-        let digest = hash.finalize().iter().fold(String::new(), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
-        Self { base, kernel, digest }
+    /// The key of this base with this kernel, made of these packages. Without them the key names no base: it stands in a
+    /// dry run for one that is not known before the archive has been asked.
+    pub fn new(base: Base, kernel: Kernel, pins: Option<&Pins>) -> Self {
+        let pins = pins.map(Pins::digest).unwrap_or_default();
+        let inputs = [recipe::text(base), FINISH, kernel.as_str(), std::env::consts::ARCH, &FORMAT.to_string(), &pins];
+        Self { base, kernel, digest: digest(inputs) }
     }
 
     /// Its folder's name in the cache.
@@ -64,17 +55,20 @@ pub struct Bootstrap {
 }
 
 impl Bootstrap {
-    /// The commands that make the base of `recipe` in `tree`.
-    pub fn new(recipe: &Recipe, kernel: Kernel, mirror: &Mirror, privilege: Privilege, tree: &Utf8Path) -> Self {
-        let packages: Vec<_> = recipe.packages.iter().chain(recipe.kernels.of(kernel)).map(String::as_str).collect();
+    /// The commands that make the base of `recipe` in `tree`, of the packages in the flat archive `packages`.
+    pub fn new(recipe: &Recipe, kernel: Kernel, privilege: Privilege, packages: &Utf8Path, tree: &Utf8Path) -> Self {
+        let names = asked_packages(recipe, kernel);
+        // The clock of what is stamped while the base is made: the initramfs, the accounts.
+        let epoch = format!("SOURCE_DATE_EPOCH={}", recipe.released);
         let mut argv = vec![
+            "env".to_owned(),
+            epoch.clone(),
             "mmdebstrap".to_owned(),
             // Inside our own namespaces, where we are root: this mode makes no device nodes, which a namespace may not.
             "--mode=unshare".to_owned(),
             "--format=directory".to_owned(),
             format!("--variant={}", recipe.variant),
-            format!("--keyring={KEYRING}"),
-            format!("--include={}", packages.join(",")),
+            format!("--include={}", names.join(",")),
             "--skip=check/qemu".to_owned(),
         ];
         argv.extend(recipe.paths.exclude.iter().map(|glob| format!("--dpkgopt=path-exclude={glob}")));
@@ -85,8 +79,9 @@ impl Bootstrap {
             argv.push(format!("--essential-hook={}", write_file(path, text)));
         }
         argv.extend([recipe.suite.clone(), tree.to_string()]);
-        argv.extend(mirror.lines(&recipe.suite));
-        let finish = ["sh", "-euc", FINISH, "finish", tree.as_str()].into_iter().map(str::to_owned);
+        // Each package has been verified by its hash, which Debian's signature vouched for when it was pinned.
+        argv.push(format!("deb [trusted=yes] copy://{packages} ./"));
+        let finish = ["env", &epoch, "sh", "-euc", FINISH, "finish", tree.as_str()].into_iter().map(str::to_owned);
         Self {
             install: Command::privileged(privilege, argv),
             finish: Command::privileged(privilege, finish.chain(recipe.units.disable.iter().cloned())),
@@ -169,10 +164,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_depends_on_the_kernel_and_not_on_the_mirror() {
-        let cloud = BaseKey::new(Base::Debian13, Kernel::Cloud);
+    fn the_key_depends_on_the_kernel_and_the_packages() {
+        let cloud = BaseKey::new(Base::Debian13, Kernel::Cloud, None);
         assert_eq!(cloud.digest.len(), 64);
-        assert_ne!(cloud, BaseKey::new(Base::Debian13, Kernel::Generic));
+        assert_ne!(cloud, BaseKey::new(Base::Debian13, Kernel::Generic, None));
+        let pins = Pins::new(Base::Debian13, Kernel::Cloud, 0, Vec::new()).expect("it is part of the program");
+        assert_ne!(cloud, BaseKey::new(Base::Debian13, Kernel::Cloud, Some(&pins)));
         assert!(cloud.folder().starts_with("debian-13-cloud-"));
     }
 
@@ -180,11 +177,12 @@ mod tests {
     fn every_package_is_named_to_mmdebstrap() {
         let recipe = Recipe::of(Base::Debian13).expect("it is part of the program");
         let tree = Utf8Path::new("/cache/tree");
-        let bootstrap = Bootstrap::new(&recipe, Kernel::Generic, &Mirror::default(), Privilege::Root, tree);
+        let packages = Utf8Path::new("/cache/packages");
+        let bootstrap = Bootstrap::new(&recipe, Kernel::Generic, Privilege::Root, packages, tree);
         let argv = bootstrap.install.argv;
         let include = argv.iter().find_map(|word| word.strip_prefix("--include=")).expect("there is one");
         assert!(include.contains("docker.io,docker-cli") && include.ends_with("linux-image-amd64"), "{include}");
-        assert_eq!(argv.last().map(String::as_str), Some(Mirror::default().lines("trixie")[2].as_str()));
+        assert_eq!(argv.last().map(String::as_str), Some("deb [trusted=yes] copy:///cache/packages ./"));
         assert!(argv.iter().any(|word| word.contains("usb_storage")));
     }
 

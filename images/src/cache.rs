@@ -12,6 +12,7 @@ use fs4::fs_std::FileExt;
 
 use crate::command::Command;
 use crate::machine::Privilege;
+use crate::progress::{Event, Progress};
 
 /// The cache's folder: `$XDG_CACHE_HOME/dmhost`, else `~/.cache/dmhost`.
 ///
@@ -24,22 +25,53 @@ pub fn default_cache_dir() -> anyhow::Result<Utf8PathBuf> {
     Ok(base.context("neither XDG_CACHE_HOME nor HOME is set: where shall the cache be?")?.join("dmhost"))
 }
 
-/// A lock on a file, given back when dropped.
-#[derive(Debug)]
-pub(crate) struct Lock {
-    _file: File,
-}
-
 fn lock_file(path: &Utf8Path) -> anyhow::Result<File> {
     Ok(OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?)
 }
 
-impl Lock {
-    /// Waits until no other process has it.
-    pub(crate) fn wait(path: &Utf8Path) -> anyhow::Result<Self> {
+/// A lock that one process has alone, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Exclusive {
+    _file: File,
+}
+
+/// A lock that any number of processes have together, and none alone meanwhile; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    _file: File,
+}
+
+impl Exclusive {
+    /// Waits until no other process has it, and says so.
+    pub(crate) fn wait(path: &Utf8Path, progress: &mut dyn Progress) -> anyhow::Result<Self> {
+        wait(path, "--exclusive", FileExt::try_lock_exclusive, progress).map(|file| Self { _file: file })
+    }
+}
+
+impl Shared {
+    /// Waits until no other process has it alone, and says so.
+    pub(crate) fn wait(path: &Utf8Path, progress: &mut dyn Progress) -> anyhow::Result<Self> {
+        wait(path, "--shared", FileExt::try_lock_shared, progress).map(|file| Self { _file: file })
+    }
+}
+
+fn wait(
+    path: &Utf8Path,
+    how: &str,
+    try_lock: impl Fn(&std::fs::File) -> std::io::Result<bool>,
+    progress: &mut dyn Progress,
+) -> anyhow::Result<File> {
+    loop {
         let file = lock_file(path)?;
-        file.file().lock_exclusive().with_context(|| format!("could not lock {path}"))?;
-        Ok(Self { _file: file })
+        if try_lock(file.file()).with_context(|| format!("could not lock {path}"))? {
+            return Ok(file);
+        }
+        drop(file);
+        // flock(1) waits in our stead: unlike a wait of our own, it can be ended from outside, from the event on.
+        let attempt = || format!("could not wait for {path}");
+        let waiting = Command::mortal(["flock", how, path.as_str(), "true"]).start().with_context(attempt)?;
+        progress.event(Event::Waiting { path });
+        waiting.wait().with_context(attempt)?;
     }
 }
 

@@ -25,9 +25,24 @@ impl Command {
         Self { argv: whole }
     }
 
+    /// A command that needs nothing and is killed when this program's thread ends.
+    pub fn mortal<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
+        let before = ["setpriv", "--pdeathsig", "KILL", "--"].map(str::to_owned);
+        Self { argv: before.into_iter().chain(argv.into_iter().map(Into::into)).collect() }
+    }
+
     /// A command that needs nothing.
     pub fn plain<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
         Self { argv: argv.into_iter().map(Into::into).collect() }
+    }
+
+    /// Starts it, without input and without a word from it.
+    ///
+    /// # Errors
+    /// If it cannot be started; waiting fails if it fails.
+    pub(crate) fn start(&self) -> anyhow::Result<duct::Handle> {
+        let command = duct::cmd(&self.argv[0], &self.argv[1..]).env("PATH", search_path());
+        command.stdin_null().stdout_null().stderr_null().start().with_context(|| format!("could not start {self}"))
     }
 
     /// Runs it to its end with these bytes as its input.
@@ -46,10 +61,15 @@ impl Command {
             .reader()
             .with_context(|| format!("could not start {self}"))?;
         let mut last = VecDeque::new();
+        // Told by the first line that says so: what follows it may be a screen of consequences.
+        let mut cause = None;
         for read in BufReader::new(&running).split(b'\n') {
             let read = read.with_context(|| format!("could not read what {self} says"))?;
             let text = String::from_utf8_lossy(&read).trim_end().to_owned();
             line(&text);
+            if cause.is_none() {
+                cause = machine_error(&self.argv, &text);
+            }
             last.push_back(text);
             if last.len() > KEPT {
                 last.pop_front();
@@ -64,7 +84,7 @@ impl Command {
         }
         let last = Vec::from(last).join("\n");
         let failure = anyhow::anyhow!("{self}\nfailed with {status}; its last words:\n{last}");
-        Err(match machine_error(&self.argv, &last) {
+        Err(match cause {
             Some(cause) => failure.context(cause),
             None => failure,
         })
@@ -73,20 +93,28 @@ impl Command {
 
 /// Full disks and absent networks are the machine's fault, whoever reports them.
 fn machine_error(argv: &[String], said: &str) -> Option<MachineError> {
-    const UNREACHABLE: [&str; 6] = [
+    /// The system's words, and those of apt and mkfs.btrfs for the same.
+    const FULL: [&str; 3] = ["No space left on device", "don't have enough free space in", "Disk quota exceeded"];
+    const UNREACHABLE: [&str; 9] = [
         "Could not resolve",
         "Temporary failure resolving",
         "Could not connect",
         "Unable to connect",
         "Connection timed out",
         "Network is unreachable",
+        "Connection failed",
+        "Connection reset by peer",
+        "Error reading from server",
     ];
-    let with = |words: &str| said.lines().find(|line| line.contains(words));
-    if with("No space left on device").is_some() {
-        let program = argv.iter().find(|word| word.contains("mmdebstrap") || word.contains("mkfs"));
-        return Some(MachineError::NoSpace { attempt: program.unwrap_or(&argv[0]).clone() });
+    if FULL.iter().any(|words| said.contains(words)) {
+        // What comes before it enters namespaces.
+        let program = argv.iter().rposition(|word| word == "--").and_then(|at| argv.get(at + 1)).unwrap_or(&argv[0]);
+        return Some(MachineError::NoSpace { attempt: format!("{program} says: {}", said.trim()) });
     }
-    UNREACHABLE.into_iter().find_map(with).map(|line| MachineError::NoNetwork { detail: line.trim().to_owned() })
+    UNREACHABLE
+        .iter()
+        .any(|words| said.contains(words))
+        .then(|| MachineError::NoNetwork { detail: said.trim().to_owned() })
 }
 
 impl fmt::Display for Command {
@@ -125,10 +153,16 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_the_machines_fault() {
-        let command = Command::plain(["sh", "-c", "echo 'cp: No space left on device'; exit 1"]);
-        let error = command.run(Vec::new(), |_| {}).expect_err("it exits 1");
-        assert_eq!(error.downcast_ref(), Some(&MachineError::NoSpace { attempt: "sh".to_owned() }));
+    fn a_full_disk_is_the_machines_fault_however_much_is_said_after_it() {
+        let script = "echo 'cp: No space left on device'; seq 1000; exit 1";
+        let error = Command::plain(["sh", "-c", script]).run(Vec::new(), |_| {}).expect_err("it exits 1");
+        let attempt = "sh says: cp: No space left on device".to_owned();
+        assert_eq!(error.downcast_ref(), Some(&MachineError::NoSpace { attempt }));
+    }
+
+    #[test]
+    fn a_word_in_passing_is_no_failure() {
+        Command::plain(["sh", "-c", "echo No space left on device"]).run(Vec::new(), |_| {}).expect("it exits 0");
     }
 
     #[test]

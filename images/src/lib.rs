@@ -2,17 +2,23 @@
 //!
 //! * [`step`]: a build as data, [`run`]: the one runner of it;
 //! * [`recipe`], [`sources`], [`mod@base`]: the operating system and where it comes from;
+//! * [`pins`], [`mod@resolve`]: which packages, by version and hash;
 //! * [`tree`]: the layout with its secrets filled in;
 //! * [`disk`]: partition table, boot loader and root, written and read in process;
 //! * [`machine`]: what a build needs of the machine.
 
+mod archive;
 pub mod base;
 pub mod cache;
 pub mod command;
 pub mod disk;
+mod install;
 pub mod machine;
+mod packages;
+pub mod pins;
 pub mod progress;
 pub mod recipe;
+pub mod resolve;
 pub mod run;
 pub mod sources;
 pub mod step;
@@ -20,7 +26,10 @@ pub mod tree;
 
 pub use cache::default_cache_dir;
 pub use machine::{MachineError, Privilege};
+pub use pins::{LockFile, LockMode, Pins};
 pub use progress::{Event, Progress};
+pub use resolve::{Origin, Resolution};
 pub use run::{BuildRequest, Built, base, build};
+pub use sources::Mirror;
 pub use step::{Options, Step, steps};
 pub use tree::Secrets;

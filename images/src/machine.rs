@@ -29,6 +29,21 @@ pub enum MachineError {
         /// apt's own words.
         detail: String,
     },
+    /// The package archive is not signed by Debian.
+    BadSignature {
+        /// apt's own words.
+        detail: String,
+    },
+    /// The archive no longer has a package that is pinned.
+    PinGone {
+        /// The package's file.
+        file: String,
+    },
+    /// What a build without network needs is not in the cache.
+    NotCached {
+        /// What that is.
+        detail: String,
+    },
 }
 
 /// A tool that is not there.
@@ -62,6 +77,14 @@ impl fmt::Display for MachineError {
             ),
             Self::NoSpace { attempt } => write!(f, "no space left on the device: {attempt}"),
             Self::NoNetwork { detail } => write!(f, "the package archive cannot be reached: {detail}"),
+            Self::BadSignature { detail } => {
+                write!(f, "the package archive is not signed by Debian, and is not used: {detail}")
+            }
+            Self::PinGone { file } => write!(
+                f,
+                "the archive no longer has {file}, which the lock pins: say --update-lock to take what it has now"
+            ),
+            Self::NotCached { detail } => write!(f, "the cache lacks {detail}: build once without --offline"),
         }
     }
 }
@@ -120,6 +143,9 @@ pub fn preflight(privilege: Privilege) -> anyhow::Result<()> {
     let mut missing = Vec::new();
     let mut tools = vec![
         ("mmdebstrap", "mmdebstrap"),
+        ("apt-get", "apt"),
+        ("dpkg-deb", "dpkg"),
+        ("flock", "util-linux"),
         ("unshare", "util-linux"),
         ("setpriv", "util-linux"),
         ("mount", "mount"),

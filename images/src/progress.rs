@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use camino::Utf8Path;
+
 use crate::step::Step;
 
 /// Something happened in a build.
@@ -19,6 +21,16 @@ pub enum Event<'a> {
     },
     /// A program said a line.
     Line(&'a str),
+    /// Another build has what this one needs; it goes on when that is done.
+    Waiting {
+        /// The lock that the other holds.
+        path: &'a Utf8Path,
+    },
+    /// Something in the cache is not as it was put there, and is made anew.
+    Damaged {
+        /// What.
+        what: &'a str,
+    },
     /// Part of a copy is done.
     Bytes {
         /// Bytes so far.

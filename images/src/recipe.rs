@@ -14,6 +14,8 @@ use serde::Deserialize;
 pub struct Recipe {
     /// The distribution's release, for example `trixie`.
     pub suite: String,
+    /// When it was released, in seconds since 1970: the clock of a base's making.
+    pub released: u64,
     /// mmdebstrap's `--variant`: what is there before `packages`.
     pub variant: String,
     /// Packages by name, without the kernel's.

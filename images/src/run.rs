@@ -7,13 +7,18 @@ use camino::{Utf8Path, Utf8PathBuf};
 use dmhost_layout::layout::Layout;
 use dmhost_layout::plan::{Base, HostPlan, Kernel};
 use fs_err::os::unix::fs::OpenOptionsExt;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
-use crate::base::{BaseKey, BaseTree, Bootstrap};
-use crate::cache::{self, Lock, Workspace};
+use crate::base::BaseTree;
+use crate::cache::{self, Shared, Workspace};
 use crate::command::Command;
 use crate::disk::{self, BootFiles, Geometry, Window};
+use crate::install;
 use crate::machine::{self, MachineError, Privilege};
+use crate::pins::LockFile;
 use crate::progress::{Event, Progress};
+use crate::resolve::{self, Origin, Question, Resolution};
 use crate::sources::Mirror;
 use crate::step::{self, COMMAND_LINE, Options, Step, steps, workspace};
 use crate::tree::{self, Secrets};
@@ -32,13 +37,20 @@ pub struct BuildRequest<'a> {
     pub cache_dir: Option<&'a Utf8Path>,
     /// Whether an image that is there may be replaced.
     pub force: bool,
+    /// The lock; `None`: packages are those the cache last resolved for the recipe, else what the archive has.
+    pub lock: Option<LockFile>,
+    /// Where packages come from; `None`: the mirror that this machine uses.
+    pub mirror: Option<Mirror>,
+    /// Whether the network is not to be used.
+    pub offline: bool,
 }
 
 impl std::fmt::Debug for BuildRequest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { plan, layout: _, secrets: _, out, cache_dir, force } = self;
+        let Self { plan, layout: _, secrets: _, out, cache_dir, force, lock, mirror, offline } = self;
         let mut debug = f.debug_struct("BuildRequest");
         debug.field("host", &plan.host.name).field("out", out).field("cache_dir", cache_dir).field("force", force);
+        debug.field("lock", lock).field("mirror", mirror).field("offline", offline);
         debug.finish_non_exhaustive()
     }
 }
@@ -54,6 +66,8 @@ pub struct Built {
     pub allocated: u64,
     /// Whether the base came from the cache.
     pub base_cached: bool,
+    /// Its packages, and whether a lock was written with them.
+    pub packages: Resolution,
     /// What each step took, by its title.
     pub timings: Vec<(String, Duration)>,
 }
@@ -72,8 +86,15 @@ impl BuildRequest<'_> {
             |path: &Utf8Path| camino::absolute_utf8(path).with_context(|| format!("could not tell where {path} is"));
         let out = absolute(self.out)?;
         anyhow::ensure!(out.file_name().is_some(), "{out} names no file");
-        let (mirror, privilege) = (Mirror::of_this_machine(), Privilege::of_this_process());
-        Ok(Options { out, force: self.force, cache_dir: absolute(&cache_dir)?, mirror, privilege })
+        Ok(Options {
+            out,
+            force: self.force,
+            cache_dir: absolute(&cache_dir)?,
+            lock: self.lock.clone(),
+            mirror: self.mirror.clone().unwrap_or_else(Mirror::of_this_machine),
+            privilege: Privilege::of_this_process(),
+            offline: self.offline,
+        })
     }
 }
 
@@ -88,25 +109,32 @@ pub fn build(request: &BuildRequest<'_>, progress: &mut dyn Progress) -> anyhow:
     refuse_existing(out, options.force)?;
     let parent = out.parent().with_context(|| format!("{out} is in no folder"))?;
     anyhow::ensure!(parent.is_dir(), "{parent} is no folder: {out} cannot be made there");
-    let steps = steps(request.plan, request.layout, &options)?;
+    let plan = steps(request.plan, request.layout, &options, None)?;
     machine::preflight(options.privilege)?;
     let _workspace = Workspace::take(&workspace(out))?;
-    let mut built = Built {
-        path: out.clone(),
-        bytes: 0,
-        allocated: 0,
-        base_cached: false,
-        timings: Vec::with_capacity(steps.len()),
-    };
-    for (index, step) in steps.iter().enumerate() {
+    let mut runner = Runner { request, progress, base: None, base_cached: false };
+    let mut timings = Vec::with_capacity(plan.len());
+    let count = plan.len();
+    let mut timed = |runner: &mut Runner<'_, '_>, index: usize, step: &Step| -> anyhow::Result<Option<Resolution>> {
         let begun = Instant::now();
-        progress.event(Event::Started { index, count: steps.len(), step });
-        let cached = take_step(step, request.secrets, options.privilege, progress).map_err(name_full_disks)?;
-        built.base_cached |= cached;
+        runner.progress.event(Event::Started { index, count, step });
+        let taken = runner.take(step).map_err(name_full_disks)?;
         let took = begun.elapsed();
-        built.timings.push((step.title(), took));
-        progress.event(Event::Finished { index, step, took, cached });
+        timings.push((step.title(), took));
+        runner.progress.event(Event::Finished { index, step, took, cached: taken.cached });
+        Ok(taken.resolution)
+    };
+    let first = plan.first().context("a build has steps")?;
+    let packages = timed(&mut runner, 0, first)?.context("the first step decides the packages")?;
+    let plan = steps(request.plan, request.layout, &options, Some(&packages.pins))?;
+    for (index, step) in plan.iter().enumerate().skip(1) {
+        if let (Step::Publish { .. }, Some(path)) = (step, &packages.write) {
+            resolve::write(&packages.pins, path)?;
+        }
+        timed(&mut runner, index, step)?;
     }
+    let base_cached = runner.base_cached;
+    let mut built = Built { path: out.clone(), bytes: 0, allocated: 0, base_cached, packages, timings };
     let image = fs_err::File::open(out)?;
     built.bytes = image.metadata()?.len();
     built.allocated = disk::allocated(&image)?;
@@ -129,9 +157,12 @@ pub fn base(
     };
     let privilege = Privilege::of_this_process();
     machine::preflight(privilege)?;
-    let step = step::base(base, kernel, &cache_dir, &Mirror::of_this_machine(), privilege)?;
-    let Step::Base { key, folder, aside, bootstrap } = &step else { anyhow::bail!("{step} makes no base") };
-    make_base(key, folder, aside, bootstrap, privilege, progress).map_err(name_full_disks)?;
+    let mirror = Mirror::of_this_machine();
+    let question = Question { base, kernel, cache_dir, lock: None, mirror, privilege, offline: false };
+    let resolution = question.resolve(progress).map_err(name_full_disks)?;
+    let step = step::base(question, Some(resolution.pins))?;
+    let Step::Base { folder, .. } = &step else { anyhow::bail!("{step} makes no base") };
+    install::base(&step, progress).map_err(name_full_disks)?;
     Ok(BaseTree { root: folder.join("root") })
 }
 
@@ -152,81 +183,64 @@ fn name_full_disks(error: anyhow::Error) -> anyhow::Error {
     error
 }
 
-/// Takes one step; tells whether the cache had its result.
-fn take_step(
-    step: &Step,
-    secrets: &dyn Secrets,
-    privilege: Privilege,
-    progress: &mut dyn Progress,
-) -> anyhow::Result<bool> {
-    match step {
-        Step::Base { key, folder, aside, bootstrap } => make_base(key, folder, aside, bootstrap, privilege, progress),
-        Step::FileSystem { layout, file, size, command } => {
-            make_file_system(layout, secrets, file, *size, command, progress)?;
-            Ok(false)
+/// What has been decided and taken hold of so far.
+struct Runner<'a, 'p> {
+    request: &'a BuildRequest<'a>,
+    progress: &'p mut dyn Progress,
+    /// Held until the image is done: nobody removes the base meanwhile.
+    base: Option<Shared>,
+    base_cached: bool,
+}
+
+/// What came of a step.
+#[derive(Default)]
+struct Taken {
+    cached: bool,
+    resolution: Option<Resolution>,
+}
+
+impl Runner<'_, '_> {
+    fn take(&mut self, step: &Step) -> anyhow::Result<Taken> {
+        let progress = &mut *self.progress;
+        match step {
+            Step::Packages { question, known: _ } => {
+                let resolution = question.resolve(progress)?;
+                let cached = resolution.origin != Origin::Archive;
+                return Ok(Taken { cached, resolution: Some(resolution) });
+            }
+            Step::Base { .. } => {
+                let (held, cached) = install::base(step, progress)?;
+                self.base = Some(held);
+                self.base_cached = cached;
+                return Ok(Taken { cached, resolution: None });
+            }
+            Step::FileSystem { layout, file, size, command } => {
+                make_file_system(layout, self.request.secrets, file, *size, command, progress)?;
+            }
+            Step::Disk { base, root, file, geometry, title } => {
+                write_disk(&BaseTree { root: base.clone() }, root, file, geometry, title, progress)?;
+            }
+            Step::ReadBack { file } => read_back(file)?,
+            Step::Publish { file, out, force } => {
+                refuse_existing(out, *force)?;
+                publish(file, out, *force)?;
+            }
         }
-        Step::Disk { base, root, file, geometry, title } => {
-            write_disk(&BaseTree { root: base.clone() }, root, file, geometry, title, progress)?;
-            Ok(false)
-        }
-        Step::ReadBack { file } => {
-            read_back(file)?;
-            Ok(false)
-        }
-        Step::Publish { file, out, force } => {
-            refuse_existing(out, *force)?;
-            fs_err::rename(file, out)?;
-            Ok(false)
-        }
+        Ok(Taken::default())
     }
 }
 
-fn make_base(
-    key: &BaseKey,
-    folder: &Utf8Path,
-    aside: &Utf8Path,
-    bootstrap: &Bootstrap,
-    privilege: Privilege,
-    progress: &mut dyn Progress,
-) -> anyhow::Result<bool> {
-    if folder.is_dir() {
-        return Ok(true);
-    }
-    let bases = folder.parent().context("a base is in no folder")?;
-    fs_err::create_dir_all(bases)?;
-    let _lock = Lock::wait(&bases.join(format!("{}.lock", key.folder())))?;
-    if folder.is_dir() {
-        return Ok(true);
-    }
-    cache::remove_tree(aside, privilege).context("could not clear what an interrupted build left")?;
-    fs_err::create_dir(aside)?;
-    let made = (|| {
-        let mut say = |line: &str| progress.event(Event::Line(line));
-        bootstrap
-            .install
-            .run(Vec::new(), &mut say)
-            .with_context(|| format!("could not install the base {}", key.folder()))?;
-        let mut sources = Layout::new();
-        for (path, text) in &bootstrap.sources {
-            sources.text(path.as_str(), text.trim_start());
+/// Gives the image its name; without `force` not even an image that came this moment is replaced.
+fn publish(file: &Utf8Path, out: &Utf8Path, force: bool) -> anyhow::Result<()> {
+    if !force {
+        let named = renameat_with(CWD, file.as_std_path(), CWD, out.as_std_path(), RenameFlags::NOREPLACE);
+        match named {
+            // A file system that cannot promise that: the check before has to do.
+            Err(Errno::INVAL | Errno::NOSYS) => {}
+            other => return other.with_context(|| format!("could not name the image {out}")),
         }
-        let no_secrets = |id: &_| anyhow::bail!("a base has no secrets, and no {id}");
-        let sources = tree::archive(&sources, &no_secrets, now())?;
-        bootstrap
-            .finish
-            .run(sources, &mut say)
-            .with_context(|| format!("could not finish the base {}", key.folder()))?;
-        let tree = BaseTree { root: aside.join("root") };
-        tree.release()?;
-        fs_err::write(aside.join("packages"), tree.packages()?.join("\n") + "\n")?;
-        fs_err::rename(aside, folder)?;
-        anyhow::Ok(())
-    })();
-    if made.is_err() {
-        // The failure is told; what cannot be removed now is cleared by the next build.
-        let _ = cache::remove_tree(aside, privilege);
     }
-    made.map(|()| false)
+    Ok(fs_err::rename(file, out)?)
 }
 
 fn now() -> u64 {

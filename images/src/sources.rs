@@ -7,6 +7,9 @@ use camino::Utf8Path;
 /// The Debian archive keys: what every release file is verified with.
 pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/// Debian's archive of security updates.
+pub(crate) const SECURITY: &str = "http://deb.debian.org/debian-security";
+
 const RELEASES: [&str; 8] = ["bookworm", "trixie", "forky", "sid", "stable", "testing", "unstable", "oldstable"];
 
 /// The two archives of Debian, by base URI.
@@ -20,10 +23,7 @@ pub struct Mirror {
 
 impl Default for Mirror {
     fn default() -> Self {
-        Self {
-            archive: "http://deb.debian.org/debian".to_owned(),
-            security: Some("http://deb.debian.org/debian-security".to_owned()),
-        }
+        Self { archive: "http://deb.debian.org/debian".to_owned(), security: Some(SECURITY.to_owned()) }
     }
 }
 
@@ -56,6 +56,11 @@ impl Mirror {
     /// The mirror in this machine's `/etc/apt`, or the default.
     pub fn of_this_machine() -> Self {
         Self::in_folder(Utf8Path::new("/etc/apt"))
+    }
+
+    /// One archive for everything, releases and security updates: `URI/dists`, and `URI-security/dists` if it has that.
+    pub fn at(uri: &str) -> Self {
+        Self { archive: uri.trim_end_matches('/').to_owned(), security: None }
     }
 
     fn in_folder(apt: &Utf8Path) -> Self {

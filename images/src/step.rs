@@ -12,7 +12,9 @@ use crate::base::{BaseKey, Bootstrap};
 use crate::command::Command;
 use crate::disk::Geometry;
 use crate::machine::Privilege;
+use crate::pins::{LockFile, Pins};
 use crate::recipe::Recipe;
+use crate::resolve::Question;
 use crate::sources::Mirror;
 
 const ASSEMBLE: &str = include_str!("scripts/assemble.sh");
@@ -36,15 +38,26 @@ pub struct Options {
     pub force: bool,
     /// The cache's folder.
     pub cache_dir: Utf8PathBuf,
+    /// The lock, if the spec has one.
+    pub lock: Option<LockFile>,
     /// Where packages come from.
     pub mirror: Mirror,
     /// How the build gets its rights.
     pub privilege: Privilege,
+    /// Whether the network is not to be used.
+    pub offline: bool,
 }
 
 /// One step of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
+    /// Decides which packages the base is made of.
+    Packages {
+        /// What is asked, and of whom.
+        question: Question,
+        /// The pins, where they are known without asking the archive.
+        known: Option<Pins>,
+    },
     /// Makes the base aside and moves it into the cache, unless it is there.
     Base {
         /// Its key.
@@ -53,6 +66,10 @@ pub enum Step {
         folder: Utf8PathBuf,
         /// Where it is made.
         aside: Utf8PathBuf,
+        /// What is fetched if the cache lacks it, and from where; `None`: to be decided by the step before.
+        pins: Option<Pins>,
+        /// Where packages come from and are kept.
+        question: Question,
         /// How.
         bootstrap: Bootstrap,
     },
@@ -101,13 +118,28 @@ pub fn workspace(out: &Utf8Path) -> Utf8PathBuf {
     out.with_file_name(format!(".{}.dmhost-build", out.file_name().unwrap_or("image")))
 }
 
-/// The steps that make the image of a host.
+impl Options {
+    /// What is to be known of the packages of a host's base.
+    pub fn question(&self, base: Base, kernel: Kernel) -> Question {
+        let Self { out: _, force: _, cache_dir, lock, mirror, privilege, offline } = self.clone();
+        Question { base, kernel, cache_dir, lock, mirror, privilege, offline }
+    }
+}
+
+/// The steps that make the image of a host. Where its packages are known only when the archive has been asked, the first
+/// step finds out, and `steps` is asked again with them as `pins`.
 ///
 /// # Errors
-/// If the disk is smaller than an image can be.
-pub fn steps(plan: &HostPlan, layout: &Layout, options: &Options) -> anyhow::Result<Vec<Step>> {
+/// If the disk is smaller than an image can be, or the lock may not be used.
+pub fn steps(plan: &HostPlan, layout: &Layout, options: &Options, pins: Option<&Pins>) -> anyhow::Result<Vec<Step>> {
     let host = &plan.host;
-    let base_step = base(host.base, host.kernel, &options.cache_dir, &options.mirror, options.privilege)?;
+    let question = options.question(host.base, host.kernel);
+    let known = match pins {
+        Some(pins) => Some(pins.clone()),
+        None => question.known()?.map(|resolution| resolution.pins),
+    };
+    let packages = Step::Packages { question: question.clone(), known: known.clone() };
+    let base_step = base(question, known)?;
     let Step::Base { folder, .. } = &base_step else { anyhow::bail!("{base_step} makes no base") };
     let geometry = Geometry::of(host.disk)?;
     let work = workspace(&options.out);
@@ -121,6 +153,7 @@ pub fn steps(plan: &HostPlan, layout: &Layout, options: &Options) -> anyhow::Res
         .chain(subvolume_words(layout.subvolumes())?);
     let command = Command::privileged(options.privilege, argv);
     Ok(vec![
+        packages,
         base_step,
         Step::FileSystem { layout: layout.clone(), file: root.clone(), size: geometry.root.length, command },
         Step::Disk { base, root, file: disk.clone(), geometry, title: format!("dmhost: {}", host.name) },
@@ -133,20 +166,15 @@ pub fn steps(plan: &HostPlan, layout: &Layout, options: &Options) -> anyhow::Res
 ///
 /// # Errors
 /// If there is no such recipe.
-pub(crate) fn base(
-    base: Base,
-    kernel: Kernel,
-    cache_dir: &Utf8Path,
-    mirror: &Mirror,
-    privilege: Privilege,
-) -> anyhow::Result<Step> {
+pub(crate) fn base(question: Question, pins: Option<Pins>) -> anyhow::Result<Step> {
+    let Question { base, kernel, ref cache_dir, privilege, .. } = question;
     let recipe = Recipe::of(base)?;
-    let key = BaseKey::new(base, kernel);
+    let key = BaseKey::new(base, kernel, pins.as_ref());
     let bases = cache_dir.join("bases");
     let folder = bases.join(key.folder());
     let aside = bases.join(format!(".{}.making", key.folder()));
-    let bootstrap = Bootstrap::new(&recipe, kernel, mirror, privilege, &aside.join("root"));
-    Ok(Step::Base { key, folder, aside, bootstrap })
+    let bootstrap = Bootstrap::new(&recipe, kernel, privilege, &aside.join("packages"), &aside.join("root"));
+    Ok(Step::Base { key, folder, aside, pins, question, bootstrap })
 }
 
 /// The root's name, then name and mount of the others, deepest mounts first, so that a mount below another is moved
@@ -169,7 +197,11 @@ fn subvolume_words(subvolumes: &[Subvolume]) -> anyhow::Result<Vec<String>> {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Base { key, folder, aside: _, bootstrap } => {
+            Self::Packages { question, known } => match known {
+                Some(pins) => write!(f, "packages: {}, as they are pinned", pins.packages.len()),
+                None => write!(f, "packages: ask {} what it has", question.mirror.archive),
+            },
+            Self::Base { key, folder, aside: _, pins: _, question: _, bootstrap } => {
                 writeln!(
                     f,
                     "base {} with the {} kernel, unless it is in {folder}",
@@ -201,6 +233,8 @@ impl Step {
     /// What the step does in a few words, for a line of progress.
     pub fn title(&self) -> String {
         match self {
+            Self::Packages { known: Some(pins), .. } => format!("packages: {}", pins.packages.len()),
+            Self::Packages { known: None, .. } => "packages".to_owned(),
             Self::Base { key, .. } => format!("base {}, {} kernel", key.base.as_str(), key.kernel.as_str()),
             Self::FileSystem { layout, .. } => format!("root file system, {} subvolumes", layout.subvolumes().len()),
             Self::Disk { .. } => "disk with boot loader".to_owned(),

@@ -45,7 +45,17 @@ fn layout() -> Layout {
 fn make(out: &Utf8Path, force: bool) -> anyhow::Result<Built> {
     let (plan, layout) = (plan(), layout());
     let secrets = |id: &CredentialId| Ok(format!("the bytes of {id}\n").into_bytes());
-    let request = BuildRequest { plan: &plan, layout: &layout, secrets: &secrets, out, cache_dir: None, force };
+    let request = BuildRequest {
+        plan: &plan,
+        layout: &layout,
+        secrets: &secrets,
+        out,
+        cache_dir: None,
+        force,
+        lock: None,
+        mirror: None,
+        offline: false,
+    };
     build(&request, &mut |_: dmhost_images::Event<'_>| {})
 }
 

@@ -4,8 +4,9 @@ use std::time::SystemTime;
 
 use anyhow::anyhow;
 use camino::Utf8Path;
+use dmhost_images::pins::lock_path;
 use dmhost_images::step::workspace;
-use dmhost_images::{BuildRequest, Built, Event, Secrets};
+use dmhost_images::{BuildRequest, Built, Event, LockFile, LockMode, Mirror, Origin, Resolution, Secrets};
 use dmhost_layout::{CredentialId, HostPlan};
 use dmhost_pki::Pki;
 
@@ -27,12 +28,15 @@ pub(super) fn run(args: &args::Build, terminal: &Terminal) -> Result<(), Failure
         out: &args.out,
         cache_dir: Some(&cache_dir),
         force: args.force,
+        lock: Some(LockFile { path: lock_path(&args.spec.path), mode: mode(args) }),
+        mirror: args.mirror.as_deref().map(Mirror::at),
+        offline: args.offline,
     };
     if !args.force && args.out.symlink_metadata().is_ok() {
         return Err(Failure::Usage(anyhow!("{} is there already; say --force to overwrite it", args.out)));
     }
     if args.dry_run {
-        let steps = dmhost_images::steps(&plan, &layout, &request.options()?).map_err(Failure::of_input)?;
+        let steps = dmhost_images::steps(&plan, &layout, &request.options()?, None).map_err(Failure::of_input)?;
         return if terminal.json() {
             let steps: Vec<_> = steps.iter().map(ToString::to_string).collect();
             terminal.print(format!("{:#}", serde_json::json!({ "steps": steps })))
@@ -41,7 +45,8 @@ pub(super) fn run(args: &args::Build, terminal: &Terminal) -> Result<(), Failure
         };
     }
     let built = make(&request, terminal)?;
-    let Built { path, bytes, allocated, base_cached, timings } = &built;
+    let Built { path, bytes, allocated, base_cached, packages, timings } = &built;
+    tell(packages, terminal);
     if terminal.json() {
         let steps: Vec<_> = timings
             .iter()
@@ -50,12 +55,33 @@ pub(super) fn run(args: &args::Build, terminal: &Terminal) -> Result<(), Failure
         terminal.print(format!(
             "{:#}",
             serde_json::json!({
-                "image": path, "bytes": bytes, "allocated": allocated, "base_cached": base_cached, "steps": steps
+                "image": path, "bytes": bytes, "allocated": allocated, "base_cached": base_cached, "steps": steps,
+                "lock": packages.write,
             })
         ))
     } else {
         terminal.print(format!("{path}: {} on disk, {} as a disk", size(*allocated), size(*bytes)))
     }
+}
+
+fn mode(args: &args::Build) -> LockMode {
+    match (args.locked, args.update_lock) {
+        (true, _) => LockMode::Locked,
+        (false, true) => LockMode::Update,
+        (false, false) => LockMode::Keep,
+    }
+}
+
+/// What became of the lock.
+fn tell(packages: &Resolution, terminal: &Terminal) {
+    let Some(lock) = &packages.write else { return };
+    let changes = packages.changes.as_ref().map(|changes| format!(", {changes}")).unwrap_or_default();
+    let whence = match packages.origin {
+        Origin::Lock => "",
+        Origin::Cache => "; they are those of an earlier build, --update-lock takes newer ones",
+        Origin::Archive => "; they are what the archive has today",
+    };
+    terminal.say(format!("{lock} pins {} packages{changes}{whence}", packages.pins.packages.len()));
 }
 
 /// Makes an image, telling each step. What is refused before the first step is usage, what fails after it the machine's.
@@ -75,6 +101,11 @@ pub(super) fn make(request: &BuildRequest<'_>, terminal: &Terminal) -> Result<Bu
                 under_way = Some(terminal.step(step.title()));
             }
             Event::Bytes { .. } => interrupt::check(),
+            Event::Waiting { path } => {
+                interrupt::check();
+                terminal.say(format!("another build holds {path}: waiting for it"));
+            }
+            Event::Damaged { what } => terminal.say(format!("{what} is damaged: it is made anew")),
             Event::Finished { cached, .. } => {
                 if let Some(step) = under_way.take() {
                     step.done(if cached { "from the cache" } else { "" });

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
-use dmhost_images::BuildRequest;
+use dmhost_images::pins::lock_path;
+use dmhost_images::{BuildRequest, LockFile, LockMode};
 use dmhost_layout::HostPlan;
 use dmhost_pki::Pki;
 
@@ -42,8 +43,17 @@ impl Image {
         let path = folder.join("host.raw");
         let layout = dmhost_layout::render(plan);
         let secrets = FromPki(pki);
-        let request =
-            BuildRequest { plan, layout: &layout, secrets: &secrets, out: &path, cache_dir: Some(cache), force: false };
+        let request = BuildRequest {
+            plan,
+            layout: &layout,
+            secrets: &secrets,
+            out: &path,
+            cache_dir: Some(cache),
+            force: false,
+            lock: Some(LockFile { path: lock_path(&machine.spec.path), mode: LockMode::Read }),
+            mirror: None,
+            offline: false,
+        };
         make(&request, terminal)?;
         Ok(Self { path, _folder: Some(folder) })
     }

@@ -54,6 +54,9 @@ impl Host {
             out: &image,
             cache_dir: None,
             force: false,
+            lock: None,
+            mirror: None,
+            offline: false,
         };
         dmhost_images::build(&request, &mut |_: Event<'_>| {})?;
         Ok(Self { plan, pki, image, _folder: folder, _alone: alone })

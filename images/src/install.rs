@@ -1,0 +1,101 @@
+//! Makes a base in the cache: fetches what it is pinned to, installs it aside, and gives it its name when it is complete.
+
+use anyhow::Context;
+use camino::Utf8Path;
+use dmhost_layout::layout::Layout;
+
+use crate::base::{BaseTree, Bootstrap};
+use crate::cache::{self, Exclusive, Shared};
+use crate::packages;
+use crate::pins::Pins;
+use crate::progress::{Event, Progress};
+use crate::recipe::Recipe;
+use crate::resolve::Question;
+use crate::step::Step;
+use crate::tree;
+
+/// Sees to it that the base of a step is in the cache; tells whether it was. As long as the lock is held, it stays.
+pub(crate) fn base(step: &Step, progress: &mut dyn Progress) -> anyhow::Result<(Shared, bool)> {
+    let Step::Base { key, folder, aside, pins, question, bootstrap } = step else {
+        anyhow::bail!("{step} makes no base")
+    };
+    let pins = pins.as_ref().context("a base is made of packages that have been decided")?;
+    let bases = folder.parent().context("a base is in no folder")?;
+    fs_err::create_dir_all(bases)?;
+    let lock = bases.join(format!("{}.lock", key.folder()));
+    let mut cached = true;
+    loop {
+        let held = Shared::wait(&lock, progress)?;
+        if folder.is_dir() {
+            return Ok((held, cached));
+        }
+        drop(held);
+        let _alone = Exclusive::wait(&lock, progress)?;
+        if folder.is_dir() {
+            continue;
+        }
+        cached = false;
+        cache::remove_tree(aside, question.privilege).context("could not clear what an interrupted build left")?;
+        fs_err::create_dir(aside)?;
+        let made = make(pins, question, bootstrap, aside, progress)
+            .with_context(|| format!("could not make the base {}", key.folder()))
+            .and_then(|()| Ok(fs_err::rename(aside, folder)?));
+        if made.is_err() {
+            // The failure is told; what cannot be removed now is cleared by the next build.
+            let _ = cache::remove_tree(aside, question.privilege);
+        }
+        made?;
+    }
+}
+
+fn make(
+    pins: &Pins,
+    question: &Question,
+    bootstrap: &Bootstrap,
+    aside: &Utf8Path,
+    progress: &mut dyn Progress,
+) -> anyhow::Result<()> {
+    let Question { base, cache_dir, mirror, privilege, offline, .. } = question;
+    let suite = Recipe::of(*base)?.suite;
+    packages::fetch(cache_dir, pins, &suite, mirror, *privilege, *offline, progress)?;
+    let local = aside.join("packages");
+    packages::local_archive(cache_dir, pins, &local)?;
+    let mut say = |line: &str| progress.event(Event::Line(line));
+    bootstrap.install.run(Vec::new(), &mut say).context("could not install the packages")?;
+    let mut sources = Layout::new();
+    for (path, text) in &bootstrap.sources {
+        sources.text(path.as_str(), text.trim_start());
+    }
+    let no_secrets = |id: &_| anyhow::bail!("a base has no secrets, and no {id}");
+    let sources = tree::archive(&sources, &no_secrets, 0)?;
+    bootstrap.finish.run(sources, &mut say).context("could not finish what was installed")?;
+    fs_err::remove_dir_all(&local)?;
+    let tree = BaseTree { root: aside.join("root") };
+    tree.release()?;
+    installed_as_pinned(&tree, pins)?;
+    fs_err::write(aside.join("packages"), tree.packages()?.join("\n") + "\n")?;
+    Ok(())
+}
+
+/// apt chose among the pinned packages alone; it must have chosen them all.
+fn installed_as_pinned(tree: &BaseTree, pins: &Pins) -> anyhow::Result<()> {
+    let mut installed = tree.packages()?;
+    let mut pinned: Vec<_> = pins
+        .packages
+        .iter()
+        .map(|package| format!("{} {} {}", package.name, package.version, package.architecture))
+        .collect();
+    installed.sort();
+    pinned.sort();
+    let without = |some: &[String], others: &[String]| {
+        some.iter().filter(|line| !others.contains(line)).cloned().collect::<Vec<_>>().join(", ")
+    };
+    anyhow::ensure!(
+        installed == pinned,
+        "what is installed is not what is pinned: installed and not pinned: [{}]; pinned and not installed: [{}]; \
+         --update-lock makes new pins",
+        without(&installed, &pinned),
+        without(&pinned, &installed)
+    );
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! Package files in the cache, each named for its SHA-256, and a local archive made of those that a base is pinned to.
+//!
+//! Nothing is taken on trust: a file is hashed when it comes and again each time a base is made of it.
+
+use std::io::Read;
+
+use anyhow::Context;
+use camino::{Utf8Path, Utf8PathBuf};
+use sha2::{Digest, Sha256};
+
+use crate::archive::Apt;
+use crate::cache::Exclusive;
+use crate::command::Command;
+use crate::machine::{MachineError, Privilege};
+use crate::pins::{Package, Pins, hex};
+use crate::progress::{Event, Progress};
+use crate::sources::Mirror;
+
+/// Makes `Packages` of the files named on standard input: `NAME SIZE SHA256`, below `$1`.
+const INDEX: &str = "cd \"$1\"; while read -r name size hash; do dpkg-deb --field \"$name\"; \
+     printf 'Filename: ./%s\\nSize: %s\\nSHA256: %s\\n\\n' \"$name\" \"$size\" \"$hash\"; done >Packages";
+
+/// The folder of package files in a cache.
+pub(crate) fn folder(cache_dir: &Utf8Path) -> Utf8PathBuf {
+    cache_dir.join("packages")
+}
+
+/// Where the cache keeps a package.
+pub(crate) fn path(cache_dir: &Utf8Path, package: &Package) -> Utf8PathBuf {
+    folder(cache_dir).join(format!("{}.deb", package.sha256))
+}
+
+/// Packages that the cache does not have, or has damaged: those are removed.
+pub(crate) fn missing<'p>(cache_dir: &Utf8Path, pins: &'p Pins) -> anyhow::Result<Vec<&'p Package>> {
+    let mut missing = Vec::new();
+    for package in &pins.packages {
+        let path = path(cache_dir, package);
+        if path.is_file() {
+            if sha256_of(&path)? == package.sha256 {
+                continue;
+            }
+            fs_err::remove_file(&path)?;
+        }
+        missing.push(package);
+    }
+    Ok(missing)
+}
+
+fn sha256_of(path: &Utf8Path) -> anyhow::Result<String> {
+    let mut file = fs_err::File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex(&hash.finalize())),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}
+
+/// Sees to it that the cache has every package of `pins`.
+///
+/// # Errors
+/// If one is missing and `offline`, or cannot be fetched. What came before the failure is kept.
+pub(crate) fn fetch(
+    cache_dir: &Utf8Path,
+    pins: &Pins,
+    suite: &str,
+    mirror: &Mirror,
+    privilege: Privilege,
+    offline: bool,
+    progress: &mut dyn Progress,
+) -> anyhow::Result<()> {
+    let folder = folder(cache_dir);
+    fs_err::create_dir_all(&folder)?;
+    let _lock = Exclusive::wait(&cache_dir.join("packages.lock"), progress)?;
+    let missing = missing(cache_dir, pins)?;
+    let Some(first) = missing.first() else { return Ok(()) };
+    if offline {
+        let detail = format!(
+            "{} of {} packages, the first being {} {}",
+            missing.len(),
+            pins.packages.len(),
+            first.name,
+            first.version
+        );
+        return Err(MachineError::NotCached { detail }.into());
+    }
+    let coming = folder.join("coming");
+    fs_err::create_dir_all(&coming)?;
+    let _apt = Exclusive::wait(&cache_dir.join("archive.lock"), progress)?;
+    let apt = Apt::new(&cache_dir.join("archive"), suite, mirror, privilege)?;
+    let wanted: Vec<_> =
+        missing.iter().map(|package| (*package, coming.join(format!("{}.deb", package.sha256)))).collect();
+    let fetched = apt.fetch(&wanted, &mut |line| progress.event(Event::Line(line)));
+    // Whole files are kept even where others did not come: the next build goes on from there.
+    for (package, came) in &wanted {
+        if came.is_file() && sha256_of(came)? == package.sha256 {
+            fs_err::rename(came, path(cache_dir, package))?;
+        }
+    }
+    // A folder of leavings of apt's own; the next fetch makes it anew.
+    let _ = fs_err::remove_dir_all(&coming);
+    fetched?;
+    let left = self::missing(cache_dir, pins)?;
+    anyhow::ensure!(left.is_empty(), "{} packages did not come, though apt says so", left.len());
+    Ok(())
+}
+
+/// A flat archive of all pinned packages in `folder`, by hard links to the cache: what mmdebstrap installs from.
+///
+/// # Errors
+/// If a package is not there, or dpkg-deb cannot read it.
+pub(crate) fn local_archive(cache_dir: &Utf8Path, pins: &Pins, folder: &Utf8Path) -> anyhow::Result<()> {
+    fs_err::create_dir_all(folder)?;
+    let mut list = String::new();
+    for package in &pins.packages {
+        let Package { name, version, architecture, size, sha256, .. } = package;
+        let file = format!("{name}_{}_{architecture}.deb", version.replace(':', "%3a"));
+        fs_err::hard_link(path(cache_dir, package), folder.join(&file))?;
+        list += &format!("{file} {size} {sha256}\n");
+    }
+    let words = ["sh", "-euc", INDEX, "index", folder.as_str()];
+    Command::mortal(words).run(list.into_bytes(), |_| {}).context("could not index the packages of the base")
+}
