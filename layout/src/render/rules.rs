@@ -106,6 +106,8 @@ pub(super) fn strong_host(chain: Chain, interfaces: &str) -> Chain {
     chain
         .note("an address is answered on its own interface alone, and nothing else is routed")
         .rule(format!("iifname {interfaces} fib daddr . iif type != {{ local, broadcast, multicast }} drop"))
+        .note("what is sent to all is neighbour discovery: docker-proxy's sockets would answer a broadcast, each host of the network at once")
+        .rule(format!("iifname {interfaces} fib daddr . iif type {{ broadcast, multicast }} meta l4proto != ipv6-icmp drop"))
         .note("link-local addresses serve neighbour discovery and ICMP alone")
         .rule(format!("iifname {interfaces} ip6 daddr fe80::/10 meta l4proto != ipv6-icmp drop"))
 }
