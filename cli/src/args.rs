@@ -34,6 +34,15 @@ Exit codes: 0 yes; 1 the answer is no (bad spec, failed proof); 2 usage or no su
 space, no network). \
 128 and more: ended by a signal.";
 
+const BLAME: &str = "\
+Examples:
+  dmhost blame host.toml /etc/dmhost/web/daemon.json      every line with what made it
+  dmhost blame host.toml /etc/dmhost/web/daemon.json:12   all that made this line, and how else it would be
+  dmhost blame host.toml host.toml:14                     what this line of the spec made
+  dmhost blame host.toml host.toml                        how much each line of the spec made
+
+Nothing is claimed: each value is changed in turn, and the layout rendered anew. What differs is due to it.";
+
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
@@ -88,6 +97,15 @@ pub(crate) enum Command {
                       printed if one is not in style. An array that you broke into lines stays so; one that is \
                       wider than 120 columns is broken.")]
     Fmt(Fmt),
+    /// Tell which lines of a spec made a line of the layout, and which lines of the layout a line of the spec made
+    #[command(after_help = BLAME)]
+    Blame {
+        #[command(flatten)]
+        spec: Spec,
+        /// FILE or FILE:LINE of the layout, or SPEC:LINE; SPEC alone for all lines of the spec
+        #[arg(value_name = "PLACE", value_parser = NonEmptyStringValueParser::new())]
+        place: String,
+    },
     /// Write the layout of a host under its true paths
     #[command(after_help = "Example:\n  dmhost render host.toml --out layout/ --without-secrets")]
     Render(Render),

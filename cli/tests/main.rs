@@ -4,6 +4,7 @@
 mod answers;
 mod bed;
 mod clients;
+mod blame;
 mod disks;
 mod drafts;
 mod endpoint;

@@ -7,10 +7,12 @@
 //! * [`reference`](mod@reference): the schema of a spec and the page of its keys, for editors and for people;
 //! * [`draft`]: a first spec from what a machine is like;
 //! * [`format()`]: the one style of specs;
+//! * [`blame`]: which lines of a spec made which lines of its layout;
 //! * [`diagnostics`]: what is wrong and where, and an explanation of every code.
 //!
 //! Nothing here touches files, clock, randomness or processes.
 
+pub mod blame;
 pub mod diagnostics;
 pub mod draft;
 pub mod engine;

@@ -1,5 +1,6 @@
 //! One file per command: what it needs, whom it asks, what it prints.
 
+mod blame;
 mod build;
 mod check;
 mod client;
@@ -36,6 +37,7 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> 
         Command::Explain { code } => explain::run(code.as_deref(), terminal),
         Command::Init(args) => init::run(&args, terminal),
         Command::Fmt(args) => fmt::run(&args, terminal),
+        Command::Blame { spec, place } => blame::run(&spec.path, &place, terminal),
         Command::Render(args) => render::run(&args, terminal),
         Command::Build(args) => build::run(&args, terminal),
         Command::Verify(args) => verify::run(&args, terminal),

@@ -19,6 +19,7 @@ pub use budget::{LEAST_MEMORY, LEAST_QUOTA, LEAST_TASKS, MOST_MEMORY, MOST_TASKS
 pub use expect::{Expect, Target, Vantage, Verdict};
 pub use names::{BadDaemonName, BadInterfaceName, BadMacAddress, DaemonName, InterfaceName, MacAddress};
 pub use network::{Network, Subnet};
+pub(crate) use resolve::plan_from_document;
 pub use resolve::{plan_from_bytes, plan_from_toml, resolve};
 
 /// `api.port` if a spec has none: what Docker's documentation uses for TLS.

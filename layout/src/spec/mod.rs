@@ -136,13 +136,17 @@ impl HostSpec {
 
     /// Reads as much of a spec as can be read. `None` if nothing of use can follow: no TOML, or another version.
     pub(crate) fn read(file: &str, text: &str) -> (Option<Self>, Report) {
-        let document = match document(text) {
-            Ok(document) => document,
-            Err(report) => return (None, report),
-        };
+        match document(text) {
+            Ok(document) => Self::read_document(file, text, document.get_ref()),
+            Err(report) => (None, report),
+        }
+    }
+
+    /// [`Self::read`] for what was parsed already. The text is what the places in `document` point into.
+    pub(crate) fn read_document(file: &str, text: &str, document: &DeTable<'_>) -> (Option<Self>, Report) {
         let mut report = Report::new();
         let whole = Place { path: String::new(), key: 0..0, value: 0..0 };
-        let mut root = Table::new(whole, document.get_ref());
+        let mut root = Table::new(whole, document);
         let Some(version) = version(&mut root, &mut report) else {
             return (None, report);
         };

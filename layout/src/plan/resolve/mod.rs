@@ -25,8 +25,10 @@ mod stacks;
 
 use std::collections::BTreeMap;
 
+use toml::de::DeTable;
+
 use super::{HostPlan, Interface};
-use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
 use crate::spec::{self, HostSpec};
 
 /// The problems found so far.
@@ -63,6 +65,13 @@ pub fn plan_from_bytes(file: &str, bytes: &[u8]) -> (Option<HostPlan>, Diagnosti
         Ok(text) => plan_from_toml(file, text),
         Err(diagnostics) => (None, diagnostics),
     }
+}
+
+/// The plan of a document, which need be no text's: a spec with a value changed. `None` if it has errors.
+pub(crate) fn plan_from_document(document: &DeTable<'_>) -> Option<HostPlan> {
+    let (spec, mut report) = HostSpec::read_document("", "", document);
+    let plan = judge(&spec?, &mut report)?;
+    report.iter().all(|diagnostic| diagnostic.severity != Severity::Error).then_some(plan)
 }
 
 /// A plan if all of its parts could be made; whether it may be used, the report decides.
