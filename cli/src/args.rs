@@ -106,6 +106,10 @@ pub(crate) enum Command {
         #[arg(value_name = "PLACE", value_parser = NonEmptyStringValueParser::new())]
         place: String,
     },
+    /// Draw NICs, VLANs, daemons and what is reached there
+    #[command(after_help = "Examples:\n  dmhost graph host.toml\n  dmhost graph host.toml --out host.svg\n  \
+                      dmhost graph host.toml --format ascii | lpr")]
+    Graph(Graph),
     /// Write the layout of a host under its true paths
     #[command(after_help = "Example:\n  dmhost render host.toml --out layout/ --without-secrets")]
     Render(Render),
@@ -232,6 +236,33 @@ pub(crate) struct Fmt {
     /// Write nothing; print what would change
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+/// `dmhost graph`.
+#[derive(Debug, Args)]
+pub(crate) struct Graph {
+    #[command(flatten)]
+    pub(crate) spec: Spec,
+    /// What to draw with [default: svg for --out FILE.svg, else box]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// The file to write, in place of standard output
+    #[arg(long, value_name = "FILE", value_parser = path())]
+    pub(crate) out: Option<Utf8PathBuf>,
+    /// Overwrite FILE
+    #[arg(long, requires = "out")]
+    pub(crate) force: bool,
+}
+
+/// What a drawing is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Box drawing characters.
+    Box,
+    /// ASCII alone.
+    Ascii,
+    /// An SVG document, light or dark as its reader has it.
+    Svg,
 }
 
 /// `dmhost render`.

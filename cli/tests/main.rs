@@ -3,11 +3,12 @@
 
 mod answers;
 mod bed;
-mod clients;
 mod blame;
+mod clients;
 mod disks;
 mod drafts;
 mod endpoint;
+mod graph;
 mod keys;
 mod layouts;
 mod others;

@@ -63,9 +63,22 @@ fn a_result_that_cannot_be_written_is_the_machines() {
 #[test]
 fn every_command_has_help_with_an_example() {
     let bed = Bed::new();
-    for command in
-        ["", "init", "check", "blame", "fmt", "man", "render", "build", "verify", "pki", "pki init", "run", "completions"]
-    {
+    for command in [
+        "",
+        "init",
+        "check",
+        "blame",
+        "graph",
+        "fmt",
+        "man",
+        "render",
+        "build",
+        "verify",
+        "pki",
+        "pki init",
+        "run",
+        "completions",
+    ] {
         let ran = bed.run(&format!("{command} --help"));
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{command}");
         let example = ran.out.split_once("Example").map(|(_, rest)| rest).unwrap_or_default();

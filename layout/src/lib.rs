@@ -8,6 +8,7 @@
 //! * [`draft`]: a first spec from what a machine is like;
 //! * [`format()`]: the one style of specs;
 //! * [`blame`]: which lines of a spec made which lines of its layout;
+//! * [`graph`]: a drawing of a plan, as text and as SVG;
 //! * [`diagnostics`]: what is wrong and where, and an explanation of every code.
 //!
 //! Nothing here touches files, clock, randomness or processes.
@@ -17,6 +18,7 @@ pub mod diagnostics;
 pub mod draft;
 pub mod engine;
 mod format;
+pub mod graph;
 pub mod layout;
 mod lint;
 pub mod plan;

@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod explain;
 mod fmt;
+mod graph;
 mod image;
 mod init;
 mod lint;
@@ -38,6 +39,7 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> 
         Command::Init(args) => init::run(&args, terminal),
         Command::Fmt(args) => fmt::run(&args, terminal),
         Command::Blame { spec, place } => blame::run(&spec.path, &place, terminal),
+        Command::Graph(args) => graph::run(&args, terminal),
         Command::Render(args) => render::run(&args, terminal),
         Command::Build(args) => build::run(&args, terminal),
         Command::Verify(args) => verify::run(&args, terminal),
