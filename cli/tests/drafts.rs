@@ -112,3 +112,18 @@ fn this_machine_has_a_spec() {
     let checked = bed.run("check host.toml");
     assert_eq!((checked.code, checked.out.as_str()), (0, ""));
 }
+
+/// A key of the user's own that cannot be taken is left out with a word, whatever flags stand beside it; a given one is refused.
+#[test]
+fn what_no_flag_asked_for_is_no_slip() {
+    const OLD: &str = "ssh-dss AAAAB3NzaC1kc3MAAACBAOld old@laptop";
+    let bed = empty();
+    fs_err::create_dir(bed.path().join(".ssh")).unwrap();
+    bed.write(".ssh/id_dsa.pub", OLD);
+    let keyless = ATLAS.replace("--authorized-key ops.pub ", "");
+    let run = |words: &str| ran(bed.command(words).env("HOME", bed.path()));
+    let made = run(&format!("{keyless} --daemon both=web,vlan20 --admin lan"));
+    assert_eq!((made.code, made.out.as_str()), (1, "host.toml\n"), "{made:?}");
+    assert!(made.err.contains("id_dsa.pub is left out: "), "{made:?}");
+    run(&format!("{keyless} --force --authorized-key .ssh/id_dsa.pub")).refuses(2, &["id_dsa.pub is left out: "]);
+}

@@ -103,10 +103,25 @@ pub struct Draft {
 /// Something that is not in a draft.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
-    /// The link that it is of, by its name on the machine.
-    pub link: Option<String>,
+    /// What it is of.
+    pub of: Fact,
     /// What, and the reason: a sentence.
     pub what: String,
+}
+
+/// What may be left out of a draft.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// An interface that a wish names and the machine does not have.
+    Wish,
+    /// A link or an address of it, by its name on the machine.
+    Link(String),
+    /// A default gateway of a link.
+    Gateway(String, IpAddr),
+    /// A name server.
+    Server,
+    /// A public key.
+    Key,
 }
 
 /// Drafts a spec.

@@ -1,7 +1,7 @@
 //! The draft as text: what is decided as TOML, what is optional as TOML behind a `#`, all else as comments behind `# `.
 
 use super::trial::{Daemon, Section, Trial, list, quote};
-use super::{Key, Link, Machine};
+use super::{Fact, Key, Link, Machine};
 use crate::spec::words::plain;
 
 /// The first line: where editors that know `#:schema` (taplo, Even Better TOML) find the schema. A path beside the spec
@@ -46,7 +46,7 @@ pub(super) fn write(machine: &Machine, trial: &Trial) -> String {
     for remark in &machine.remarks {
         text += &comment(&format!("Not taken over: {}", plain(remark, 300)));
     }
-    for left_out in trial.left_out.iter().filter(|one| one.link.is_none()) {
+    for left_out in trial.left_out.iter().filter(|one| !matches!(one.of, Fact::Link(_) | Fact::Gateway(..))) {
         text += &comment(&format!("{}.", plain(&left_out.what, 400)));
     }
     text += &format!("version = 1\n\n[host]\nname = {}\n{HOST}", quote(&trial.host));

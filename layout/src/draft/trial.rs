@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Key, LeftOut, Link, LinkKind, Machine, Wishes, names};
+use super::{Fact, Key, LeftOut, Link, LinkKind, Machine, Wishes, names};
 use crate::plan::plan_from_toml;
 use crate::spec::words::plain;
 
@@ -98,11 +98,8 @@ impl Trial {
             let (found, lost): (Vec<_>, Vec<_>) =
                 links.iter().map(|link| (link, find(link))).partition(|(_, at)| at.is_some());
             for (link, _) in lost {
-                self.leave_out(format!(
-                    "daemon {}: there is no interface {}",
-                    plain(name, LONGEST),
-                    plain(link, LONGEST)
-                ));
+                let (name, link) = (plain(name, LONGEST), plain(link, LONGEST));
+                self.leave_out(Fact::Wish, format!("daemon {name}: there is no interface {link}"));
             }
             self.daemons
                 .push(Daemon { name: name.clone(), links: found.into_iter().filter_map(|(_, at)| at).collect() });
@@ -111,7 +108,7 @@ impl Trial {
         self.admin = if let Some(name) = &wishes.admin {
             let found = find(name);
             if found.is_none() {
-                self.leave_out(format!("[host.admin]: there is no interface {}", plain(name, LONGEST)));
+                self.leave_out(Fact::Wish, format!("[host.admin]: there is no interface {}", plain(name, LONGEST)));
             }
             found
         } else {
@@ -154,12 +151,13 @@ impl Trial {
 
     fn link(&mut self, at: usize, links: &[Link]) {
         let link = &links[at];
+        let of = || Fact::Link(link.name.clone());
         if let Some(why) = &link.unusable {
-            self.note(at, link, why);
+            self.note(at, of(), why);
             return;
         }
         if self.sections[at].parent.is_some_and(|parent| links[parent].unusable.is_some()) {
-            self.note(at, link, "what carries it cannot be used");
+            self.note(at, of(), "what carries it cannot be used");
             return;
         }
         for address in &link.addresses {
@@ -169,7 +167,7 @@ impl Trial {
             let refusal = if whole { self.refusal() } else { Some("no NIC of this machine carries it".to_owned()) };
             if let Some(why) = refusal {
                 self.sections = before;
-                self.note(at, link, &format!("{} is left out: {why}", address.net));
+                self.note(at, of(), &format!("{} is left out: {why}", address.net));
             } else if let Some(remark) = &address.remark {
                 self.sections[at].remarks.push(format!("{}: {}", address.net, plain(remark, LONGEST)));
             }
@@ -181,7 +179,8 @@ impl Trial {
             self.sections[at].gateways.push(gateway.to_string());
             if let Some(why) = self.refusal() {
                 self.sections[at].gateways.pop();
-                self.note(at, link, &format!("the gateway {gateway} is left out: {why}"));
+                let of = Fact::Gateway(link.name.clone(), *gateway);
+                self.note(at, of, &format!("the gateway {gateway} is left out: {why}"));
             }
         }
     }
@@ -204,7 +203,7 @@ impl Trial {
                 }
             }
             if let Some(why) = why.filter(|_| !used) {
-                self.leave_out(format!("the name server {server} is left out: {why}"));
+                self.leave_out(Fact::Server, format!("the name server {server} is left out: {why}"));
             }
         }
     }
@@ -215,7 +214,7 @@ impl Trial {
             // Without an interface for it the section is not written, and the key is judged at another time.
             if let Some(why) = self.refusal() {
                 self.keys.pop();
-                self.leave_out(format!("the key of {} is left out: {why}", plain(&key.from, LONGEST)));
+                self.leave_out(Fact::Key, format!("the key of {} is left out: {why}", plain(&key.from, LONGEST)));
             }
         }
     }
@@ -238,16 +237,16 @@ impl Trial {
         }
     }
 
-    fn leave_out(&mut self, what: String) {
-        self.left_out.push(LeftOut { link: None, what });
+    fn leave_out(&mut self, of: Fact, what: String) {
+        self.left_out.push(LeftOut { of, what });
     }
 
-    fn note(&mut self, at: usize, link: &Link, remark: &str) {
+    fn note(&mut self, at: usize, of: Fact, remark: &str) {
         let section = &mut self.sections[at];
         let remark = plain(remark, LONGEST);
         let what = format!("[interfaces.{}]: {remark}", section.name);
         section.remarks.push(remark);
-        self.left_out.push(LeftOut { link: Some(link.name.clone()), what });
+        self.left_out.push(LeftOut { of, what });
     }
 
     /// What `check` would say first of the spec as it is.

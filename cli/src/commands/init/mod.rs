@@ -8,7 +8,7 @@ use std::io::Write;
 
 use anyhow::{Context, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
-use dmhost_layout::draft::{Address, Draft, Key, LeftOut, Link, LinkKind, Machine, Wishes, draft};
+use dmhost_layout::draft::{Address, Draft, Fact, Key, LeftOut, Link, LinkKind, Machine, Wishes, draft};
 use fs_err::os::unix::fs::OpenOptionsExt;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -62,13 +62,15 @@ fn tell(args: &args::Init, Draft { text, missing, left_out }: &Draft, terminal: 
     terminal.print(if to_stream { text } else { args.out.as_str() })
 }
 
-/// Whether something was left out that a flag asked for.
-fn of_flag(LeftOut { link, .. }: &LeftOut, args: &args::Init, given: &BTreeSet<String>) -> bool {
-    match link {
-        Some(link) => given.contains(link),
-        None => {
-            !args.daemon.is_empty() || args.admin.is_some() || !args.authorized_key.is_empty() || !args.dns.is_empty()
-        }
+/// Whether something was left out that a flag asked for: what this machine has of itself is no slip of the user's.
+fn of_flag(left_out: &LeftOut, args: &args::Init, given: &BTreeSet<String>) -> bool {
+    match &left_out.of {
+        Fact::Wish => true,
+        Fact::Link(link) => given.contains(link),
+        Fact::Gateway(link, gateway) => given.contains(link) || args.gateway.contains(gateway),
+        // Given ones stand in place of the machine's.
+        Fact::Server => !args.dns.is_empty(),
+        Fact::Key => !args.authorized_key.is_empty(),
     }
 }
 
@@ -108,7 +110,6 @@ fn add(args: &args::Init, machine: &mut Machine, problems: &mut Vec<String>) -> 
             Some(link) => {
                 link.gateways.retain(|other| other.is_ipv4() != gateway.is_ipv4());
                 link.gateways.push(*gateway);
-                given.insert(link.name.clone());
             }
             None => problems.push(format!("the gateway {gateway} is on no subnet of an interface")),
         }
