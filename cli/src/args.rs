@@ -119,6 +119,9 @@ pub(crate) enum Command {
     /// Boot the image and prove who can reach what, frame by frame
     #[command(after_help = "Example:\n  dmhost verify host.toml --image host.raw --report proof/")]
     Verify(Verify),
+    /// What is slow to make and kept: list it, make it smaller
+    #[command(subcommand, after_help = "Example:\n  dmhost cache ls")]
+    Cache(Stored),
     /// Certificates
     #[command(subcommand, after_help = "Examples:\n  dmhost pki init host.toml\n  dmhost pki show host.toml")]
     Pki(Pki),
@@ -436,4 +439,39 @@ fn ca_files(text: &str) -> Result<dmhost_pki::CaFiles, String> {
 fn daemon_ca(text: &str) -> Result<(String, dmhost_pki::CaFiles), String> {
     let (daemon, files) = text.split_once('=').ok_or("not of the form DAEMON=CERT[,KEY]")?;
     Ok((daemon.to_owned(), ca_files(files)?))
+}
+
+/// `dmhost cache`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Stored {
+    /// List bases and packages, the longest unused first
+    #[command(after_help = "Example:\n  dmhost cache ls --output json")]
+    Ls(Cache),
+    /// Remove what interrupted builds and other versions left, and more if it is said; never what is in use
+    #[command(after_help = "Example:\n  dmhost cache prune --max-size 4GiB")]
+    Prune {
+        #[command(flatten)]
+        cache: Cache,
+        /// Then remove what was not used for longest, until the rest takes no more than SIZE (bytes, KiB, MiB, GiB, TiB)
+        #[arg(long, value_name = "SIZE", value_parser = size)]
+        max_size: Option<u64>,
+        /// Remove everything
+        #[arg(long, conflicts_with = "max_size")]
+        all: bool,
+    },
+}
+
+/// A number of bytes, or of a unit of them.
+fn size(text: &str) -> Result<u64, String> {
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let shift = match unit {
+        "" | "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        "TiB" => 40,
+        _ => return Err("say a number and KiB, MiB, GiB or TiB, for example 4GiB".to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "say a number and a unit, for example 4GiB".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "no disk has as much".to_owned())
 }

@@ -34,7 +34,9 @@ impl Failure {
 
     /// What the files that were named cannot do is usage; what the system refuses on the way is the machine's.
     pub(crate) fn of_input(error: anyhow::Error) -> Self {
-        if error.chain().any(|cause| cause.is::<MachineError>() || cause.is::<std::io::Error>()) {
+        if error.is::<MachineError>()
+            || error.chain().any(|cause| cause.is::<MachineError>() || cause.is::<std::io::Error>())
+        {
             Self::Machine(error)
         } else {
             Self::Usage(error)

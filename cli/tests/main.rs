@@ -4,10 +4,12 @@
 mod answers;
 mod bed;
 mod blame;
+mod caches;
 mod clients;
 mod disks;
 mod drafts;
 mod endpoint;
+mod full;
 mod graph;
 mod keys;
 mod layouts;

@@ -50,6 +50,7 @@ impl Example {
             lock: None,
             mirror: None,
             offline: false,
+            spec: None,
         };
         dmhost_images::build(&request, &mut |_: Event<'_>| {})?;
         let output = Command::new(env!("CARGO_BIN_EXE_dmhost"))

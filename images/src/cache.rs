@@ -46,6 +46,13 @@ impl Exclusive {
     pub(crate) fn wait(path: &Utf8Path, progress: &mut dyn Progress) -> anyhow::Result<Self> {
         wait(path, "--exclusive", FileExt::try_lock_exclusive, progress).map(|file| Self { _file: file })
     }
+
+    /// Takes it if no other process has it.
+    pub(crate) fn try_take(path: &Utf8Path) -> anyhow::Result<Option<Self>> {
+        let file = lock_file(path)?;
+        let ours = FileExt::try_lock_exclusive(file.file()).with_context(|| format!("could not lock {path}"))?;
+        Ok(ours.then(|| Self { _file: file }))
+    }
 }
 
 impl Shared {
@@ -121,6 +128,11 @@ impl Drop for Workspace {
         // What cannot be removed is taken over by the next build of the same image.
         let _ = fs_err::remove_dir_all(&self.folder);
     }
+}
+
+/// Notes that an entry of the cache has been used now.
+pub(crate) fn touch(folder: &Utf8Path) -> anyhow::Result<()> {
+    Ok(fs_err::write(folder.join("used"), "")?)
 }
 
 fn make_private(folder: &Utf8Path) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 
 use anyhow::Context;
 
@@ -43,6 +43,20 @@ impl Command {
     pub(crate) fn start(&self) -> anyhow::Result<duct::Handle> {
         let command = duct::cmd(&self.argv[0], &self.argv[1..]).env("PATH", search_path());
         command.stdin_null().stdout_null().stderr_null().start().with_context(|| format!("could not start {self}"))
+    }
+
+    /// Runs it and has `work` read what it writes.
+    ///
+    /// # Errors
+    /// If it cannot be started or fails, or `work` does.
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&mut dyn Read) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let command = duct::cmd(&self.argv[0], &self.argv[1..]).env("PATH", search_path()).env("LC_ALL", "C.UTF-8");
+        let running = command.stdin_null().reader().with_context(|| format!("could not start {self}"))?;
+        let mut stream = BufReader::with_capacity(1 << 18, &running);
+        let done = work(&mut stream)?;
+        // The rest is read, since the program fails if it cannot write it; its failure is this read's.
+        std::io::copy(&mut stream, &mut std::io::sink()).with_context(|| format!("{self} failed"))?;
+        Ok(done)
     }
 
     /// Runs it to its end with these bytes as its input.
@@ -95,7 +109,7 @@ impl Command {
 fn machine_error(argv: &[String], said: &str) -> Option<MachineError> {
     /// The system's words, and those of apt and mkfs.btrfs for the same.
     const FULL: [&str; 3] = ["No space left on device", "don't have enough free space in", "Disk quota exceeded"];
-    const UNREACHABLE: [&str; 9] = [
+    const UNREACHABLE: [&str; 12] = [
         "Could not resolve",
         "Temporary failure resolving",
         "Could not connect",
@@ -105,6 +119,10 @@ fn machine_error(argv: &[String], said: &str) -> Option<MachineError> {
         "Connection failed",
         "Connection reset by peer",
         "Error reading from server",
+        "Server closed the connection",
+        "Connection closed prematurely",
+        // apt's word for a connection that ends in the middle of a file.
+        "Undetermined Error",
     ];
     if FULL.iter().any(|words| said.contains(words)) {
         // What comes before it enters namespaces.

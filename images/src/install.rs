@@ -6,6 +6,8 @@ use dmhost_layout::layout::Layout;
 
 use crate::base::{BaseTree, Bootstrap};
 use crate::cache::{self, Exclusive, Shared};
+use crate::contents::Contents;
+use crate::manifest;
 use crate::packages;
 use crate::pins::Pins;
 use crate::progress::{Event, Progress};
@@ -14,8 +16,19 @@ use crate::resolve::Question;
 use crate::step::Step;
 use crate::tree;
 
-/// Sees to it that the base of a step is in the cache; tells whether it was. As long as the lock is held, it stays.
-pub(crate) fn base(step: &Step, progress: &mut dyn Progress) -> anyhow::Result<(Shared, bool)> {
+/// A base in the cache.
+#[derive(Debug)]
+pub(crate) struct Installed {
+    /// As long as it is held, nobody removes the base.
+    pub(crate) _held: Shared,
+    /// What it holds.
+    pub(crate) contents: Contents,
+    /// Whether it was there before.
+    pub(crate) cached: bool,
+}
+
+/// Sees to it that the base of a step is in the cache, and as it was when it was made.
+pub(crate) fn base(step: &Step, progress: &mut dyn Progress) -> anyhow::Result<Installed> {
     let Step::Base { key, folder, aside, pins, question, bootstrap } = step else {
         anyhow::bail!("{step} makes no base")
     };
@@ -26,13 +39,20 @@ pub(crate) fn base(step: &Step, progress: &mut dyn Progress) -> anyhow::Result<(
     let mut cached = true;
     loop {
         let held = Shared::wait(&lock, progress)?;
-        if folder.is_dir() {
-            return Ok((held, cached));
+        if folder.is_dir()
+            && let Ok(contents) = manifest::check(folder, question.privilege)
+        {
+            cache::touch(folder)?;
+            return Ok(Installed { _held: held, contents, cached });
         }
         drop(held);
         let _alone = Exclusive::wait(&lock, progress)?;
         if folder.is_dir() {
-            continue;
+            if manifest::check(folder, question.privilege).is_ok() {
+                continue;
+            }
+            progress.event(Event::Damaged { what: folder.as_str() });
+            cache::remove_tree(folder, question.privilege)?;
         }
         cached = false;
         cache::remove_tree(aside, question.privilege).context("could not clear what an interrupted build left")?;
@@ -73,8 +93,7 @@ fn make(
     let tree = BaseTree { root: aside.join("root") };
     tree.release()?;
     installed_as_pinned(&tree, pins)?;
-    fs_err::write(aside.join("packages"), tree.packages()?.join("\n") + "\n")?;
-    Ok(())
+    manifest::write(aside, *privilege)
 }
 
 /// apt chose among the pinned packages alone; it must have chosen them all.

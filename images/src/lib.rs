@@ -9,19 +9,25 @@
 
 mod archive;
 pub mod base;
+mod btrfs;
 pub mod cache;
 pub mod command;
+pub mod contents;
 pub mod disk;
 mod install;
 pub mod machine;
+mod manifest;
+mod meant;
 mod packages;
 pub mod pins;
 pub mod progress;
 pub mod recipe;
+pub mod report;
 pub mod resolve;
 pub mod run;
 pub mod sources;
 pub mod step;
+pub mod store;
 pub mod tree;
 
 pub use cache::default_cache_dir;

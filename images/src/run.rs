@@ -9,15 +9,19 @@ use dmhost_layout::plan::{Base, HostPlan, Kernel};
 use fs_err::os::unix::fs::OpenOptionsExt;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
+use sha2::{Digest, Sha256};
 
 use crate::base::BaseTree;
-use crate::cache::{self, Shared, Workspace};
+use crate::cache::{self, Workspace};
 use crate::command::Command;
+use crate::contents::Contents;
 use crate::disk::{self, BootFiles, Geometry, Window};
-use crate::install;
+use crate::install::{self, Installed};
 use crate::machine::{self, MachineError, Privilege};
-use crate::pins::LockFile;
+use crate::meant;
+use crate::pins::{LockFile, Pins, hex};
 use crate::progress::{Event, Progress};
+use crate::report;
 use crate::resolve::{self, Origin, Question, Resolution};
 use crate::sources::Mirror;
 use crate::step::{self, COMMAND_LINE, Options, Step, steps, workspace};
@@ -43,11 +47,13 @@ pub struct BuildRequest<'a> {
     pub mirror: Option<Mirror>,
     /// Whether the network is not to be used.
     pub offline: bool,
+    /// The spec's bytes, whose SHA-256 stands in `IMAGE.json`.
+    pub spec: Option<&'a [u8]>,
 }
 
 impl std::fmt::Debug for BuildRequest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { plan, layout: _, secrets: _, out, cache_dir, force, lock, mirror, offline } = self;
+        let Self { plan, layout: _, secrets: _, out, cache_dir, force, lock, mirror, offline, spec: _ } = self;
         let mut debug = f.debug_struct("BuildRequest");
         debug.field("host", &plan.host.name).field("out", out).field("cache_dir", cache_dir).field("force", force);
         debug.field("lock", lock).field("mirror", mirror).field("offline", offline);
@@ -68,6 +74,9 @@ pub struct Built {
     pub base_cached: bool,
     /// Its packages, and whether a lock was written with them.
     pub packages: Resolution,
+    /// The tree hash: SHA-256 over every path, mode, owner, attribute and content that was read back. Two builds of one
+    /// lock, spec and PKI have the same.
+    pub tree: String,
     /// What each step took, by its title.
     pub timings: Vec<(String, Duration)>,
 }
@@ -112,7 +121,7 @@ pub fn build(request: &BuildRequest<'_>, progress: &mut dyn Progress) -> anyhow:
     let plan = steps(request.plan, request.layout, &options, None)?;
     machine::preflight(options.privilege)?;
     let _workspace = Workspace::take(&workspace(out))?;
-    let mut runner = Runner { request, progress, base: None, base_cached: false };
+    let mut runner = Runner { request, progress, base: None, contents: Contents::default() };
     let mut timings = Vec::with_capacity(plan.len());
     let count = plan.len();
     let mut timed = |runner: &mut Runner<'_, '_>, index: usize, step: &Step| -> anyhow::Result<Option<Resolution>> {
@@ -128,13 +137,18 @@ pub fn build(request: &BuildRequest<'_>, progress: &mut dyn Progress) -> anyhow:
     let packages = timed(&mut runner, 0, first)?.context("the first step decides the packages")?;
     let plan = steps(request.plan, request.layout, &options, Some(&packages.pins))?;
     for (index, step) in plan.iter().enumerate().skip(1) {
-        if let (Step::Publish { .. }, Some(path)) = (step, &packages.write) {
-            resolve::write(&packages.pins, path)?;
+        if let Step::Publish { .. } = step {
+            if let Some(path) = &packages.write {
+                resolve::write(&packages.pins, path)?;
+            }
+            runner.report(&plan, &packages.pins, out)?;
         }
         timed(&mut runner, index, step)?;
     }
-    let base_cached = runner.base_cached;
-    let mut built = Built { path: out.clone(), bytes: 0, allocated: 0, base_cached, packages, timings };
+    let Runner { base, contents, .. } = runner;
+    let base_cached = base.as_ref().is_some_and(|base| base.cached);
+    let tree = contents.digest();
+    let mut built = Built { path: out.clone(), bytes: 0, allocated: 0, base_cached, packages, tree, timings };
     let image = fs_err::File::open(out)?;
     built.bytes = image.metadata()?.len();
     built.allocated = disk::allocated(&image)?;
@@ -188,8 +202,9 @@ struct Runner<'a, 'p> {
     request: &'a BuildRequest<'a>,
     progress: &'p mut dyn Progress,
     /// Held until the image is done: nobody removes the base meanwhile.
-    base: Option<Shared>,
-    base_cached: bool,
+    base: Option<Installed>,
+    /// What the image was found to hold.
+    contents: Contents,
 }
 
 /// What came of a step.
@@ -200,6 +215,27 @@ struct Taken {
 }
 
 impl Runner<'_, '_> {
+    /// Writes what stands beside the image.
+    fn report(&self, steps: &[Step], pins: &Pins, out: &Utf8Path) -> anyhow::Result<()> {
+        let BuildRequest { plan, layout, spec, .. } = self.request;
+        let spec = spec.map(|spec| hex(&Sha256::digest(spec)));
+        let base = steps.iter().find_map(|step| {
+            let Step::Base { key, folder, .. } = step else { return None };
+            Some((key.digest.as_str(), BaseTree { root: folder.join("root") }))
+        });
+        let (base, tree) = base.context("an image has a base")?;
+        let subvolumes = layout.subvolumes().iter().map(|subvolume| subvolume.name.as_str()).collect();
+        let (host, spec, contents) = (plan.host.name.as_str(), spec.as_deref(), &self.contents);
+        let subject = report::Subject { host, spec, base, pins, contents, subvolumes };
+        for (ending, value) in [("json", subject.image(&tree)?), ("cdx.json", subject.bill())] {
+            let path = report::beside(out, ending);
+            let aside = workspace(out).join(ending);
+            fs_err::write(&aside, format!("{value:#}\n"))?;
+            fs_err::rename(&aside, &path)?;
+        }
+        Ok(())
+    }
+
     fn take(&mut self, step: &Step) -> anyhow::Result<Taken> {
         let progress = &mut *self.progress;
         match step {
@@ -209,9 +245,9 @@ impl Runner<'_, '_> {
                 return Ok(Taken { cached, resolution: Some(resolution) });
             }
             Step::Base { .. } => {
-                let (held, cached) = install::base(step, progress)?;
-                self.base = Some(held);
-                self.base_cached = cached;
+                let base = install::base(step, progress)?;
+                let cached = base.cached;
+                self.base = Some(base);
                 return Ok(Taken { cached, resolution: None });
             }
             Step::FileSystem { layout, file, size, command } => {
@@ -220,7 +256,10 @@ impl Runner<'_, '_> {
             Step::Disk { base, root, file, geometry, title } => {
                 write_disk(&BaseTree { root: base.clone() }, root, file, geometry, title, progress)?;
             }
-            Step::ReadBack { file } => read_back(file)?,
+            Step::ReadBack { file } => {
+                let base = self.base.as_ref().context("the base comes before the image")?;
+                self.contents = read_back(file, &base.contents, self.request)?;
+            }
             Step::Publish { file, out, force } => {
                 refuse_existing(out, *force)?;
                 publish(file, out, *force)?;
@@ -290,19 +329,28 @@ fn write_disk(
     Ok(())
 }
 
-/// The offset and the bytes that tell btrfs: <https://btrfs.readthedocs.io/en/latest/dev/On-disk-format.html>.
-const BTRFS_MAGIC: (u64, &[u8; 8]) = (0x1_0040, b"_BHRfS_M");
-
-fn read_back(file: &Utf8Path) -> anyhow::Result<()> {
-    use std::io::{Read, Seek, SeekFrom};
+/// Reads everything back, and gives it if it is what was meant.
+fn read_back(file: &Utf8Path, base: &Contents, request: &BuildRequest<'_>) -> anyhow::Result<Contents> {
+    /// More are no help.
+    const TOLD: usize = 10;
     let disk = disk::open(file)?;
     let boot = disk.boot()?;
     anyhow::ensure!(boot.command_line == COMMAND_LINE, "the command line read back is {:?}", boot.command_line);
-    let mut root = disk.root();
-    let mut found = [0; 8];
-    root.seek(SeekFrom::Start(BTRFS_MAGIC.0))
-        .and_then(|_| root.read_exact(&mut found))
-        .with_context(|| format!("could not read the root of {file} back"))?;
-    anyhow::ensure!(found == *BTRFS_MAGIC.1, "the root of {file} is no btrfs");
-    Ok(())
+    let found = disk.contents().with_context(|| format!("could not read the root of {file} back"))?;
+    let (mut meant, accounts) = meant::contents(base, request.layout, request.secrets)?;
+    for path in accounts {
+        // Whose bytes only the base's own program knows.
+        if let (Some(meant), Some(found)) = (meant.nodes.get_mut(&path), found.nodes.get(&path)) {
+            meant.kind = found.kind.clone();
+        }
+    }
+    let differences = meant.differences(&found);
+    anyhow::ensure!(
+        differences.is_empty(),
+        "the image does not hold what was meant, in {} places; the base in the cache may be damaged, \
+         `dmhost cache prune --all` removes it:\n{}",
+        differences.len(),
+        differences[..differences.len().min(TOLD)].join("\n")
+    );
+    Ok(found)
 }

@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
+use dmhost_images::contents::{Contents, Kind};
 use dmhost_images::{BuildRequest, Built, build, disk};
 use dmhost_layout::layout::{CredentialId, Layout};
 use dmhost_layout::plan::{Base, Host, HostPlan, Kernel};
@@ -55,6 +56,7 @@ fn make(out: &Utf8Path, force: bool) -> anyhow::Result<Built> {
         lock: None,
         mirror: None,
         offline: false,
+        spec: None,
     };
     build(&request, &mut |_: dmhost_images::Event<'_>| {})
 }
@@ -92,8 +94,13 @@ fn a_layout_becomes_a_disk_that_other_programs_read() -> anyhow::Result<()> {
     assert_eq!(built.bytes, 3 * GIB);
     assert!(built.allocated < 400 << 20, "{} bytes are allocated", built.allocated);
     assert_eq!(fs_err::metadata(&image)?.permissions().mode() & 0o777, 0o600);
-    let left: Vec<_> = folder.read_dir_utf8()?.collect::<Result<Vec<_>, _>>()?;
-    assert_eq!(left.iter().map(camino::Utf8DirEntry::file_name).collect::<Vec<_>>(), ["atlas.raw"]);
+    let mut left: Vec<_> = folder.read_dir_utf8()?.collect::<Result<Vec<_>, _>>()?;
+    left.sort_by(|a, b| a.file_name().cmp(b.file_name()));
+    assert_eq!(
+        left.iter().map(camino::Utf8DirEntry::file_name).collect::<Vec<_>>(),
+        ["atlas.raw", "atlas.raw.cdx.json", "atlas.raw.json"]
+    );
+    check_reports(&image, &built)?;
 
     let table = oracle("sgdisk", &["-v", image.as_str()])?;
     assert!(table.contains("No problems found"), "{table}");
@@ -113,14 +120,83 @@ fn a_layout_becomes_a_disk_that_other_programs_read() -> anyhow::Result<()> {
     fs_err::create_dir(&tree)?;
     oracle("btrfs", &["restore", "--metadata", "--symlinks", root.as_str(), tree.as_str()])?;
     check_tree(&tree)?;
+    check_same(&opened.contents()?, &tree)?;
 
     let refused = make(&image, false).expect_err("it is there already");
     assert_eq!(refused.to_string(), format!("{image} exists already: remove it, or say that it may be replaced"));
     let inode = fs_err::metadata(&image)?.ino();
     let again = make(&image, true)?;
     assert!(again.base_cached);
+    assert_eq!(again.tree, built.tree, "the same lock, layout and secrets, and another tree");
     assert_ne!(fs_err::metadata(&image)?.ino(), inode, "it was not replaced");
     Ok(fs_err::remove_dir_all(&folder)?)
+}
+
+fn check_reports(image: &Utf8Path, built: &Built) -> anyhow::Result<()> {
+    let read = |ending: &str| -> anyhow::Result<serde_json::Value> {
+        Ok(serde_json::from_slice(&fs_err::read(dmhost_images::report::beside(image, ending))?)?)
+    };
+    let (report, bill) = (read("json")?, read("cdx.json")?);
+    assert_eq!(report["tree_sha256"], built.tree.as_str());
+    assert_eq!((&report["host"], &report["spec_sha256"]), (&"atlas".into(), &serde_json::Value::Null));
+    let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
+    let (packages, components) = (list(&report["packages"]), list(&bill["components"]));
+    assert!(packages.len() > 100 && packages.len() == components.len(), "{} {}", packages.len(), components.len());
+    let docker = packages.iter().find(|package| package["name"] == "docker.io").context("docker.io is in no report")?;
+    assert!(docker["bytes"].as_u64() > Some(50 << 20), "{docker}");
+    let volumes: Vec<_> = list(&report["subvolumes"]).iter().map(|volume| volume["name"].clone()).collect();
+    assert_eq!(volumes, ["@", "@log", "@home", "@docker-web", "@snapshots"]);
+
+    // What CycloneDX 1.6 requires of a document and of each component.
+    assert_eq!(
+        (&bill["bomFormat"], &bill["specVersion"], &bill["version"]),
+        (&"CycloneDX".into(), &"1.6".into(), &1.into())
+    );
+    let mut references: Vec<_> = components.iter().map(|component| component["bom-ref"].to_string()).collect();
+    references.sort();
+    references.dedup();
+    assert_eq!(references.len(), components.len(), "two components have one reference");
+    for component in &components {
+        let hash = component["hashes"][0]["content"].as_str().unwrap_or_default();
+        assert!(component["type"] == "library" && component["name"].is_string() && hash.len() == 64, "{component}");
+        assert!(component["purl"].as_str().is_some_and(|purl| purl.starts_with("pkg:deb/debian/")), "{component}");
+    }
+    Ok(())
+}
+
+/// The tree as it was read back in process is the tree as `btrfs restore` has it, by names, modes and owners of each file.
+fn check_same(ours: &Contents, theirs: &Utf8Path) -> anyhow::Result<()> {
+    for (path, node) in &ours.nodes {
+        let found = fs_err::symlink_metadata(theirs.join(path))?;
+        assert_eq!((found.uid(), found.gid()), (node.uid, node.gid), "{path}");
+        match &node.kind {
+            Kind::File { size, .. } => assert_eq!((found.mode() & 0o7777, found.size()), (node.mode, *size), "{path}"),
+            Kind::Directory => assert!(found.is_dir(), "{path}"),
+            Kind::Link { target } => assert_eq!(fs_err::read_link(theirs.join(path))?, Utf8Path::new(target), "{path}"),
+            Kind::Special { .. } => panic!("{path} is a device or a pipe"),
+        }
+    }
+    // Every key is closed, wherever it is.
+    for (path, node) in ours.nodes.iter().filter(|(path, _)| path.contains("/etc/dmhost/") && path.ends_with("key.pem"))
+    {
+        assert_eq!((node.mode, node.uid), (0o600, 0), "{path}");
+    }
+    let sums = ours.nodes.iter().filter_map(|(path, node)| match &node.kind {
+        Kind::File { sha256, .. } if !path.contains('\n') && !path.contains('\\') => {
+            Some(format!("{sha256}  {path}\n"))
+        }
+        Kind::File { .. } | Kind::Directory | Kind::Link { .. } | Kind::Special { .. } => None,
+    });
+    let list = theirs.with_file_name("sums");
+    fs_err::write(&list, sums.collect::<String>())?;
+    let said = duct::cmd!("sha256sum", "--check", "--quiet", "--strict", list.as_str())
+        .dir(theirs.as_std_path())
+        .stderr_to_stdout()
+        .stdout_capture()
+        .unchecked()
+        .run()?;
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+    Ok(())
 }
 
 fn check_tree(tree: &Utf8Path) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use dmhost_images::{BuildRequest, Built, Event, LockFile, LockMode, Mirror, Orig
 use dmhost_layout::{CredentialId, HostPlan};
 use dmhost_pki::Pki;
 
-use super::{cache_dir, plan};
+use super::{cache_dir, plan, read_spec};
 use crate::args;
 use crate::failure::Failure;
 use crate::interrupt::{self, AtForcedEnd};
@@ -18,6 +18,7 @@ use crate::terminal::Terminal;
 
 pub(super) fn run(args: &args::Build, terminal: &Terminal) -> Result<(), Failure> {
     let plan = plan(&args.spec.path, terminal)?;
+    let spec = read_spec(&args.spec.path)?;
     let cache_dir = cache_dir(&args.cache)?;
     let pki = pki(&args.spec.path, &plan)?;
     let layout = dmhost_layout::render(&plan);
@@ -31,6 +32,7 @@ pub(super) fn run(args: &args::Build, terminal: &Terminal) -> Result<(), Failure
         lock: Some(LockFile { path: lock_path(&args.spec.path), mode: mode(args) }),
         mirror: args.mirror.as_deref().map(Mirror::at),
         offline: args.offline,
+        spec: Some(&spec),
     };
     if !args.force && args.out.symlink_metadata().is_ok() {
         return Err(Failure::Usage(anyhow!("{} is there already; say --force to overwrite it", args.out)));
@@ -45,7 +47,7 @@ pub(super) fn run(args: &args::Build, terminal: &Terminal) -> Result<(), Failure
         };
     }
     let built = make(&request, terminal)?;
-    let Built { path, bytes, allocated, base_cached, packages, timings } = &built;
+    let Built { path, bytes, allocated, base_cached, packages, tree, timings } = &built;
     tell(packages, terminal);
     if terminal.json() {
         let steps: Vec<_> = timings
@@ -56,11 +58,11 @@ pub(super) fn run(args: &args::Build, terminal: &Terminal) -> Result<(), Failure
             "{:#}",
             serde_json::json!({
                 "image": path, "bytes": bytes, "allocated": allocated, "base_cached": base_cached, "steps": steps,
-                "lock": packages.write,
+                "lock": packages.write, "tree_sha256": tree,
             })
         ))
     } else {
-        terminal.print(format!("{path}: {} on disk, {} as a disk", size(*allocated), size(*bytes)))
+        terminal.print(format!("{path}: {} on disk, {} as a disk\ntree {tree}", size(*allocated), size(*bytes)))
     }
 }
 

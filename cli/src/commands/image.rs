@@ -53,6 +53,7 @@ impl Image {
             lock: Some(LockFile { path: lock_path(&machine.spec.path), mode: LockMode::Read }),
             mirror: None,
             offline: false,
+            spec: None,
         };
         make(&request, terminal)?;
         Ok(Self { path, _folder: Some(folder) })

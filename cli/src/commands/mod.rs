@@ -2,6 +2,7 @@
 
 mod blame;
 mod build;
+mod cache;
 mod check;
 mod client;
 mod explain;
@@ -45,6 +46,7 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> 
         Command::Verify(args) => verify::run(&args, terminal),
         Command::Run(args) => run::run(&args, terminal),
         Command::Client(args) => client::run(&args, terminal),
+        Command::Cache(args) => cache::run(&args, terminal),
         Command::Pki(args) => pki::run(&args, terminal),
         Command::Schema { markdown } => schema::run(markdown, terminal),
         Command::Man { out } => man::run(out.as_deref(), terminal),

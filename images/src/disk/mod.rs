@@ -16,6 +16,8 @@ use gpt::mbr::ProtectiveMBR;
 use gpt::partition::Partition;
 use gpt::partition_types;
 
+use crate::contents::Contents;
+
 pub use boot::Boot;
 pub(crate) use boot::{BootFiles, write as write_boot};
 pub(crate) use sparse::{allocated, copy_into};
@@ -139,6 +141,14 @@ impl Disk {
     /// If the EFI system partition is not FAT, or its entry names files that are not there.
     pub fn boot(&self) -> anyhow::Result<Boot> {
         boot::read(Window::new(self.file.file(), self.esp))
+    }
+
+    /// Everything that the root holds, subvolume by subvolume.
+    ///
+    /// # Errors
+    /// If it is no btrfs, or is damaged.
+    pub fn contents(&self) -> anyhow::Result<Contents> {
+        crate::btrfs::read(self.file.file(), self.root)
     }
 
     /// The root partition, to be read.

@@ -1,6 +1,7 @@
 # Lays a layout (a tar on standard input) over a base without copying it, and makes a btrfs of both.
 # $1: an empty folder to work in; $2: the base's tree; $3: the file; $4: options of mkfs.btrfs by words;
 # $5: the root's subvolume; then, for each other subvolume, its name and its mount (or -), the deepest mounts first.
+umask 022
 stage=$1 base=$2 file=$3 options=$4 root=$5
 shift 5
 mount -t tmpfs -o mode=0755 dmhost "$stage"

@@ -1,5 +1,6 @@
 # The base as every host shall find it: nobody's name, nobody's keys, nothing started that the layout did not ask for.
 # $1: the tree; then the units whose enablement is taken back.
+umask 022
 root=$1
 shift
 for unit in "$@"; do

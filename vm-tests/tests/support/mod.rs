@@ -57,6 +57,7 @@ impl Host {
             lock: None,
             mirror: None,
             offline: false,
+            spec: None,
         };
         dmhost_images::build(&request, &mut |_: Event<'_>| {})?;
         Ok(Self { plan, pki, image, _folder: folder, _alone: alone })

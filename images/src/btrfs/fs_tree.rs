@@ -1,0 +1,176 @@
+//! The trees of files: the top level and every subvolume below it, as paths with what stands there.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+
+use anyhow::Context;
+
+use super::file::{FileExtent, Reader};
+use super::volume::Volume;
+use super::{Bytes, KEY, Key};
+use crate::contents::{Contents, Kind, Node};
+use crate::disk::Extent;
+use crate::pins::hex;
+
+const INODE_ITEM: u8 = 1;
+const XATTR_ITEM: u8 = 24;
+const DIR_INDEX: u8 = 96;
+const EXTENT_DATA: u8 = 108;
+const ROOT_ITEM: u8 = 132;
+const TOP_LEVEL: u64 = 5;
+const FIRST_INODE: u64 = 256;
+
+/// What a tree says of one inode.
+#[derive(Debug, Default)]
+struct Inode {
+    size: u64,
+    uid: u32,
+    gid: u32,
+    mode: u32,
+    device: u64,
+    xattrs: BTreeMap<String, String>,
+    extents: Vec<FileExtent>,
+    children: Vec<(String, Key)>,
+}
+
+type Tree = BTreeMap<u64, Inode>;
+
+/// Reads everything that the btrfs in this stretch of a file holds: names, modes, owners, attributes and contents.
+///
+/// # Errors
+/// If a block or an extent is damaged, or is of a kind that `mkfs.btrfs` was not told to write.
+pub(crate) fn read(file: &std::fs::File, extent: Extent) -> anyhow::Result<Contents> {
+    let volume = Volume::open(file, extent)?;
+    let mut roots = BTreeMap::new();
+    volume.items(volume.root, &mut |key, data| {
+        if key.kind == ROOT_ITEM && (key.object == TOP_LEVEL || key.object >= FIRST_INODE) {
+            roots.insert(key.object, Bytes(data).u64(176)?);
+        }
+        Ok(())
+    })?;
+    let mut trees = BTreeMap::new();
+    for (id, block) in roots {
+        trees.insert(id, tree(&volume, block).with_context(|| format!("could not read the tree {id}"))?);
+    }
+    let mut walk = Walk { trees: &trees, found: Vec::new() };
+    walk.folder(TOP_LEVEL, FIRST_INODE, "", 0)?;
+    let found = walk.found;
+    // Unpacking and hashing is all the work there is, and each file's is its own.
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(8);
+    let parts: Vec<anyhow::Result<Vec<(String, Node)>>> = std::thread::scope(|scope| {
+        let part = |index: usize| {
+            let (volume, found) = (&volume, &found);
+            move || {
+                let mut reader = Reader::new(volume)?;
+                // Neighbours are alike in size, so they are dealt out in turn.
+                let mine = found.iter().skip(index).step_by(threads);
+                mine.map(|(path, inode)| Ok((path.clone(), node(inode, &mut reader).with_context(|| path.clone())?)))
+                    .collect()
+            }
+        };
+        let running: Vec<_> = (0..threads).map(|index| scope.spawn(part(index))).collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    let mut contents = Contents::default();
+    for part in parts {
+        contents.nodes.extend(part?);
+    }
+    Ok(contents)
+}
+
+fn tree(volume: &Volume<'_>, block: u64) -> anyhow::Result<Tree> {
+    let mut tree = Tree::new();
+    volume.items(block, &mut |key, data| {
+        let item = Bytes(data);
+        if ![INODE_ITEM, XATTR_ITEM, DIR_INDEX, EXTENT_DATA].contains(&key.kind) {
+            return Ok(());
+        }
+        let inode = tree.entry(key.object).or_default();
+        match key.kind {
+            INODE_ITEM => {
+                (inode.size, inode.uid, inode.gid) = (item.u64(16)?, item.u32(44)?, item.u32(48)?);
+                (inode.mode, inode.device) = (item.u32(52)?, item.u64(56)?);
+            }
+            EXTENT_DATA => inode.extents.push(FileExtent::parse(key.offset, item)?),
+            DIR_INDEX => {
+                for (location, name, _) in entries(item)? {
+                    inode.children.push((name, location));
+                }
+            }
+            _ => {
+                for (_, name, value) in entries(item)? {
+                    inode.xattrs.insert(name, hex(&value));
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(tree)
+}
+
+/// The entries of a directory item or an attribute item: where to, name, value.
+fn entries(item: Bytes<'_>) -> anyhow::Result<Vec<(Key, String, Vec<u8>)>> {
+    const HEAD: usize = KEY + 8 + 2 + 2 + 1;
+    let (mut entries, mut at) = (Vec::new(), 0);
+    while at < item.0.len() {
+        let (data, name) = (usize::from(item.u16(at + KEY + 8)?), usize::from(item.u16(at + KEY + 10)?));
+        let text = String::from_utf8(item.at(at + HEAD, name)?.to_vec()).context("a name is not UTF-8")?;
+        entries.push((item.key(at)?, text, item.at(at + HEAD + name, data)?.to_vec()));
+        at += HEAD + name + data;
+    }
+    Ok(entries)
+}
+
+/// A walk through all trees from the top level.
+struct Walk<'t> {
+    trees: &'t BTreeMap<u64, Tree>,
+    found: Vec<(String, &'t Inode)>,
+}
+
+impl<'t> Walk<'t> {
+    fn folder(&mut self, tree: u64, inode: u64, path: &str, depth: usize) -> anyhow::Result<()> {
+        anyhow::ensure!(depth < 64, "{path} is too deep");
+        for (name, location) in &self.inode(tree, inode)?.children {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+            let (tree, inode) = match location.kind {
+                ROOT_ITEM => (location.object, FIRST_INODE),
+                _ => (tree, location.object),
+            };
+            let found = self.inode(tree, inode)?;
+            self.found.push((path.clone(), found));
+            if found.mode & FORMAT == FOLDER {
+                self.folder(tree, inode, &path, depth + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn inode(&self, tree: u64, inode: u64) -> anyhow::Result<&'t Inode> {
+        let found = self.trees.get(&tree).and_then(|tree| tree.get(&inode));
+        found.with_context(|| format!("there is no inode {inode} in the tree {tree}"))
+    }
+}
+
+/// The kinds of files in a mode: inode(7).
+const FORMAT: u32 = 0o170_000;
+const FOLDER: u32 = 0o040_000;
+const REGULAR: u32 = 0o100_000;
+const LINK: u32 = 0o120_000;
+
+fn node(inode: &Inode, reader: &mut Reader<'_>) -> anyhow::Result<Node> {
+    let Inode { size, uid, gid, mode, device, xattrs, extents, children: _ } = inode;
+    let kind = match mode & FORMAT {
+        FOLDER => Kind::Directory,
+        REGULAR => Kind::File { size: *size, sha256: hex(&reader.hash(*size, extents)?) },
+        LINK => {
+            let mut target = Vec::new();
+            reader.read(*size, extents, &mut |bytes| target.extend_from_slice(bytes))?;
+            Kind::Link { target: String::from_utf8(target).context("its target is not UTF-8")? }
+        }
+        other => Kind::Special { format: other, device: *device },
+    };
+    Ok(Node { mode: mode & 0o7777, uid: *uid, gid: *gid, xattrs: xattrs.clone(), kind })
+}
