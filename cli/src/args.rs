@@ -111,7 +111,9 @@ pub(crate) enum Command {
                       dmhost graph host.toml --format ascii | lpr")]
     Graph(Graph),
     /// Write the layout of a host under its true paths
-    #[command(after_help = "Example:\n  dmhost render host.toml --out layout/ --without-secrets")]
+    #[command(after_help = "Examples:\n  dmhost render host.toml --out layout/ --without-secrets\n  \
+                      dmhost render host.toml --out layout/ --target nixos\n\n\
+                      A layout for NixOS holds no secrets: its tls/ are links into the folder of --credentials.")]
     Render(Render),
     /// Make the host image: a raw disk
     #[command(after_help = BUILD)]
@@ -279,6 +281,26 @@ pub(crate) struct Render {
     /// Write `NAME.missing` in place of certificates and keys
     #[arg(long)]
     pub(crate) without_secrets: bool,
+    /// The system that the layout is for
+    #[arg(long, value_enum, default_value_t = RenderTarget::Debian13)]
+    pub(crate) target: RenderTarget,
+    /// With --target nixos: a JSON object of absolute program paths, `{ "ip": "/nix/store/.../bin/ip" }`; what it does not
+    /// name is the system profile's
+    #[arg(long, value_name = "FILE", value_parser = path())]
+    pub(crate) programs: Option<Utf8PathBuf>,
+    /// With --target nixos: the folder with DAEMON/ca.pem, cert.pem and key.pem [default: /var/lib/dmhost/credentials]
+    #[arg(long, value_name = "DIR", value_parser = path())]
+    pub(crate) credentials: Option<Utf8PathBuf>,
+}
+
+/// The system that a layout is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RenderTarget {
+    /// The base of the images.
+    #[value(name = "debian-13")]
+    Debian13,
+    /// NixOS, for the module of `flake.nix`.
+    Nixos,
 }
 
 /// `dmhost build`.

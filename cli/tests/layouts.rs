@@ -92,3 +92,42 @@ fn a_failure_on_the_way_leaves_the_old_layout() {
     bed.run("render host.toml --out layout").refuses(3, &["host.pki/web/server/key.pem is missing"]);
     assert_eq!(bed.tree("."), before);
 }
+
+#[test]
+fn a_layout_for_nixos_needs_no_keys_and_holds_none() {
+    let bed = Bed::new();
+    bed.write("programs.json", r#"{ "ip": "/nix/store/abc-iproute2-6.1/bin/ip" }"#);
+    let ran = bed.run("render host.toml --out layout --target nixos --programs programs.json --credentials /run/keys");
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let tree = bed.tree("layout");
+    let at = |path: &str| String::from_utf8_lossy(&tree[&bed.path().join("layout").join(path)].1).into_owned();
+    assert_eq!(at("etc/dmhost/web/tls"), "/run/keys/web");
+    let zone = at("etc/systemd/system/dmhost-web-zone.service");
+    assert!(zone.contains("\nExecStart=/nix/store/abc-iproute2-6.1/bin/ip netns add dmhost-web\n"), "{zone}");
+    assert!(zone.contains("/run/current-system/sw/bin/nft -f /etc/dmhost/web/nftables.conf\n"), "{zone}");
+    assert!(!tree.keys().any(|path| path.extension().is_some_and(|end| end == "missing" || end == "pem")));
+}
+
+#[test]
+fn what_a_layout_for_nixos_cannot_refer_to_is_refused() {
+    let bed = Bed::new();
+    let render = |words: &str| bed.run(&format!("render host.toml --out layout {words}"));
+    bed.write("bad.json", r#"{ "apt": "/bin/apt", "ip": "bin/ip", "nft": "/a b/nft" }"#);
+    render("--target nixos --programs bad.json").refuses(
+        2,
+        &[
+            "apt is no program that a layout calls",
+            "ip: bin/ip is not an absolute path",
+            "nft: /a b/nft has a character",
+            "what a layout calls: btrfs, cp, docker, dockerd,",
+        ],
+    );
+    bed.write("bad.json", "[]");
+    render("--target nixos --programs bad.json").refuses(2, &["bad.json is not a JSON object of programs"]);
+    render("--target nixos --programs gone.json").refuses(2, &["cannot read the programs of gone.json"]);
+    render("--target nixos --credentials keys").refuses(2, &["--credentials keys is not an absolute path"]);
+    render("--target nixos --credentials /nix/store/keys").refuses(2, &["is in the store"]);
+    render("--programs bad.json").refuses(2, &["--programs is for --target nixos"]);
+    render("--credentials /run/keys").refuses(2, &["--credentials is for --target nixos"]);
+    assert_eq!(bed.names(), ["bad.json", "host.toml"]);
+}

@@ -60,6 +60,13 @@ pub enum CredentialId {
 }
 
 impl CredentialId {
+    /// Whose it is.
+    pub fn daemon(&self) -> &DaemonName {
+        match self {
+            Self::ServerCertificate(daemon) | Self::ServerKey(daemon) | Self::ClientCa(daemon) => daemon,
+        }
+    }
+
     /// Whether the bytes must never be readable by others.
     pub fn is_private(&self) -> bool {
         match self {
@@ -137,6 +144,11 @@ impl Layout {
             Content::Text(text) => Some(text),
             Content::Secret(_) | Content::Link(_) | Content::Directory => None,
         }
+    }
+
+    /// Whether there is an entry that only the runner can fill.
+    pub fn has_secrets(&self) -> bool {
+        self.entries.values().any(|entry| matches!(entry.content, Content::Secret(_)))
     }
 
     /// All entries in path order.

@@ -31,5 +31,5 @@ pub use format::format;
 pub use layout::{Content, CredentialId, Entry, Layout};
 pub use lint::lint;
 pub use plan::{HostPlan, plan_from_bytes, plan_from_toml, resolve};
-pub use render::render;
+pub use render::{render, render_for};
 pub use spec::HostSpec;

@@ -16,6 +16,7 @@ mod pki;
 mod render;
 mod run;
 mod schema;
+mod target;
 mod tools;
 mod trials;
 mod verify;

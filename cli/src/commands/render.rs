@@ -14,7 +14,7 @@ use fs_err::os::unix::fs::OpenOptionsExt;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::plan;
+use super::{plan, target};
 use crate::args;
 use crate::failure::Failure;
 use crate::interrupt;
@@ -25,14 +25,15 @@ use crate::terminal::Terminal;
 const MARK: &str = ".dmhost-layout";
 
 pub(super) fn run(args: &args::Render, terminal: &Terminal) -> Result<(), Failure> {
+    let target = target::read(args)?;
     let plan = plan(&args.spec.path, terminal)?;
     let out = camino::absolute_utf8(&args.out).with_context(|| format!("cannot tell where {} is", args.out))?;
     let (Some(parent), Some(name)) = (out.parent(), out.file_name()) else {
         return Err(Failure::Usage(anyhow!("{} names no folder that could be made", args.out)));
     };
     let there = replaceable(&out)?;
-    let layout = dmhost_layout::render(&plan);
-    let pki = if args.without_secrets { None } else { Some(pki(&args.spec.path)?) };
+    let layout = dmhost_layout::render_for(&plan, &target);
+    let pki = if args.without_secrets || !layout.has_secrets() { None } else { Some(pki(&args.spec.path)?) };
     if !parent.is_dir() {
         return Err(Failure::Usage(anyhow!("{parent} is not a folder, so {} cannot be made in it", args.out)));
     }

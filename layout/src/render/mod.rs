@@ -1,13 +1,20 @@
-//! Plan -> layout: one file per kind of configuration, one line each in `PARTS`.
+//! Plan -> layout: one file per kind of configuration, one line each in `PARTS` or `CALLERS`.
 //!
 //! Rendering is total: whatever a plan holds can be written, so nothing here fails. Text goes through one writer per
 //! format (`unit`, `rules`), which owns quoting; daemon.json goes through serde.
 
 mod host;
+mod nixos;
+mod program;
 mod rules;
 mod shell;
+mod target;
 mod unit;
 mod zone;
+
+pub use nixos::{Elsewhere, elsewhere};
+pub use program::Program;
+pub use target::{Nixos, Target};
 
 use crate::layout::Layout;
 use crate::plan::HostPlan;
@@ -18,17 +25,29 @@ const PARTS: &[fn(&HostPlan, &mut Layout)] = &[
     host::storage::render,
     host::network::render,
     host::sysctl::render,
-    host::firewall::render,
     host::admin::render,
     host::services::render,
-    zone::render,
 ];
 
-/// Renders the whole layout of a host.
+/// The kinds of files that call programs, which each target has elsewhere.
+const CALLERS: &[fn(&HostPlan, &Target, &mut Layout)] = &[host::firewall::render, zone::render];
+
+/// Renders the whole layout of a host for Debian 13.
 pub fn render(plan: &HostPlan) -> Layout {
+    render_for(plan, &Target::Debian13)
+}
+
+/// Renders the whole layout of a host for a target.
+pub fn render_for(plan: &HostPlan, target: &Target) -> Layout {
     let mut layout = Layout::new();
     for part in PARTS {
         part(plan, &mut layout);
     }
-    layout
+    for caller in CALLERS {
+        caller(plan, target, &mut layout);
+    }
+    match target {
+        Target::Debian13 => layout,
+        Target::Nixos(nixos) => nixos::adapt(&layout, nixos),
+    }
 }

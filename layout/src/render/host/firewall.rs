@@ -4,8 +4,9 @@ use crate::layout::Layout;
 use crate::plan::{HostPlan, Interface, InterfaceKind, Owner};
 use crate::render::rules::{Chain, icmp, names, set, strong_host, table};
 use crate::render::unit::{UNITS, UnitFile, want};
+use crate::render::{Program, Target};
 
-pub(in crate::render) fn render(plan: &HostPlan, layout: &mut Layout) {
+pub(in crate::render) fn render(plan: &HostPlan, target: &Target, layout: &mut Layout) {
     let own: Vec<&Interface> = plan.interfaces.values().filter(|interface| interface.owner == Owner::Host).collect();
     let silent: Vec<&Interface> = plan
         .interfaces
@@ -42,7 +43,11 @@ pub(in crate::render) fn render(plan: &HostPlan, layout: &mut Layout) {
         |chain, interface| sources(chain, interface),
     );
     let why = "The host's own namespace; the daemons' rules are in /etc/dmhost/NAME/nftables.conf.";
-    let mut text = format!("#!/usr/sbin/nft -f\n{}", table("inet", why, [prerouting, input, forward, postrouting]));
+    let mut text = format!(
+        "#!{} -f\n{}",
+        target.path(Program::Nft),
+        table("inet", why, [prerouting, input, forward, postrouting])
+    );
     if any_silent {
         let arp = |name, hook, way| {
             Chain::base(name, &format!("{hook} priority filter"), "accept").rule(format!("{way} {silent_names} drop"))

@@ -6,15 +6,14 @@
 use crate::layout::Layout;
 use crate::plan::{Daemon, HostPlan, Resources};
 use crate::render::unit::{UnitFile, put_unit};
+use crate::render::{Program, Target};
 
 /// The oneshot that enables quotas on the file system.
 pub(super) const QUOTA: &str = "dmhost-quota.service";
 
-const BTRFS: &str = "/usr/bin/btrfs";
-
 /// The unit that enables quotas, if a daemon has one. Each limit is set by its own daemon's unit: a subvolume that is not
 /// there holds up no other daemon.
-pub(super) fn quotas(plan: &HostPlan, layout: &mut Layout) {
+pub(super) fn quotas(plan: &HostPlan, target: &Target, layout: &mut Layout) {
     let limited: Vec<_> = plan.daemons.values().filter(|daemon| daemon.quota.is_some()).collect();
     if limited.is_empty() {
         return;
@@ -28,13 +27,14 @@ pub(super) fn quotas(plan: &HostPlan, layout: &mut Layout) {
             .section("Service")
             .set("Type", "oneshot")
             .set("RemainAfterExit", "yes")
-            .set("ExecStart", format!("{BTRFS} quota enable --simple /"));
+            .set("ExecStart", format!("{} quota enable --simple /", target.path(Program::Btrfs)));
     put_unit(layout, QUOTA, unit);
 }
 
 /// The command that limits a daemon's subvolume.
-pub(super) fn limit(daemon: &Daemon) -> Option<String> {
-    daemon.quota.map(|bytes| format!("{BTRFS} qgroup limit {bytes} {}", daemon.name.data_root()))
+pub(super) fn limit(daemon: &Daemon, target: &Target) -> Option<String> {
+    let btrfs = target.path(Program::Btrfs);
+    daemon.quota.map(|bytes| format!("{btrfs} qgroup limit {bytes} {}", daemon.name.data_root()))
 }
 
 /// The slice of a daemon and its containers.

@@ -11,10 +11,10 @@ use super::in_zone;
 use crate::layout::Layout;
 use crate::plan::{Daemon, HostPlan, Interface, InterfaceKind};
 use crate::render::unit::{UnitFile, put_unit, want};
+use crate::render::{Program, Target};
 
-const IP: &str = "/usr/sbin/ip";
-
-pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
+pub(super) fn render(plan: &HostPlan, daemon: &Daemon, target: &Target, layout: &mut Layout) {
+    let ip = target.path(Program::Ip);
     let name = &daemon.name;
     let netns = name.netns();
     let etc = name.etc();
@@ -35,21 +35,21 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
                     bound.push(device);
                 }
                 // A VLAN cannot be up while its parent is down.
-                starts.push(format!("{IP} link set dev {parent} up"));
-                starts.push(format!("-{IP} -n {netns} link delete dev {link}"));
-                starts.push(format!("{IP} link add link {parent} name {link} netns {netns} type vlan id {id}"));
-                stops.push(format!("-{IP} -n {netns} link delete dev {link}"));
+                starts.push(format!("{ip} link set dev {parent} up"));
+                starts.push(format!("-{ip} -n {netns} link delete dev {link}"));
+                starts.push(format!("{ip} link add link {parent} name {link} netns {netns} type vlan id {id}"));
+                stops.push(format!("-{ip} -n {netns} link delete dev {link}"));
             }
             InterfaceKind::Nic(_) => {
                 waited.push(device_unit(link.as_str()));
                 // Fails when it is in the namespace already; if it is nowhere, the next step fails.
-                starts.push(format!("-{IP} link set dev {link} netns {netns}"));
+                starts.push(format!("-{ip} link set dev {link} netns {netns}"));
                 returning.push(link);
             }
         }
     }
-    starts.push(in_zone(daemon, &format!("/usr/sbin/nft -f {etc}/egress.nft")));
-    starts.push(format!("{IP} -n {netns} -batch {etc}/link.batch"));
+    starts.push(in_zone(daemon, target, &format!("{} -f {etc}/egress.nft", target.path(Program::Nft))));
+    starts.push(format!("{ip} -n {netns} -batch {etc}/link.batch"));
 
     let unit = UnitFile::new(&format!("daemons.{name}.interfaces: links, addresses and routes in its namespace"))
         .section("Unit")
@@ -67,11 +67,12 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
         want(layout, device, &format!("../{unit_name}"));
     }
     if !returning.is_empty() {
+        let systemctl = target.path(Program::Systemctl);
         let mut text = format!("# daemons.{name}: a NIC that was unplugged and returns goes back to its namespace.\n");
         for link in returning {
             let _ = writeln!(
                 text,
-                "ACTION==\"add\", SUBSYSTEM==\"net\", NAME==\"{link}\", RUN+=\"/usr/bin/systemctl --no-block try-restart {unit_name}\""
+                "ACTION==\"add\", SUBSYSTEM==\"net\", NAME==\"{link}\", RUN+=\"{systemctl} --no-block try-restart {unit_name}\""
             );
         }
         layout.text(format!("/etc/udev/rules.d/90-dmhost-{name}.rules"), text);

@@ -14,16 +14,17 @@ mod service;
 use crate::layout::Layout;
 use crate::plan::{Daemon, HostPlan};
 use crate::render::host::{identity, sysctl};
+use crate::render::{Program, Target};
 
-pub(super) fn render(plan: &HostPlan, layout: &mut Layout) {
-    budget::quotas(plan, layout);
+pub(super) fn render(plan: &HostPlan, target: &Target, layout: &mut Layout) {
+    budget::quotas(plan, target, layout);
     for daemon in plan.daemons.values() {
         config::render(plan, daemon, layout);
         firewall::render(daemon, layout);
         egress::render(plan, daemon, layout);
-        link::render(plan, daemon, layout);
-        service::render(daemon, layout);
-        networks::render(daemon, layout);
+        link::render(plan, daemon, target, layout);
+        service::render(daemon, target, layout);
+        networks::render(daemon, target, layout);
         let etc = daemon.name.etc();
         layout.directory(&etc, 0o755);
         layout.text(etc.join("sysctl.conf"), format!("# The zone of daemons.{}.\n{}", daemon.name, sysctl::hardened()));
@@ -33,6 +34,6 @@ pub(super) fn render(plan: &HostPlan, layout: &mut Layout) {
 }
 
 /// Runs a command in the network namespace of a daemon's zone.
-fn in_zone(daemon: &Daemon, command: &str) -> String {
-    format!("/usr/bin/nsenter --net=/run/netns/{} {command}", daemon.name.netns())
+fn in_zone(daemon: &Daemon, target: &Target, command: &str) -> String {
+    format!("{} --net=/run/netns/{} {command}", target.path(Program::Nsenter), daemon.name.netns())
 }

@@ -8,17 +8,18 @@ use crate::layout::{Content, Entry, Layout};
 use crate::plan::{Daemon, DaemonName, Network, Subnet};
 use crate::render::shell::quote;
 use crate::render::unit::{UnitFile, put_wanted_unit};
+use crate::render::{Program, Target};
 
 /// The label that holds a network's definition.
 const LABEL: &str = "dmhost.definition";
 
-pub(super) fn render(daemon: &Daemon, layout: &mut Layout) {
+pub(super) fn render(daemon: &Daemon, target: &Target, layout: &mut Layout) {
     if daemon.networks.is_empty() {
         return;
     }
     let Daemon { name, networks, .. } = daemon;
     let script = name.etc().join("networks.sh");
-    layout.insert(&script, Entry { mode: 0o755, content: Content::Text(text(name, networks)) });
+    layout.insert(&script, Entry { mode: 0o755, content: Content::Text(text(name, networks, target)) });
     let unit = UnitFile::new(&format!("daemons.{name}.networks"))
         .section("Unit")
         .set("Description", format!("Networks of Docker daemon {name}"))
@@ -31,25 +32,27 @@ pub(super) fn render(daemon: &Daemon, layout: &mut Layout) {
     put_wanted_unit(layout, &format!("dmhost-{name}-networks.service"), &name.service(), unit);
 }
 
-fn text(name: &DaemonName, networks: &[Network]) -> String {
+fn text(name: &DaemonName, networks: &[Network], target: &Target) -> String {
+    let (docker, grep) = (target.path(Program::Docker), target.path(Program::Grep));
     let mut text = format!(
-        "#!/bin/sh\n\
+        "#!{sh}\n\
          # daemons.{name}.networks: each made if it is not there; another one of its name is an error.\n\
          export DOCKER_HOST=unix://{socket}\n\
          status=0\n\
          network() {{\n\
          \tname=$1 definition=$2\n\
          \tshift 2\n\
-         \tif docker network ls --no-trunc --format '{{{{.Name}}}}' | grep -Fqx -e \"$name\"; then\n\
-         \t\tfound=$(docker network inspect --format '{{{{index .Labels \"{LABEL}\"}}}}' \"$name\")\n\
+         \tif {docker} network ls --no-trunc --format '{{{{.Name}}}}' | {grep} -Fqx -e \"$name\"; then\n\
+         \t\tfound=$({docker} network inspect --format '{{{{index .Labels \"{LABEL}\"}}}}' \"$name\")\n\
          \t\tif [ \"$found\" != \"$definition\" ]; then\n\
          \t\t\techo \"network $name of daemon {name} is not the one in the host spec; remove it: docker network rm $name\" >&2\n\
          \t\t\tstatus=1\n\
          \t\tfi\n\
-         \telif ! docker network create --driver bridge --label \"{LABEL}=$definition\" \"$@\" \"$name\"; then\n\
+         \telif ! {docker} network create --driver bridge --label \"{LABEL}=$definition\" \"$@\" \"$name\"; then\n\
          \t\tstatus=1\n\
          \tfi\n\
          }}\n",
+        sh = target.path(Program::Sh),
         socket = name.socket(),
     );
     for network in networks {

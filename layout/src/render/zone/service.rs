@@ -7,20 +7,23 @@ use super::{budget, in_zone};
 use crate::layout::Layout;
 use crate::plan::Daemon;
 use crate::render::unit::{UnitFile, put_unit, put_wanted_unit};
+use crate::render::{Program, Target};
 
-const IP: &str = "/usr/sbin/ip";
-
-pub(super) fn render(daemon: &Daemon, layout: &mut Layout) {
-    put_unit(layout, &daemon.name.zone_service(), zone(daemon));
-    put_wanted_unit(layout, &daemon.name.service(), "multi-user.target", dockerd(daemon));
+pub(super) fn render(daemon: &Daemon, target: &Target, layout: &mut Layout) {
+    put_unit(layout, &daemon.name.zone_service(), zone(daemon, target));
+    put_wanted_unit(layout, &daemon.name.service(), "multi-user.target", dockerd(daemon, target));
     put_unit(layout, &daemon.name.slice(), budget::slice(daemon));
 }
 
 /// Namespace, sysctls, rules: in this order, and nothing else before they stand.
-fn zone(daemon: &Daemon) -> UnitFile {
+fn zone(daemon: &Daemon, target: &Target) -> UnitFile {
+    let path = |program| target.path(program);
+    let ip = path(Program::Ip);
     let name = &daemon.name;
     let netns = name.netns();
     let etc = name.etc();
+    let servers = etc.join("resolv.conf");
+    let resolver = target.resolver(name, &servers);
     let pin = format!("/run/dmhost_ns/{name}");
     UnitFile::new(&format!("daemons.{name}: its namespaces and their rules"))
         .section("Unit")
@@ -31,23 +34,35 @@ fn zone(daemon: &Daemon) -> UnitFile {
         .section("Service")
         .set("Type", "oneshot")
         .set("RemainAfterExit", "yes")
-        .set("ExecStart", format!("{IP} netns add {netns}"))
-        .set("ExecStart", format!("{IP} -n {netns} link set dev lo up"))
-        .set("ExecStart", in_zone(daemon, &format!("/usr/lib/systemd/systemd-sysctl {etc}/sysctl.conf")))
-        .set("ExecStart", in_zone(daemon, &format!("/usr/sbin/nft -f {etc}/nftables.conf")))
-        .set("ExecStart", format!("/usr/bin/touch {pin}"))
+        .set("ExecStart", format!("{ip} netns add {netns}"))
+        .set("ExecStart", format!("{ip} -n {netns} link set dev lo up"))
+        .set("ExecStart", in_zone(daemon, target, &format!("{} {etc}/sysctl.conf", path(Program::SystemdSysctl))))
+        .set("ExecStart", in_zone(daemon, target, &format!("{} -f {etc}/nftables.conf", path(Program::Nft))))
+        .set("ExecStart", format!("{} {pin}", path(Program::Touch)))
+        .each(
+            "ExecStart",
+            resolver.folder.as_ref().map(|folder| format!("{} {servers} /run/{folder}", path(Program::Cp))),
+        )
         .set(
             "ExecStart",
-            format!("/usr/bin/unshare --mount={pin} --propagation slave /usr/bin/mount --bind {etc}/resolv.conf /etc/resolv.conf"),
+            format!(
+                "{} --mount={pin} --propagation slave {} --bind {} {}",
+                path(Program::Unshare),
+                path(Program::Mount),
+                resolver.source,
+                resolver.place
+            ),
         )
+        .each("RuntimeDirectory", &resolver.folder)
         // What still runs in the zone would keep its links, and a VLAN exists once: the next start would fail.
-        .set("ExecStop", format!("-/usr/bin/systemctl kill --signal=SIGKILL {}", name.slice()))
-        .set("ExecStopPost", format!("-/usr/bin/umount {pin}"))
-        .set("ExecStopPost", format!("-/usr/bin/rm -f {pin}"))
-        .set("ExecStopPost", format!("-{IP} netns delete {netns}"))
+        .set("ExecStop", format!("-{} kill --signal=SIGKILL {}", path(Program::Systemctl), name.slice()))
+        .set("ExecStopPost", format!("-{} {pin}", path(Program::Umount)))
+        .set("ExecStopPost", format!("-{} -f {pin}", path(Program::Rm)))
+        .set("ExecStopPost", format!("-{ip} netns delete {netns}"))
 }
 
-fn dockerd(daemon: &Daemon) -> UnitFile {
+fn dockerd(daemon: &Daemon, target: &Target) -> UnitFile {
+    let path = |program| target.path(program);
     let Daemon { name, live_restore, quota, .. } = daemon;
     let etc = name.etc();
     let (zone, link) = (name.zone_service(), name.link_service());
@@ -63,16 +78,18 @@ fn dockerd(daemon: &Daemon) -> UnitFile {
         .set("StartLimitIntervalSec", "0")
         .section("Service")
         .set("Type", "notify")
-        .each("ExecStartPre", budget::limit(daemon))
-        .set("ExecStartPre", in_zone(daemon, &format!("/usr/sbin/nft -f {etc}/published.nft")))
+        .each("ExecStartPre", budget::limit(daemon, target))
+        .set("ExecStartPre", in_zone(daemon, target, &format!("{} -f {etc}/published.nft", path(Program::Nft))))
         .set(
             "ExecStart",
             format!(
-                "/usr/bin/nsenter --net=/run/netns/{} --mount=/run/dmhost_ns/{name} /usr/sbin/dockerd --config-file={etc}/daemon.json",
-                name.netns()
+                "{} --net=/run/netns/{} --mount=/run/dmhost_ns/{name} {} --config-file={etc}/daemon.json",
+                path(Program::Nsenter),
+                name.netns(),
+                path(Program::Dockerd)
             ),
         )
-        .set("ExecReload", "/bin/kill -s HUP $MAINPID")
+        .set("ExecReload", format!("{} -s HUP $MAINPID", path(Program::Kill)))
         .set("TimeoutStartSec", "0")
         .set("Restart", "always")
         .set("RestartSec", "2")
