@@ -23,6 +23,7 @@ rustPlatform.buildRustPackage {
       ../Cargo.toml
       ../Cargo.lock
       ../cli
+      ../docs
       ../examples
       ../images
       ../layout

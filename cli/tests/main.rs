@@ -13,6 +13,7 @@ mod full;
 mod graph;
 mod keys;
 mod layouts;
+mod nixos;
 mod others;
 mod own;
 mod sabotage;

@@ -1,0 +1,10 @@
+# The module's pure part: functions of data, without nixpkgs, so that all of them are evaluated wherever Nix is.
+{
+  clashes = import ./clashes.nix;
+  host = import ./host.nix;
+  programs = import ./programs.nix;
+  schema = import ./schema.nix;
+  spec = import ./spec.nix;
+  toml = import ./toml.nix;
+  tree = import ./tree.nix;
+}

@@ -1,0 +1,26 @@
+# A host spec, given as a file or as attributes: its text for dmhost, and its data for the options that NixOS says.
+#
+# Nothing is judged here: that is dmhost's, when the layout is built. What is not there is absent in the data, too.
+let
+  toml = import ./toml.nix;
+  isFile = spec: builtins.isPath spec || builtins.isString spec;
+in
+rec {
+  # The name that a diagnostic gives the file. A file of the store has a hash before its own name.
+  name =
+    spec:
+    let
+      base = baseNameOf (toString spec);
+      stored = builtins.match "[0-9a-z]{32}-(.+)" base;
+    in
+    if !isFile spec then
+      "spec.toml"
+    else if stored == null then
+      base
+    else
+      builtins.head stored;
+
+  text = spec: if isFile spec then builtins.readFile spec else toml spec;
+
+  data = spec: builtins.fromTOML (text spec);
+}
