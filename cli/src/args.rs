@@ -305,6 +305,7 @@ pub(crate) enum RenderTarget {
 
 /// `dmhost build`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Build {
     #[command(flatten)]
     pub(crate) spec: Spec,
