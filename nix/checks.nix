@@ -16,6 +16,12 @@ let
       modules = [
         self.nixosModules.image
         {
+          # Where the agent of the proof looks for bash and for all else.
+          system.activationScripts.proof = ''
+            mkdir -p /bin /usr/local
+            ln -sfn /run/current-system/sw/bin/bash /bin/bash
+            ln -sfn /run/current-system/sw/bin /usr/local/bin
+          '';
           image.repart.partitions."20-root".contents."/@/var/lib/dmhost/credentials".source =
             "${keys}/credentials";
         }

@@ -4,7 +4,7 @@
 #   guest to host:  NUMBER STATUS OUT ERR\n  and OUT bytes of standard output, ERR bytes of standard error
 # STATUS is an exit status, or `timeout`. The first message has number 0: hello, with the uptime as output.
 set -u
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin HOME=/root LC_ALL=C.UTF-8 SYSTEMD_PAGER= SYSTEMD_COLORS=0
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 SYSTEMD_PAGER= SYSTEMD_COLORS=0
 name=dmhost.agent
 work=/run/dmhost-agent
 
