@@ -220,9 +220,17 @@ fn what_a_line_of_the_spec_made() {
         shown.push_str(&format!("{}: {line}\n", n + 1));
         for (file, lines) in made {
             let file = &blame.files[file];
-            let all = lines.len() == file.lines.len();
-            let lines = if all { format!("all {}", lines.len()) } else { format!("{lines:?}") };
-            shown.push_str(&format!("      {} {lines}\n", file.path));
+            shown.push_str(&format!("      {}", file.path));
+            if lines.len() == file.lines.len() {
+                shown.push_str(": all of it\n");
+                continue;
+            }
+            shown.push('\n');
+            // Their texts, not their numbers: those are moved by whatever comes before.
+            for line in lines {
+                let text: String = file.lines[line - 1].text.trim().chars().take(100).collect();
+                shown.push_str(&format!("          {text}\n"));
+            }
         }
     }
     insta::assert_snapshot!(shown);

@@ -117,13 +117,13 @@ fn carriers(
         let drawn = Drawn { part: Part::Nic, zone: None, text: say::interface(nic), left: 0, top: 0, width: 0 };
         let height = drawn.height();
         let mut top = usize::midpoint(first, last).saturating_sub(height / 2);
-        let mut taken: Vec<(usize, usize)> = boxes
+        let mut standing: Vec<(usize, usize)> = boxes
             .iter()
             .filter(|other| other.part == Part::Nic)
             .map(|other| (other.top, other.top + other.height()))
             .collect();
-        taken.sort_unstable();
-        for (start, end) in taken {
+        standing.sort_unstable();
+        for (start, end) in standing {
             if top < end + gap && start < top + height + gap {
                 top = end + gap;
             }
@@ -141,7 +141,7 @@ fn carriers(
 
 /// Columns as wide as their widest box, and between them room for the buses.
 fn finish(plan: &HostPlan, mut boxes: Vec<Drawn>, links: &[(usize, usize)]) -> Drawing {
-    let mut lines = Vec::new();
+    let mut drawn_lines = Vec::new();
     let mut left = 0;
     for part in [Part::Nic, Part::Vlan, Part::Owner, Part::Endpoint] {
         let widest = boxes.iter().filter(|drawn| drawn.part == part).flat_map(|drawn| &drawn.text);
@@ -176,7 +176,7 @@ fn finish(plan: &HostPlan, mut boxes: Vec<Drawn>, links: &[(usize, usize)]) -> D
         for (from, to) in links.iter().filter(|(_, to)| boxes[*to].part == part) {
             let track = buses.iter().find(|(source, _)| source == from).map_or(0, |(_, track)| *track);
             let (one, other) = (&boxes[*from], &boxes[*to]);
-            lines.push(Line {
+            drawn_lines.push(Line {
                 zone: one.zone,
                 from: one.left + one.width - 1,
                 row: one.middle(),
@@ -188,7 +188,7 @@ fn finish(plan: &HostPlan, mut boxes: Vec<Drawn>, links: &[(usize, usize)]) -> D
         left += widest + 4;
     }
     let height = boxes.iter().map(|drawn| drawn.top + drawn.height()).max().unwrap_or(0);
-    Drawing { title: format!("The networks of {}", plan.host.name), boxes, lines, width: left, height }
+    Drawing { title: format!("The networks of {}", plan.host.name), boxes, lines: drawn_lines, width: left, height }
 }
 
 #[cfg(test)]
