@@ -115,7 +115,7 @@ pub(crate) enum Command {
                       dmhost render host.toml --out layout/ --target nixos\n\n\
                       A layout for NixOS holds no secrets: its tls/ are links into the folder of --credentials.")]
     Render(Render),
-    /// Make the host image: a raw disk
+    /// Make the host image: a disk that UEFI boots, on metal or in a virtual machine
     #[command(after_help = BUILD)]
     Build(Build),
     /// Boot the image and prove who can reach what, frame by frame
@@ -309,7 +309,7 @@ pub(crate) enum RenderTarget {
 pub(crate) struct Build {
     #[command(flatten)]
     pub(crate) spec: Spec,
-    /// The raw disk to write
+    /// The image to write: a raw disk, or qcow2 if the name ends in .qcow2
     #[arg(long, value_name = "FILE", value_parser = path())]
     pub(crate) out: Utf8PathBuf,
     /// Overwrite FILE

@@ -104,3 +104,12 @@ fn disks_of_any_size_and_many_daemons_are_planned() {
     let ran = bed.run("build host.toml --out host.raw --dry-run");
     assert_eq!(ran.code, 0, "{ran:?}");
 }
+
+#[test]
+fn formats_are_told_by_the_name() {
+    let bed = Bed::new().with_pki();
+    let ran = bed.run("build host.toml --out host.qcow2 --dry-run");
+    assert!(ran.code == 0 && ran.out.contains("qemu-img convert -q -f raw -O qcow2"), "{ran:?}");
+    bed.run("build host.toml --out host.vmdk").refuses(2, &["written as raw disks or", "qemu-img convert"]);
+    assert_eq!(bed.names(), ["host.pki", "host.toml"]);
+}

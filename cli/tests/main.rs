@@ -14,6 +14,7 @@ mod graph;
 mod keys;
 mod layouts;
 mod nixos;
+mod ordinary;
 mod others;
 mod own;
 mod sabotage;

@@ -51,7 +51,13 @@ fn pin(bed: &Bed) {
         size,
         sha256,
     };
-    let pins = Pins::new(Base::Debian13, Kernel::Cloud, 0, vec![package]).unwrap();
+    let pins = Pins::new(
+        Base::Debian13,
+        Kernel::Cloud,
+        &dmhost_images::recipe::Recipe::of(Base::Debian13).unwrap(),
+        0,
+        vec![package],
+    );
     bed.write("host.lock", &pins.text().unwrap());
 }
 

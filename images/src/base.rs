@@ -168,7 +168,13 @@ mod tests {
         let cloud = BaseKey::new(Base::Debian13, Kernel::Cloud, None);
         assert_eq!(cloud.digest.len(), 64);
         assert_ne!(cloud, BaseKey::new(Base::Debian13, Kernel::Generic, None));
-        let pins = Pins::new(Base::Debian13, Kernel::Cloud, 0, Vec::new()).expect("it is part of the program");
+        let pins = Pins::new(
+            Base::Debian13,
+            Kernel::Cloud,
+            &Recipe::of(Base::Debian13).expect("it is part of the program"),
+            0,
+            Vec::new(),
+        );
         assert_ne!(cloud, BaseKey::new(Base::Debian13, Kernel::Cloud, Some(&pins)));
         assert!(cloud.folder().starts_with("debian-13-cloud-"));
     }

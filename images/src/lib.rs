@@ -5,6 +5,7 @@
 //! * [`pins`], [`mod@resolve`]: which packages, by version and hash;
 //! * [`tree`]: the layout with its secrets filled in;
 //! * [`disk`]: partition table, boot loader and root, written and read in process;
+//! * [`format`]: raw or qcow2;
 //! * [`machine`]: what a build needs of the machine.
 
 mod archive;
@@ -14,6 +15,7 @@ pub mod cache;
 pub mod command;
 pub mod contents;
 pub mod disk;
+pub mod format;
 mod install;
 pub mod machine;
 mod manifest;
@@ -31,6 +33,7 @@ pub mod store;
 pub mod tree;
 
 pub use cache::default_cache_dir;
+pub use format::Format;
 pub use machine::{MachineError, Privilege};
 pub use pins::{LockFile, LockMode, Pins};
 pub use progress::{Event, Progress};

@@ -7,6 +7,7 @@ use std::fmt;
 use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::format::Format;
 use crate::sources::KEYRING;
 
 /// Something about the machine, not about the spec, stops a build: exit code 3.
@@ -18,6 +19,11 @@ pub enum MachineError {
     NoSubordinateIds {
         /// Who builds.
         user: String,
+    },
+    /// The user has ranges, and the kernel or its rules let no user namespace be made all the same.
+    NoUserNamespace {
+        /// The words of who tried.
+        detail: String,
     },
     /// A file system is full.
     NoSpace {
@@ -74,6 +80,12 @@ impl fmt::Display for MachineError {
                 f,
                 "{user} has no range of subordinate ids: add one with \
                  `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}`, or build as root"
+            ),
+            Self::NoUserNamespace { detail } => write!(
+                f,
+                "this machine lets ordinary users make no user namespaces: {detail}\n  see the sysctls \
+                 kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns and \
+                 user.max_user_namespaces, or build as root"
             ),
             Self::NoSpace { attempt } => write!(f, "no space left on the device: {attempt}"),
             Self::NoNetwork { detail } => write!(f, "the package archive cannot be reached: {detail}"),
@@ -138,7 +150,7 @@ fn find(tool: &str) -> Option<Utf8PathBuf> {
 ///
 /// # Errors
 /// A [`MachineError`] that names everything that is missing, at once.
-pub fn preflight(privilege: Privilege) -> anyhow::Result<()> {
+pub fn preflight(privilege: Privilege, format: Format) -> anyhow::Result<()> {
     const BACKPORTS: &str = "6.13 or later; on Debian 12 from bookworm-backports";
     let mut missing = Vec::new();
     let mut tools = vec![
@@ -155,6 +167,10 @@ pub fn preflight(privilege: Privilege) -> anyhow::Result<()> {
     match privilege {
         Privilege::Root => {}
         Privilege::UserNamespace => tools.extend([("newuidmap", "uidmap"), ("newgidmap", "uidmap")]),
+    }
+    match format {
+        Format::Raw => {}
+        Format::Qcow2 => tools.push(("qemu-img", "qemu-utils")),
     }
     for (tool, package) in tools {
         if find(tool).is_none() {
@@ -176,10 +192,13 @@ pub fn preflight(privilege: Privilege) -> anyhow::Result<()> {
     if !missing.is_empty() {
         return Err(MachineError::MissingTools(missing).into());
     }
-    if privilege == Privilege::UserNamespace {
-        subordinate_ids()?;
+    match privilege {
+        Privilege::Root => Ok(()),
+        Privilege::UserNamespace => {
+            subordinate_ids()?;
+            user_namespace(privilege)
+        }
     }
-    Ok(())
 }
 
 fn ask(path: &Utf8Path, option: &str) -> anyhow::Result<String> {
@@ -218,6 +237,18 @@ fn subordinate_ids() -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a namespace can be made is told by making one: there are several sysctls and security modules in the way.
+fn user_namespace(privilege: Privilege) -> anyhow::Result<()> {
+    let argv: Vec<_> = privilege.enter().into_iter().chain(["true".to_owned()]).collect();
+    let trial = duct::cmd(&argv[0], &argv[1..]).env("PATH", search_path()).stderr_to_stdout().stdout_capture();
+    let output = trial.unchecked().run().context("could not run unshare")?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let detail = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    Err(MachineError::NoUserNamespace { detail }.into())
 }
 
 #[cfg(test)]

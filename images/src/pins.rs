@@ -137,10 +137,10 @@ impl Pins {
     ///
     /// # Errors
     /// If there is no such recipe.
-    pub fn new(base: Base, kernel: Kernel, asked_at: u64, mut packages: Vec<Package>) -> anyhow::Result<Self> {
+    pub fn new(base: Base, kernel: Kernel, recipe: &Recipe, asked_at: u64, mut packages: Vec<Package>) -> Self {
         packages.sort();
-        let asked = asked(&Recipe::of(base)?, kernel);
-        Ok(Self {
+        let asked = asked(recipe, kernel);
+        Self {
             version: VERSION,
             asked_at,
             base: base.as_str().to_owned(),
@@ -148,7 +148,7 @@ impl Pins {
             architecture: architecture().to_owned(),
             asked,
             packages,
-        })
+        }
     }
 
     /// Reads a lock.
@@ -260,7 +260,13 @@ mod tests {
     }
 
     fn pins(packages: Vec<Package>) -> Pins {
-        Pins::new(Base::Debian13, Kernel::Cloud, 5, packages).expect("it is part of the program")
+        Pins::new(
+            Base::Debian13,
+            Kernel::Cloud,
+            &Recipe::of(Base::Debian13).expect("it is part of the program"),
+            5,
+            packages,
+        )
     }
 
     #[test]

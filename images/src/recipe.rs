@@ -85,6 +85,14 @@ impl Recipe {
     pub fn of(base: Base) -> anyhow::Result<Self> {
         toml::from_str(text(base)).with_context(|| format!("the recipe of {} is not valid", base.as_str()))
     }
+
+    /// The same with further packages, which have no order of their own.
+    pub fn with(mut self, packages: &[String]) -> Self {
+        let mut further: Vec<_> = packages.iter().filter(|name| !self.packages.contains(name)).cloned().collect();
+        further.sort();
+        self.packages.extend(further);
+        self
+    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ pub struct Question {
     pub base: Base,
     /// Which of its kernels.
     pub kernel: Kernel,
+    /// Packages besides the recipe's.
+    pub packages: Vec<String>,
     /// The cache's folder.
     pub cache_dir: Utf8PathBuf,
     /// The lock, if the spec has one.
@@ -70,8 +72,8 @@ enum Lock {
 }
 
 impl Question {
-    fn recipe(&self) -> anyhow::Result<Recipe> {
-        Recipe::of(self.base)
+    pub(crate) fn recipe(&self) -> anyhow::Result<Recipe> {
+        Ok(Recipe::of(self.base)?.with(&self.packages))
     }
 
     /// Where the cache keeps what it last resolved.
@@ -163,7 +165,7 @@ impl Question {
         let packages = apt.resolve(&recipe, self.kernel, &mut |line| progress.event(Event::Line(line)))?;
         // A clock before 1970 gives pins of 1970.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let pins = Pins::new(self.base, self.kernel, now, packages)?;
+        let pins = Pins::new(self.base, self.kernel, &recipe, now, packages);
         let remembered = self.remembered(&recipe);
         fs_err::create_dir_all(remembered.parent().context("a resolution is in no folder")?)?;
         write(&pins, &remembered)?;

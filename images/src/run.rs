@@ -16,6 +16,7 @@ use crate::cache::{self, Workspace};
 use crate::command::Command;
 use crate::contents::Contents;
 use crate::disk::{self, BootFiles, Geometry, Window};
+use crate::format::Format;
 use crate::install::{self, Installed};
 use crate::machine::{self, MachineError, Privilege};
 use crate::meant;
@@ -119,7 +120,7 @@ pub fn build(request: &BuildRequest<'_>, progress: &mut dyn Progress) -> anyhow:
     let parent = out.parent().with_context(|| format!("{out} is in no folder"))?;
     anyhow::ensure!(parent.is_dir(), "{parent} is no folder: {out} cannot be made there");
     let plan = steps(request.plan, request.layout, &options, None)?;
-    machine::preflight(options.privilege)?;
+    machine::preflight(options.privilege, Format::of(out)?)?;
     let _workspace = Workspace::take(&workspace(out))?;
     let mut runner = Runner { request, progress, base: None, contents: Contents::default() };
     let mut timings = Vec::with_capacity(plan.len());
@@ -148,9 +149,9 @@ pub fn build(request: &BuildRequest<'_>, progress: &mut dyn Progress) -> anyhow:
     let Runner { base, contents, .. } = runner;
     let base_cached = base.as_ref().is_some_and(|base| base.cached);
     let tree = contents.digest();
-    let mut built = Built { path: out.clone(), bytes: 0, allocated: 0, base_cached, packages, tree, timings };
+    let bytes = Geometry::of(request.plan.host.disk)?.size;
+    let mut built = Built { path: out.clone(), bytes, allocated: 0, base_cached, packages, tree, timings };
     let image = fs_err::File::open(out)?;
-    built.bytes = image.metadata()?.len();
     built.allocated = disk::allocated(&image)?;
     Ok(built)
 }
@@ -170,9 +171,10 @@ pub fn base(
         None => cache::default_cache_dir()?,
     };
     let privilege = Privilege::of_this_process();
-    machine::preflight(privilege)?;
+    machine::preflight(privilege, Format::Raw)?;
     let mirror = Mirror::of_this_machine();
-    let question = Question { base, kernel, cache_dir, lock: None, mirror, privilege, offline: false };
+    let question =
+        Question { base, kernel, cache_dir, lock: None, mirror, privilege, offline: false, packages: Vec::new() };
     let resolution = question.resolve(progress).map_err(name_full_disks)?;
     let step = step::base(question, Some(resolution.pins))?;
     let Step::Base { folder, .. } = &step else { anyhow::bail!("{step} makes no base") };
@@ -259,6 +261,12 @@ impl Runner<'_, '_> {
             Step::ReadBack { file } => {
                 let base = self.base.as_ref().context("the base comes before the image")?;
                 self.contents = read_back(file, &base.contents, self.request)?;
+            }
+            Step::Convert { from, file, format, command } => {
+                drop(private_file(file)?);
+                let said = |line: &str| progress.event(Event::Line(line));
+                command.run(Vec::new(), said).with_context(|| format!("could not write the disk as {format}"))?;
+                fs_err::remove_file(from)?;
             }
             Step::Publish { file, out, force } => {
                 refuse_existing(out, *force)?;

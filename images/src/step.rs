@@ -11,9 +11,9 @@ use dmhost_layout::plan::{Base, HostPlan, Kernel};
 use crate::base::{BaseKey, Bootstrap};
 use crate::command::Command;
 use crate::disk::Geometry;
+use crate::format::Format;
 use crate::machine::Privilege;
 use crate::pins::{LockFile, Pins};
-use crate::recipe::Recipe;
 use crate::resolve::Question;
 use crate::sources::Mirror;
 
@@ -102,6 +102,17 @@ pub enum Step {
         /// The disk.
         file: Utf8PathBuf,
     },
+    /// Writes the disk down in another format than raw.
+    Convert {
+        /// The raw disk, which goes.
+        from: Utf8PathBuf,
+        /// The file in the other format.
+        file: Utf8PathBuf,
+        /// Which.
+        format: Format,
+        /// How.
+        command: Command,
+    },
     /// Gives the image its name, mode 0600.
     Publish {
         /// The finished disk.
@@ -120,9 +131,9 @@ pub fn workspace(out: &Utf8Path) -> Utf8PathBuf {
 
 impl Options {
     /// What is to be known of the packages of a host's base.
-    pub fn question(&self, base: Base, kernel: Kernel) -> Question {
+    pub fn question(&self, base: Base, kernel: Kernel, packages: &[String]) -> Question {
         let Self { out: _, force: _, cache_dir, lock, mirror, privilege, offline } = self.clone();
-        Question { base, kernel, cache_dir, lock, mirror, privilege, offline }
+        Question { base, kernel, packages: packages.to_vec(), cache_dir, lock, mirror, privilege, offline }
     }
 }
 
@@ -130,10 +141,11 @@ impl Options {
 /// step finds out, and `steps` is asked again with them as `pins`.
 ///
 /// # Errors
-/// If the disk is smaller than an image can be, or the lock may not be used.
+/// If the disk is smaller than an image can be, the image's name asks for a format that is not written here, or the lock may
+/// not be used.
 pub fn steps(plan: &HostPlan, layout: &Layout, options: &Options, pins: Option<&Pins>) -> anyhow::Result<Vec<Step>> {
     let host = &plan.host;
-    let question = options.question(host.base, host.kernel);
+    let question = options.question(host.base, host.kernel, &host.packages);
     let known = match pins {
         Some(pins) => Some(pins.clone()),
         None => question.known()?.map(|resolution| resolution.pins),
@@ -152,14 +164,23 @@ pub fn steps(plan: &HostPlan, layout: &Layout, options: &Options, pins: Option<&
         .map(str::to_owned)
         .chain(subvolume_words(layout.subvolumes())?);
     let command = Command::privileged(options.privilege, argv);
-    Ok(vec![
+    let format = Format::of(&options.out)?;
+    let converted = work.join(format!("disk.{format}"));
+    let convert = format.convert(&disk, &converted).map(|command| {
+        let (from, file) = (disk.clone(), converted.clone());
+        Step::Convert { from, file, format, command }
+    });
+    let finished = if convert.is_some() { converted } else { disk.clone() };
+    let mut steps = vec![
         packages,
         base_step,
         Step::FileSystem { layout: layout.clone(), file: root.clone(), size: geometry.root.length, command },
         Step::Disk { base, root, file: disk.clone(), geometry, title: format!("dmhost: {}", host.name) },
-        Step::ReadBack { file: disk.clone() },
-        Step::Publish { file: disk, out: options.out.clone(), force: options.force },
-    ])
+        Step::ReadBack { file: disk },
+    ];
+    steps.extend(convert);
+    steps.push(Step::Publish { file: finished, out: options.out.clone(), force: options.force });
+    Ok(steps)
 }
 
 /// The step that makes a base.
@@ -168,7 +189,7 @@ pub fn steps(plan: &HostPlan, layout: &Layout, options: &Options, pins: Option<&
 /// If there is no such recipe.
 pub(crate) fn base(question: Question, pins: Option<Pins>) -> anyhow::Result<Step> {
     let Question { base, kernel, ref cache_dir, privilege, .. } = question;
-    let recipe = Recipe::of(base)?;
+    let recipe = question.recipe()?;
     let key = BaseKey::new(base, kernel, pins.as_ref());
     let bases = cache_dir.join("bases");
     let folder = bases.join(key.folder());
@@ -208,6 +229,7 @@ impl fmt::Display for Step {
                     key.base.as_str(),
                     key.kernel.as_str()
                 )?;
+
                 write!(f, "  {}\n  {}", bootstrap.install, bootstrap.finish)
             }
             Self::FileSystem { layout, file, size, command } => {
@@ -222,6 +244,7 @@ impl fmt::Display for Step {
                 write!(f, "disk of {} bytes in {file}: EFI system partition, and {root}", geometry.size)
             }
             Self::ReadBack { file } => write!(f, "read {file} back"),
+            Self::Convert { from: _, file, format, command } => write!(f, "{format} in {file}\n  {command}"),
             Self::Publish { file, out, force } => {
                 write!(f, "name {file} {out}{}", if *force { ", in place of what is there" } else { "" })
             }
@@ -239,6 +262,7 @@ impl Step {
             Self::FileSystem { layout, .. } => format!("root file system, {} subvolumes", layout.subvolumes().len()),
             Self::Disk { .. } => "disk with boot loader".to_owned(),
             Self::ReadBack { .. } => "read back".to_owned(),
+            Self::Convert { format, .. } => format!("as {format}"),
             Self::Publish { out, .. } => format!("image {out}"),
         }
     }

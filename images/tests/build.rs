@@ -15,8 +15,15 @@ use dmhost_layout::plan::{Base, Host, HostPlan, Kernel};
 const GIB: u64 = 1 << 30;
 
 fn plan() -> HostPlan {
-    let host =
-        Host { name: "atlas".to_owned(), base: Base::Debian13, kernel: Kernel::Cloud, disk: 3 * GIB, admin: None };
+    let host = Host {
+        name: "atlas".to_owned(),
+        base: Base::Debian13,
+        kernel: Kernel::Cloud,
+        disk: 3 * GIB,
+        admin: None,
+        packages: Vec::new(),
+        files: Vec::new(),
+    };
     HostPlan { host, interfaces: BTreeMap::new(), daemons: BTreeMap::new(), expects: Vec::new() }
 }
 

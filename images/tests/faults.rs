@@ -108,15 +108,28 @@ impl Bed {
             size: bytes.len() as u64,
             sha256: hex(&Sha256::digest(bytes)),
         };
-        let pins = Pins::new(Base::Debian13, Kernel::Cloud, 0, packages.iter().map(package).collect())?;
+        let pins = Pins::new(
+            Base::Debian13,
+            Kernel::Cloud,
+            &dmhost_images::recipe::Recipe::of(Base::Debian13)?,
+            0,
+            packages.iter().map(package).collect(),
+        );
         fs_err::write(self.path.join("host.lock"), pins.text()?)?;
         Ok(pins)
     }
 
     /// Builds, which has to fail, and gives the whole chain of causes. Nothing but the cache may be left.
     fn refusal(&self, mode: LockMode, offline: bool) -> anyhow::Result<(Option<MachineError>, String)> {
-        let host =
-            Host { name: "atlas".to_owned(), base: Base::Debian13, kernel: Kernel::Cloud, disk: 3 << 30, admin: None };
+        let host = Host {
+            name: "atlas".to_owned(),
+            base: Base::Debian13,
+            kernel: Kernel::Cloud,
+            disk: 3 << 30,
+            admin: None,
+            packages: Vec::new(),
+            files: Vec::new(),
+        };
         let plan = HostPlan { host, interfaces: BTreeMap::new(), daemons: BTreeMap::new(), expects: Vec::new() };
         let mut layout = Layout::new();
         layout.subvolume("@", Some("/".into()));

@@ -115,3 +115,8 @@ fn defaults_merged_under_daemons() {
 fn sixteen_daemons() {
     compare("sixteen-daemons");
 }
+
+#[test]
+fn packages_and_files() {
+    compare("packages-and-files");
+}

@@ -2,6 +2,7 @@
 //!
 //! The image is booted as it is, through an overlay that goes with the run; only the agent comes in from outside.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 use crate::fabric::Fabric;
 use crate::guest::{Guest, with_agent, with_login};
 use crate::proof::topology::Topology;
-use crate::vm::{self, Accel, Console, Limit, Mac, Nic, PciSlot, Verdict, Vm, VmSpec};
+use crate::vm::{self, Accel, Boot, Card, Console, DiskBus, Limit, Mac, Nic, PciSlot, Verdict, Vm, VmSpec};
 
 /// What is to be booted, and how.
 #[derive(Debug, Clone)]
@@ -30,19 +31,33 @@ pub struct BedRequest<'a> {
     pub report: Option<&'a Path>,
 }
 
-/// A running host. Dropped, it is gone.
+/// A running host as its networks see it. Dropped, it is gone.
 #[derive(Debug)]
-pub struct Testbed {
+pub struct Outside {
     /// The switch.
     pub fabric: Fabric,
     /// Which wire is which.
     pub topology: Topology,
-    /// The inside.
-    pub guest: Guest,
     /// The machine.
     pub vm: Vm,
     // Last: the folder outlives what has files in it.
-    _run: Run,
+    run: Run,
+}
+
+/// A running host with an agent inside; all of [`Outside`] is its own too.
+#[derive(Debug)]
+pub struct Testbed {
+    /// The inside.
+    pub guest: Guest,
+    outside: Outside,
+}
+
+impl Deref for Testbed {
+    type Target = Outside;
+
+    fn deref(&self) -> &Outside {
+        &self.outside
+    }
 }
 
 /// The folder of one run.
@@ -59,17 +74,40 @@ impl Testbed {
     /// A [`Verdict`] in the chain tells a panic, a stall and a fault of this machine apart; without one, the image or the plan
     /// cannot be booted here.
     pub fn boot(request: &BedRequest<'_>) -> Result<Self> {
-        let run = Run::new(request.report)?;
-        let capture = run.place("capture.pcapng");
-        let mut builder = Fabric::builder(run.folder.path(), &capture);
-        let topology = Topology::lay(request.plan, &mut builder)?;
+        let outside = Outside::boot(request.plan, request.report, |run_dir| {
+            let (mut spec, pace) = machine(request, run_dir)?;
+            with_agent(&mut spec);
+            Ok((spec, pace))
+        })?;
+        let guest = Guest::attach(&outside.vm)?;
+        Ok(Self { guest, outside })
+    }
+}
+
+impl Outside {
+    /// Lays the host's wires out and starts the machine that `spec` makes of the run folder; its NICs are plugged here.
+    ///
+    /// # Errors
+    /// As [`Testbed::boot`].
+    pub(crate) fn boot(
+        plan: &HostPlan,
+        report: Option<&Path>,
+        spec: impl FnOnce(&Path) -> Result<(VmSpec, vm::Pace)>,
+    ) -> Result<Self> {
+        let run = Run::new(report)?;
+        let mut builder = Fabric::builder(run.folder.path(), run.place("capture.pcapng"));
+        let topology = Topology::lay(plan, &mut builder)?;
         let fabric = builder.start()?;
-        let (mut spec, pace) = machine(request, run.folder.path())?;
+        let (mut spec, pace) = spec(run.folder.path())?;
         plug(&mut spec, &topology, &fabric)?;
-        with_agent(&mut spec);
         let vm = Vm::boot(&spec, pace)?;
-        let guest = Guest::attach(&vm)?;
-        Ok(Self { fabric, topology, guest, vm, _run: run })
+        Ok(Self { fabric, topology, vm, run })
+    }
+
+    /// What the console has said so far.
+    pub fn console(&self) -> String {
+        let text = fs_err::read(self.run.folder.path().join("console.log")).unwrap_or_default();
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// The capture of all frames; whole after [`Fabric::report`].
@@ -121,18 +159,15 @@ impl Run {
 fn machine(request: &BedRequest<'_>, run_dir: &Path) -> Result<(VmSpec, vm::Pace)> {
     let image = request.image;
     let disk = dmhost_images::disk::open(image).with_context(|| format!("{image} is no image of dmhost's"))?;
-    let boot = disk.boot().with_context(|| format!("the boot entry of {image} cannot be read"))?;
+    let entry = disk.boot().with_context(|| format!("the boot entry of {image} cannot be read"))?;
     let (kernel, initrd) = (run_dir.join("kernel"), run_dir.join("initrd"));
-    fs_err::write(&kernel, boot.kernel)?;
-    fs_err::write(&initrd, boot.initrd)?;
+    fs_err::write(&kernel, entry.kernel)?;
+    fs_err::write(&initrd, entry.initrd)?;
     let (engine, pace) = vm::probe(request.accel, &kernel, Some(request.cache_dir))?;
-    let daemons = u32::try_from(request.plan.daemons.len()).unwrap_or(u32::MAX);
     let spec = VmSpec {
-        kernel,
-        initrd: Some(initrd),
-        cmdline: boot.command_line,
-        disk: Some(vm::overlay(run_dir, image.as_std_path())?),
-        memory: 1024 + 256 * daemons.max(2),
+        boot: Boot::Kernel { kernel, initrd: Some(initrd), cmdline: entry.command_line },
+        disk: Some(vm::overlay(run_dir, image.as_std_path(), None)?),
+        memory: memory(request.plan),
         cpus: 2,
         nics: Vec::new(),
         run_dir: run_dir.to_owned(),
@@ -144,11 +179,22 @@ fn machine(request: &BedRequest<'_>, run_dir: &Path) -> Result<(VmSpec, vm::Pace
     Ok((spec, pace))
 }
 
-/// Every NIC of the host, each on its port of the fabric.
+/// Memory for a host, in MiB: each dockerd with its containerd takes about 120 MiB, and containers come on top.
+pub(crate) fn memory(plan: &HostPlan) -> u32 {
+    let daemons = u32::try_from(plan.daemons.len()).unwrap_or(u32::MAX);
+    1024 + 256 * daemons.max(2)
+}
+
+/// Every NIC of the host, each on its port of the fabric, a card of the same kind as the disk's.
 fn plug(spec: &mut VmSpec, topology: &Topology, fabric: &Fabric) -> Result<()> {
+    let card = match spec.disk.as_ref().map(|disk| disk.bus) {
+        Some(DiskBus::Nvme | DiskBus::Ahci) => Card::E1000e,
+        Some(DiskBus::Virtio) | None => Card::Virtio,
+    };
     for (index, nic) in topology.nics.iter().enumerate() {
         let socket = fabric.socket_path(nic.port).with_context(|| format!("{} has no socket", nic.name))?;
-        spec.nics.push(Nic { socket: socket.to_owned(), mac: Mac(nic.mac.octets()), port: PciSlot::nth(index) });
+        let (socket, mac) = (socket.to_owned(), Mac(nic.mac.octets()));
+        spec.nics.push(Nic { socket, mac, card, port: PciSlot::nth(index) });
     }
     Ok(())
 }
@@ -158,18 +204,15 @@ fn plug(spec: &mut VmSpec, topology: &Topology, fabric: &Fabric) -> Result<()> {
 /// # Errors
 /// As [`Testbed::boot`], and if the machine did not end by itself.
 pub fn run_on_terminal(request: &BedRequest<'_>) -> Result<()> {
-    let run = Run::new(request.report)?;
-    let mut builder = Fabric::builder(run.folder.path(), run.place("capture.pcapng"));
-    let topology = Topology::lay(request.plan, &mut builder)?;
-    let fabric = builder.start()?;
-    let (mut spec, pace) = machine(request, run.folder.path())?;
-    plug(&mut spec, &topology, &fabric)?;
-    spec.console = Console::Terminal;
-    with_login(&mut spec);
-    let vm = Vm::boot(&spec, pace)?;
+    let outside = Outside::boot(request.plan, request.report, |run_dir| {
+        let (mut spec, pace) = machine(request, run_dir)?;
+        spec.console = Console::Terminal;
+        with_login(&mut spec);
+        Ok((spec, pace))
+    })?;
     // As long as the user likes.
     let forever = Limit { deadline: Duration::from_secs(u64::from(u32::MAX)), stall: None };
-    match vm.watch().wait_end("end of the session", forever) {
+    match outside.vm.watch().wait_end("end of the session", forever) {
         Ok(Verdict::Pass) => Ok(()),
         Ok(verdict) | Err(verdict) => Err(verdict.into()),
     }

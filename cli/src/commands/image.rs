@@ -3,7 +3,7 @@
 use anyhow::{Context, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
 use dmhost_images::pins::lock_path;
-use dmhost_images::{BuildRequest, LockFile, LockMode};
+use dmhost_images::{BuildRequest, Format, LockFile, LockMode};
 use dmhost_layout::HostPlan;
 use dmhost_pki::Pki;
 
@@ -32,11 +32,22 @@ impl Image {
             if !path.is_file() {
                 return Err(Failure::Usage(anyhow!("{path} is not a file; `dmhost build` makes one")));
             }
-            dmhost_images::disk::open(path)
+            let format = Format::found_in(path).map_err(Failure::Usage)?;
+            let (raw, folder) = match format {
+                Format::Raw => (path.clone(), None),
+                Format::Qcow2 => {
+                    fs_err::create_dir_all(cache).context("cannot make the cache's folder")?;
+                    let folder = Scratch::numbered(cache, "run-")?;
+                    let raw = folder.join("host.raw");
+                    format.unpack(path, &raw)?;
+                    (raw, Some(folder))
+                }
+            };
+            dmhost_images::disk::open(&raw)
                 .and_then(|disk| disk.boot())
                 .with_context(|| format!("{path} is no image of dmhost's; `dmhost build` makes one"))
                 .map_err(Failure::Usage)?;
-            return Ok(Self { path: path.clone(), _folder: None });
+            return Ok(Self { path: raw, _folder: folder });
         }
         fs_err::create_dir_all(cache).context("cannot make the cache's folder")?;
         let folder = Scratch::numbered(cache, "run-")?;

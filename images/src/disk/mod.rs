@@ -3,6 +3,7 @@
 //! Written and read in process: no loop device, no mount, no rights.
 
 mod boot;
+mod legacy;
 mod sparse;
 mod window;
 
@@ -75,9 +76,9 @@ pub(crate) fn create(mut file: File, geometry: &Geometry) -> anyhow::Result<File
     let path = file.path().display().to_string();
     file.set_len(geometry.size)?;
     let blocks = u32::try_from(geometry.size / SECTOR - 1).unwrap_or(u32::MAX);
-    ProtectiveMBR::with_lb_size(blocks)
-        .overwrite_lba0(&mut file)
-        .with_context(|| format!("could not write the MBR of {path}"))?;
+    let mut sector = ProtectiveMBR::with_lb_size(blocks);
+    sector.set_bootcode(legacy::boot_code());
+    sector.overwrite_lba0(&mut file).with_context(|| format!("could not write the MBR of {path}"))?;
     let mut table = gpt::GptConfig::new()
         .writable(true)
         .logical_block_size(LogicalBlockSize::Lb512)

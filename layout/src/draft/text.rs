@@ -15,6 +15,8 @@ const WIDTH: usize = 118;
 const HOST: &str = r#"#base = "debian-13"           # the operating system it is made from; there is this one
 #kernel = "generic"           # "cloud": smaller, virtual machines only
 #disk = "16GiB"               # the smallest disk it must fit; quotas are checked against it
+#packages = ["tcpdump"]       # Debian packages besides what dmhost needs
+#files = [{ path = "/etc/motd", content = "Mine.\n", mode = "0644", owner = "root" }]  # and files
 "#;
 
 /// What all daemons can share.

@@ -5,6 +5,7 @@
 
 mod budget;
 mod expect;
+mod host_file;
 mod names;
 mod network;
 mod resolve;
@@ -17,6 +18,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 pub use budget::{LEAST_MEMORY, LEAST_QUOTA, LEAST_TASKS, MOST_MEMORY, MOST_TASKS, Resources};
 pub use expect::{Expect, Target, Vantage, Verdict};
+pub use host_file::{FileOwner, HostFile};
 pub use names::{BadDaemonName, BadInterfaceName, BadMacAddress, DaemonName, InterfaceName, MacAddress};
 pub use network::{Network, Subnet};
 pub(crate) use resolve::plan_from_document;
@@ -65,6 +67,10 @@ pub struct Host {
     pub disk: u64,
     /// Who may log in, and where.
     pub admin: Option<Admin>,
+    /// Debian packages besides the recipe's.
+    pub packages: Vec<String>,
+    /// Files besides dmhost's own.
+    pub files: Vec<HostFile>,
 }
 
 /// The recipe of the operating system.

@@ -23,10 +23,12 @@ use crate::plan::HostPlan;
 const PARTS: &[fn(&HostPlan, &mut Layout)] = &[
     host::identity::render,
     host::storage::render,
+    host::first_boot::render,
     host::network::render,
     host::sysctl::render,
     host::admin::render,
     host::services::render,
+    host::files::render,
 ];
 
 /// The kinds of files that call programs, which each target has elsewhere.

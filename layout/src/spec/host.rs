@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 
+use super::file::{self, File};
 use super::pattern;
 use super::place::{At, Field, List, Place};
 use super::table::{Report, Table};
@@ -54,6 +55,21 @@ pub struct Host {
     /// ```
     #[schemars(default)]
     pub admin: Field<Admin>,
+    /// Debian packages that the host has besides what dmhost needs, by name. What they recommend is not installed, and what
+    /// they start is started. Packages that set up interfaces, rules, the resolver, the clock or an engine are refused.
+    ///
+    /// Absent: none.
+    ///
+    /// Example: `packages = ["tcpdump", "vim-tiny"]`
+    #[schemars(default, length(min = 1), inner(regex(pattern = pattern::PACKAGE)))]
+    pub packages: Field<List<String>>,
+    /// Files that the host has besides.
+    ///
+    /// Absent: none.
+    ///
+    /// Example: `files = [{ path = "/etc/motd", content = "Only for the network team.\n" }]`
+    #[schemars(default, length(min = 1))]
+    pub files: Field<List<File>>,
 }
 
 /// `[host.admin]`.
@@ -96,9 +112,23 @@ pub(super) fn read(table: Field<Table<'_>>, report: &mut Report) -> Field<Host> 
                 kernel: table.string("kernel", report),
                 disk: table.string("disk", report),
                 admin: admin(table.table("admin", report), report),
+                packages: table.strings("packages", report),
+                files: files(table.tables("files", report), report),
             };
             table.finish(report).require(&host.name, "name", "name = \"atlas\"", report);
             Field::Given(At { value: host, place })
+        }
+    }
+}
+
+fn files(tables: Field<List<Table<'_>>>, report: &mut Report) -> Field<List<File>> {
+    match tables {
+        Field::Absent => Field::Absent,
+        Field::Bad => Field::Bad,
+        Field::Given(At { value: List { items, complete }, place }) => {
+            let items =
+                items.into_iter().map(|At { value, place }| At { value: file::read(value, report), place }).collect();
+            Field::Given(At { value: List { items, complete }, place })
         }
     }
 }

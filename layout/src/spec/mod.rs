@@ -6,6 +6,7 @@
 mod daemon;
 mod defaults;
 mod expect;
+mod file;
 mod host;
 mod interface;
 mod network;
@@ -24,6 +25,7 @@ use toml::de::DeTable;
 pub use daemon::{Api, Daemon, Resources, Storage};
 pub use defaults::Defaults;
 pub use expect::Expect;
+pub use file::File;
 pub use host::{Admin, Host};
 pub use interface::{Bond, Bridge, Interface, Ipvlan, Kind, Macvlan, Nic, Vlan};
 pub use network::Network;

@@ -28,6 +28,18 @@ pub(super) const AUTHORIZED_KEY: &str = concat!(
     " +[A-Za-z0-9+/]+={0,2}( .*)?$"
 );
 
+/// A package's name (Debian Policy 5.6.1).
+pub(super) const PACKAGE: &str = "^[a-z0-9][a-z0-9+.-]{1,127}$";
+
+/// An absolute path of a file.
+pub(super) const FILE: &str = "^(/[^/\\s\"'%]+)+$";
+
+/// Permission bits without those that let others write.
+pub(super) const MODE: &str = "^0?[0-7][0145][0145]$";
+
+/// `USER` or `USER:GROUP`.
+pub(super) const OWNER: &str = "^[a-z_][a-z0-9_-]{0,31}(:[a-z_][a-z0-9_-]{0,31})?$";
+
 /// A size: a whole number and a unit.
 pub(super) const SIZE: &str = "^[0-9]+ *([KMGT]iB|[kMGT]B)$";
 

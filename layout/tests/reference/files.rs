@@ -21,6 +21,8 @@ const SEEN: &[&str] = &[
     "expect-target",
     "expose-protocol",
     "expose-syntax",
+    "file-mode",
+    "file-owner",
     "from-empty",
     "host-name",
     "interface-kind-missing",
@@ -38,6 +40,7 @@ const SEEN: &[&str] = &[
     "nic-name",
     "nic-path",
     "number-out-of-range",
+    "package-name",
     "port-out-of-range",
     "resources-out-of-range",
     "settings-key-owned",
@@ -62,9 +65,11 @@ const PARTLY: &[&str] = &[
     "engine-value",
     "expect-vantage",
     "expose-overlap",
+    "file-path",
     "network-label",
     "no-effect",
     "not-yet",
+    "package-duplicate",
     "size",
 ];
 

@@ -68,6 +68,8 @@ pub(crate) fn plan() -> HostPlan {
             kernel: Kernel::Cloud,
             disk: 16 << 30,
             admin: None,
+            packages: Vec::new(),
+            files: Vec::new(),
         },
         interfaces: BTreeMap::new(),
         daemons: daemons.into_iter().map(|daemon| (daemon.name.clone(), daemon)).collect(),

@@ -21,6 +21,8 @@ pub(super) enum Command {
     Open { client: u64, watch: Watch, events: Events },
     /// An inbox is told of other frames than before.
     Watch { client: u64, watch: Watch },
+    /// An inbox's thread has something else to look at: it is woken without an event.
+    Poke { client: u64 },
     /// An inbox is gone.
     Close { client: u64 },
     /// A new station.

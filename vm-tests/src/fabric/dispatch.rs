@@ -164,6 +164,12 @@ impl Core {
                         client.watch = watch;
                     }
                 }
+                Command::Poke { client } => {
+                    if let Some(client) = self.clients.get(&client) {
+                        // An inbox that is gone needs no waking.
+                        let _ = client.events.send(Vec::new());
+                    }
+                }
                 Command::Close { client } => drop(self.clients.remove(&client)),
                 Command::Attach { segment, mac, addresses, deliver, reply } => {
                     let port = self.switch.add(Port::access(segment));

@@ -92,6 +92,13 @@ impl Inbox {
         self.handle.fresh()
     }
 
+    /// Wakes this inbox's thread from another, without an event.
+    pub(super) fn waker(&self) -> impl Fn() + Send + use<> {
+        let (handle, client) = (self.handle.clone(), self.client);
+        // A fabric that has stopped has woken everybody.
+        move || drop(handle.send(Command::Poke { client }))
+    }
+
     /// Changes what the inbox is told of, from now on, and drops what it was told before.
     ///
     /// # Errors

@@ -3,9 +3,10 @@
 //! `systemd.extra-unit.*` and `systemd.unit-dropin.*` are read by `systemd-debug-generator(8)` (systemd 256 and later), which
 //! also starts what `systemd.wants=` on the kernel command line names.
 
-use crate::vm::{Credential, VmSpec};
+use crate::vm::{Boot, Credential, VmSpec};
 
-/// Adds the agent to a machine; [`super::Guest::attach`] then finds it. It starts as the first of all units.
+/// Adds the agent to a machine that boots by [`Boot::Kernel`]; [`super::Guest::attach`] then finds it. It starts as the first
+/// of all units.
 pub fn with_agent(spec: &mut VmSpec) {
     spec.credentials.push(Credential::new("dmhost.agent", include_str!("agent.sh")));
     spec.credentials.push(Credential::new("systemd.extra-unit.dmhost-agent.service", include_str!("agent.service")));
@@ -20,8 +21,14 @@ pub fn with_login(spec: &mut VmSpec) {
 }
 
 fn push_argument(spec: &mut VmSpec, argument: &str) {
-    if !spec.cmdline.is_empty() {
-        spec.cmdline.push(' ');
+    match &mut spec.boot {
+        Boot::Kernel { cmdline, .. } => {
+            if !cmdline.is_empty() {
+                cmdline.push(' ');
+            }
+            cmdline.push_str(argument);
+        }
+        // What comes from the disk is the disk's own.
+        Boot::Firmware { .. } => {}
     }
-    spec.cmdline.push_str(argument);
 }

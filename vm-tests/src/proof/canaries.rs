@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use super::question::Vantage;
 use super::stations::Stations;
 use super::topology::{Nic, mac};
-use crate::bed::Testbed;
+use crate::bed::Outside;
 use crate::fabric::scan::Scan;
 use crate::fabric::{Canary, CanaryKind, Host, PortId, Terms};
 
@@ -32,7 +32,7 @@ impl Canaries {
     ///
     /// # Errors
     /// If the fabric has stopped.
-    pub fn find(plan: &HostPlan, bed: &Testbed, stations: &mut Stations) -> Result<Self> {
+    pub fn find(plan: &HostPlan, bed: &Outside, stations: &mut Stations) -> Result<Self> {
         let mut found = BTreeMap::new();
         for nic in &bed.topology.nics {
             for candidate in candidates(plan, bed, stations, nic)? {
@@ -46,7 +46,7 @@ impl Canaries {
     }
 
     /// What closes the windows of a probe through a NIC; `None` if nothing answers there.
-    pub fn terms(&self, nic: PortId, bed: &Testbed, deadline: Duration) -> Option<Terms> {
+    pub fn terms(&self, nic: PortId, bed: &Outside, deadline: Duration) -> Option<Terms> {
         let canary = self.0.get(&nic)?.clone();
         let others = self.0.iter().filter(|(port, _)| **port != nic).map(|(_, canary)| canary.clone()).collect();
         Some(Terms { canary, others, deadline: bed.deadline(deadline) })
@@ -54,7 +54,7 @@ impl Canaries {
 }
 
 /// Whether a candidate is answered: a scan of no port has its canary alone.
-fn answers(bed: &Testbed, stations: &mut Stations, candidate: &Canary) -> Result<bool> {
+fn answers(bed: &Outside, stations: &mut Stations, candidate: &Canary) -> Result<bool> {
     let Some(source) = stations.like(candidate.source.ip) else { return Ok(false) };
     let scan = Scan {
         segment: candidate.segment,
@@ -71,7 +71,7 @@ fn answers(bed: &Testbed, stations: &mut Stations, candidate: &Canary) -> Result
 
 /// What might answer through a NIC: services as planned, then echo and neighbours as planned, then any address on any of the
 /// NIC's segments.
-fn candidates(plan: &HostPlan, bed: &Testbed, stations: &mut Stations, nic: &Nic) -> Result<Vec<Canary>> {
+fn candidates(plan: &HostPlan, bed: &Outside, stations: &mut Stations, nic: &Nic) -> Result<Vec<Canary>> {
     let behind: Vec<&Interface> =
         plan.interfaces.values().filter(|interface| plan.nic_of(interface).name == nic.name).collect();
     let mut found = Vec::new();

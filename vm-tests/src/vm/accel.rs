@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
-use super::spec::{Console, VmSpec};
+use super::spec::{Boot, Console, VmSpec};
 use super::verdict::Verdict;
 use super::watch::Limit;
 use super::{QEMU, Vm};
@@ -163,9 +163,11 @@ fn run(engine: Engine, kernel: &Path) -> anyhow::Result<Trial> {
     }
     let dir = tempfile::tempdir().context("cannot make a folder for the trial of a kernel")?;
     let spec = VmSpec {
-        kernel: fs_err::canonicalize(kernel).context("cannot find the kernel")?,
-        initrd: None,
-        cmdline: String::new(),
+        boot: Boot::Kernel {
+            kernel: fs_err::canonicalize(kernel).context("cannot find the kernel")?,
+            initrd: None,
+            cmdline: String::new(),
+        },
         disk: None,
         memory: 256,
         cpus: 1,

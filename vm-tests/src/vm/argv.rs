@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::accel::Engine;
-use super::spec::{Console, Disk, DiskFormat, Nic, VmSpec};
+use super::spec::{Boot, Card, Console, Disk, DiskBus, DiskFormat, Nic, VmSpec};
 
 /// Name of the virtio-serial port that the guest's agent talks over.
 pub(crate) const AGENT_PORT: &str = "dmhost.agent";
@@ -23,7 +23,11 @@ pub fn argv(spec: &VmSpec) -> Vec<String> {
     let mut args = Args::default();
     args.flag("-nodefaults").flag("-no-user-config").flag("-no-reboot");
     args.pair("-display", "none");
-    args.pair("-machine", "q35,hpet=off,sata=off,i8042=off,vmport=off,smbus=off");
+    let sata = match spec.disk.as_ref().map(|disk| disk.bus) {
+        Some(DiskBus::Ahci) => "on",
+        Some(DiskBus::Virtio | DiskBus::Nvme) | None => "off",
+    };
+    args.pair("-machine", format!("q35,hpet=off,sata={sata},i8042=off,vmport=off,smbus=off"));
     args.pair("-cpu", "max");
     args.pair(
         "-accel",
@@ -35,8 +39,8 @@ pub fn argv(spec: &VmSpec) -> Vec<String> {
     );
     args.pair("-smp", spec.cpus.to_string());
     args.pair("-m", format!("{}M", spec.memory));
-    boot(&mut args, spec);
-    control(&mut args, spec.console);
+    boot(&mut args, &spec.boot);
+    control(&mut args, spec);
     if let Some(disk) = &spec.disk {
         block(&mut args, disk);
     }
@@ -58,24 +62,41 @@ pub fn argv(spec: &VmSpec) -> Vec<String> {
     args.0
 }
 
-fn boot(args: &mut Args, spec: &VmSpec) {
-    args.pair("-kernel", path(&spec.kernel));
-    if let Some(initrd) = &spec.initrd {
-        args.pair("-initrd", path(initrd));
+fn boot(args: &mut Args, boot: &Boot) {
+    match boot {
+        Boot::Kernel { kernel, initrd, cmdline } => {
+            args.pair("-kernel", path(kernel));
+            if let Some(initrd) = initrd {
+                args.pair("-initrd", path(initrd));
+            }
+            // With -no-reboot a panic then ends the process at once, told apart from a stall.
+            args.pair("-append", format!("console=ttyS0 panic=-1 {cmdline}").trim_end());
+        }
+        Boot::Firmware { code, variables } => {
+            for (unit, file, access) in [(0, code, "on"), (1, variables, "off")] {
+                let file = path(file);
+                args.pair("-drive", format!("if=pflash,format=raw,unit={unit},readonly={access},file={file}"));
+            }
+        }
     }
-    // With -no-reboot a panic then ends the process at once, told apart from a stall.
-    args.pair("-append", format!("console=ttyS0 panic=-1 {}", spec.cmdline).trim_end());
 }
 
-fn control(args: &mut Args, console: Console) {
+fn control(args: &mut Args, spec: &VmSpec) {
     args.pair("-chardev", format!("socket,id=qmp,server=off,path={QMP_SOCKET}"));
     args.pair("-mon", "chardev=qmp,mode=control");
-    let backend = match console {
+    let backend = match spec.console {
         Console::Watched => format!("socket,id=console,server=off,path={CONSOLE_SOCKET}"),
         Console::Terminal => "stdio,id=console,mux=on,signal=off".to_owned(),
     };
     args.pair("-chardev", format!("{backend},logfile={CONSOLE_LOG}"));
     args.pair("-serial", "chardev:console");
+    match &spec.boot {
+        Boot::Kernel { .. } => agent(args),
+        Boot::Firmware { .. } => {}
+    }
+}
+
+fn agent(args: &mut Args) {
     args.pair("-device", "virtio-serial-pci,id=ports,bus=pcie.0,addr=0x03,max_ports=2");
     args.pair("-chardev", format!("socket,id=agent,server=off,path={AGENT_SOCKET}"));
     args.pair("-device", format!("virtserialport,bus=ports.0,nr=1,chardev=agent,name={AGENT_PORT}"));
@@ -91,7 +112,12 @@ fn block(args: &mut Args, disk: &Disk) {
     let file = json!({ "driver": "file", "filename": disk.path, "cache": cache });
     let node = json!({ "driver": driver, "node-name": "disk", "discard": "unmap", "cache": cache, "file": file });
     args.pair("-blockdev", node.to_string());
-    args.pair("-device", "virtio-blk-pci,bus=pcie.0,addr=0x02,drive=disk,serial=dmhost");
+    let device = match disk.bus {
+        DiskBus::Virtio => "virtio-blk-pci,bus=pcie.0,addr=0x02",
+        DiskBus::Nvme => "nvme,bus=pcie.0,addr=0x02",
+        DiskBus::Ahci => "ide-hd,bus=ide.0",
+    };
+    args.pair("-device", format!("{device},drive=disk,serial=dmhost"));
 }
 
 /// One card behind a root port, since q35's root bus itself has no hot-plug.
@@ -108,10 +134,15 @@ fn network(args: &mut Args, index: usize, nic: &Nic) {
         "-netdev",
         format!("stream,id=net{index},server=off,reconnect-ms=100,addr.type=unix,addr.path={}", path(&nic.socket)),
     );
+    let (card, queue) = match nic.card {
+        Card::Virtio => ("virtio-net-pci", ",rx_queue_size=1024"),
+        Card::E1000e => ("e1000e", ""),
+    };
+    let mac = nic.mac;
     args.pair(
         "-device",
         // `romfile=` empty: without the boot ROM a card costs no time and no fw_cfg entry.
-        format!("virtio-net-pci,id=nic{index},bus=port{index},addr=0x00,netdev=net{index},mac={},romfile=,rx_queue_size=1024", nic.mac),
+        format!("{card},id=nic{index},bus=port{index},addr=0x00,netdev=net{index},mac={mac},romfile={queue}"),
     );
 }
 
@@ -161,17 +192,21 @@ mod tests {
         text
     }
 
+    fn kernel(initrd: Option<std::path::PathBuf>) -> Boot {
+        let cmdline = "root=/dev/vda".to_owned();
+        Boot::Kernel { kernel: "/images/two,vlans/vmlinuz".into(), initrd, cmdline }
+    }
+
     fn two_cards() -> VmSpec {
         let nic = |index: u8| Nic {
             socket: format!("/run/dmhost-test/nic{index}.sock").into(),
             mac: Mac([0x52, 0x54, 0, 0, 0, index + 1]),
+            card: Card::Virtio,
             port: PciSlot::nth(index.into()),
         };
         VmSpec {
-            kernel: "/images/two,vlans/vmlinuz".into(),
-            initrd: Some("/images/two,vlans/initrd.img".into()),
-            cmdline: "root=/dev/vda".to_owned(),
-            disk: Some(Disk { path: "disk.qcow2".into(), format: DiskFormat::Qcow2 }),
+            boot: kernel(Some("/images/two,vlans/initrd.img".into())),
+            disk: Some(Disk { path: "disk.qcow2".into(), format: DiskFormat::Qcow2, bus: DiskBus::Virtio }),
             memory: 1024,
             cpus: 2,
             nics: vec![nic(0), nic(1)],
@@ -193,14 +228,28 @@ mod tests {
         let spec = VmSpec {
             engine: Engine::Kvm,
             console: Console::Terminal,
-            disk: Some(Disk { path: "/copies/atlas.raw".into(), format: DiskFormat::Raw }),
+            disk: Some(Disk { path: "/copies/atlas.raw".into(), format: DiskFormat::Raw, bus: DiskBus::Virtio }),
             nics: Vec::new(),
             credentials: Vec::new(),
-            initrd: None,
+            boot: kernel(None),
             incoming: true,
             ..two_cards()
         };
         insta::assert_snapshot!(listing(&argv(&spec)));
+    }
+
+    #[test]
+    fn hardware_with_firmware() {
+        let mut spec = two_cards();
+        spec.boot = Boot::Firmware { code: "/usr/share/OVMF/OVMF_CODE_4M.fd".into(), variables: "variables.fd".into() };
+        spec.credentials.clear();
+        spec.disk = Some(Disk { path: "disk.qcow2".into(), format: DiskFormat::Qcow2, bus: DiskBus::Nvme });
+        for nic in &mut spec.nics {
+            nic.card = Card::E1000e;
+        }
+        insta::assert_snapshot!(listing(&argv(&spec)));
+        spec.disk = Some(Disk { path: "disk.qcow2".into(), format: DiskFormat::Qcow2, bus: DiskBus::Ahci });
+        assert!(listing(&argv(&spec)).contains("sata=on") && listing(&argv(&spec)).contains("ide-hd,bus=ide.0"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use anyhow::Context;
 use super::accel::Pace;
 use super::argv::{AGENT_SOCKET, CONSOLE_SOCKET, QMP_SOCKET, argv};
 use super::process::{Process, accept, stderr_of};
-use super::spec::{Console, VmSpec};
+use super::spec::{Boot, Console, VmSpec};
 use super::verdict::Verdict;
 use super::watch::Watch;
 use super::{QEMU, console, qmp::Qmp};
@@ -65,7 +65,10 @@ impl Vm {
                 drop(console_done);
             });
         }
-        let agent = Mutex::new(Some(accept(&agent, &process, START)?));
+        let agent = Mutex::new(match &spec.boot {
+            Boot::Kernel { .. } => Some(accept(&agent, &process, START)?),
+            Boot::Firmware { .. } => None,
+        });
         let qmp = Qmp::start(accept(&monitor, &process, START)?, START)
             .with_context(|| format!("QEMU starts, but says on its standard error: {:?}", process.stderr()))?;
         let _ = links.set(qmp.clone());

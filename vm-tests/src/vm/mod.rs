@@ -22,7 +22,7 @@ pub use machine::Vm;
 pub use overlay::overlay;
 pub use process::{Process, accept};
 pub use qmp::{Event, Events, Qmp};
-pub use spec::{Console, Credential, Disk, DiskFormat, Mac, Nic, PciSlot, VmSpec};
+pub use spec::{Boot, Card, Console, Credential, Disk, DiskBus, DiskFormat, Mac, Nic, PciSlot, VmSpec};
 pub use verdict::Verdict;
 pub use watch::{Limit, Watch};
 

@@ -5,19 +5,21 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use super::spec::{Disk, DiskFormat};
+use super::spec::{Disk, DiskBus, DiskFormat};
 use super::verdict::Verdict;
 
-/// Makes `disk.qcow2` in `run_dir` over the raw `image`. The image is never written to.
+/// Makes `disk.qcow2` in `folder` over the raw `image`, of `size` bytes if that is given and larger. The image is never
+/// written to.
 ///
 /// # Errors
 /// If the image does not exist or `qemu-img create` fails.
-pub fn overlay(run_dir: &Path, image: &Path) -> anyhow::Result<Disk> {
+pub fn overlay(folder: &Path, image: &Path, size: Option<u64>) -> anyhow::Result<Disk> {
     let image = fs_err::canonicalize(image).context("there is no image to boot")?;
     let output = Command::new("qemu-img")
         .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
         .arg(&image)
-        .arg(run_dir.join("disk.qcow2"))
+        .arg(folder.join("disk.qcow2"))
+        .args(size.map(|size| size.to_string()))
         .output()
         .map_err(|error| Verdict::Infrastructure(format!("qemu-img (Debian: qemu-utils) cannot be run: {error}")))?;
     if !output.status.success() {
@@ -27,5 +29,5 @@ pub fn overlay(run_dir: &Path, image: &Path) -> anyhow::Result<Disk> {
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }
-    Ok(Disk { path: "disk.qcow2".into(), format: DiskFormat::Qcow2 })
+    Ok(Disk { path: "disk.qcow2".into(), format: DiskFormat::Qcow2, bus: DiskBus::Virtio })
 }

@@ -8,13 +8,9 @@ use super::accel::Engine;
 /// A virtual machine: everything its command line depends on.
 #[derive(Debug, Clone)]
 pub struct VmSpec {
-    /// The kernel that QEMU loads by itself (a `bzImage`).
-    pub kernel: PathBuf,
-    /// Its initial RAM disk.
-    pub initrd: Option<PathBuf>,
-    /// Kernel arguments of the caller, for example `root=/dev/vda`; those for console and panic are added.
-    pub cmdline: String,
-    /// The disk, `/dev/vda` in the guest.
+    /// What runs first.
+    pub boot: Boot,
+    /// The disk.
     pub disk: Option<Disk>,
     /// Memory in MiB.
     pub memory: u32,
@@ -35,6 +31,27 @@ pub struct VmSpec {
     pub incoming: bool,
 }
 
+/// What runs first in a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Boot {
+    /// A kernel that QEMU loads by itself, with a port for the harness's agent beside it.
+    Kernel {
+        /// The kernel (a `bzImage`).
+        kernel: PathBuf,
+        /// Its initial RAM disk.
+        initrd: Option<PathBuf>,
+        /// Kernel arguments of the caller, for example `root=/dev/vda`; those for console and panic are added.
+        cmdline: String,
+    },
+    /// The firmware, which looks for a boot loader on the disk as it would on a machine of metal. Nothing else enters.
+    Firmware {
+        /// UEFI's code, which is only read.
+        code: PathBuf,
+        /// Its variables, which are written to: the machine's own.
+        variables: PathBuf,
+    },
+}
+
 /// A disk image that QEMU may write to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
@@ -42,6 +59,19 @@ pub struct Disk {
     pub path: PathBuf,
     /// Its format; never guessed by QEMU.
     pub format: DiskFormat,
+    /// What it is attached to.
+    pub bus: DiskBus,
+}
+
+/// What a disk is attached to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskBus {
+    /// A `virtio-blk-pci` card: `/dev/vda`.
+    Virtio,
+    /// An NVMe drive, as servers have it: `/dev/nvme0n1`.
+    Nvme,
+    /// The chipset's SATA ports, as older servers have it: `/dev/sda`.
+    Ahci,
 }
 
 /// The format of a disk image.
@@ -53,15 +83,26 @@ pub enum DiskFormat {
     Qcow2,
 }
 
-/// A network interface: a `virtio-net-pci` card behind a root port of its own.
+/// A network interface: a card behind a root port of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nic {
     /// The unix socket of the switch; QEMU connects to it, again and again until it is there.
     pub socket: PathBuf,
     /// The card's address.
     pub mac: Mac,
+    /// What card it is.
+    pub card: Card,
     /// Where its root port sits.
     pub port: PciSlot,
+}
+
+/// A model of network card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Card {
+    /// `virtio-net-pci`.
+    Virtio,
+    /// Intel's 82574, a card of metal.
+    E1000e,
 }
 
 /// An Ethernet address.

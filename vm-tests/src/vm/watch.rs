@@ -31,7 +31,7 @@ struct Inner {
 struct State {
     first_line: Option<Instant>,
     progress: Option<Instant>,
-    last_line: String,
+    lines: Vec<String>,
     findings: Vec<Finding>,
     ended: Option<Verdict>,
     letters: BTreeMap<u64, Letter>,
@@ -56,7 +56,7 @@ impl Watch {
         let now = Instant::now();
         state.first_line.get_or_insert(now);
         state.progress = Some(now);
-        line.clone_into(&mut state.last_line);
+        state.lines.push(line.to_owned());
         if let Some(finding) = judge(line) {
             if finding.severity == Severity::Panic && !matches!(state.ended, Some(Verdict::Panic(_))) {
                 state.ended = Some(Verdict::Panic(finding.line.clone()));
@@ -125,6 +125,17 @@ impl Watch {
         })
     }
 
+    /// Waits for a line of the console that has this text in it and gives the whole line; one that is there already counts.
+    ///
+    /// # Errors
+    /// The verdict that ended the run, or [`Verdict::Stall`] at the limit.
+    pub fn wait_line(&self, text: &str, limit: Limit) -> Result<String, Verdict> {
+        self.wait(&format!("{text:?} on the console"), limit, |state| {
+            let found = state.lines.iter().find(|line| line.contains(text)).cloned();
+            found.map(Ok).or_else(|| state.ended.clone().map(Err))
+        })
+    }
+
     /// Waits for the letter with this number and takes it out.
     pub(crate) fn wait_letter(&self, number: u64, what: &str, limit: Limit) -> Result<Letter, Verdict> {
         self.wait(what, limit, |state| state.letters.remove(&number).map(Ok).or_else(|| state.ended.clone().map(Err)))
@@ -153,7 +164,8 @@ impl Watch {
                 _ => (start + limit.deadline, format!("not within {:.1} s", limit.deadline.as_secs_f64())),
             };
             let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
-                return Err(Verdict::Stall(format!("{what}: {why}; last on the console: {:?}", state.last_line)));
+                let last = state.lines.last().map(String::as_str).unwrap_or_default();
+                return Err(Verdict::Stall(format!("{what}: {why}; last on the console: {last:?}")));
             };
             state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }

@@ -32,11 +32,19 @@ static ALONE: Mutex<()> = Mutex::new(());
 impl Host {
     /// Plans a spec of this repository (a path from this crate's folder), makes its keys and builds its image.
     pub(crate) fn of(spec: &str) -> Result<Self> {
+        // The cloud kernel and its packages alone for every host but those that are about them: each further base takes its
+        // time.
+        let own = |line: &&str| !line.starts_with("packages = ");
+        let plain = |text: String| text.lines().filter(own).map(|line| format!("{line}\n")).collect::<String>();
+        Self::edited(spec, |text| plain(text).replace("kernel = \"generic\"", "kernel = \"cloud\""))
+    }
+
+    /// [`Host::of`] with a spec that is changed before it is read.
+    pub(crate) fn edited(spec: &str, edit: impl FnOnce(String) -> String) -> Result<Self> {
         // A case that panicked left nothing behind that the next one sees.
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(spec);
-        // The cloud kernel for every host: a second base would be fetched for nothing that is shown here.
-        let text = fs_err::read_to_string(file)?.replace("kernel = \"generic\"", "kernel = \"cloud\"");
+        let text = edit(fs_err::read_to_string(file)?);
         let (plan, diagnostics) = plan_from_toml(spec, &text);
         let plan = plan.ok_or_else(|| anyhow!("{}", diagnostics.render(false)))?;
         let folder = tempfile::tempdir().context("cannot make a folder")?;
@@ -65,13 +73,11 @@ impl Host {
 
     /// Boots it.
     pub(crate) fn boot(&self) -> Result<Testbed> {
-        let cache = cache_dir()?;
-        Testbed::boot(&BedRequest {
-            plan: &self.plan,
-            image: &self.image,
-            accel: Accel::Auto,
-            cache_dir: &cache,
-            report: None,
-        })
+        Testbed::boot(&self.request(&cache_dir()?))
+    }
+
+    /// What it takes to boot it.
+    pub(crate) fn request<'a>(&'a self, cache_dir: &'a Path) -> BedRequest<'a> {
+        BedRequest { plan: &self.plan, image: &self.image, accel: Accel::Auto, cache_dir, report: None }
     }
 }

@@ -7,6 +7,7 @@ mod addresses;
 mod budgets;
 mod daemons;
 mod engine;
+mod extras;
 mod file;
 mod interfaces;
 mod lint;
@@ -29,8 +30,16 @@ const fn code(code: &'static str, title: &'static str, explanation: &'static str
 }
 
 /// All codes, by subject.
-const SUBJECTS: [&[Code]; 7] =
-    [file::CODES, interfaces::CODES, addresses::CODES, daemons::CODES, budgets::CODES, engine::CODES, lint::CODES];
+const SUBJECTS: [&[Code]; 8] = [
+    file::CODES,
+    interfaces::CODES,
+    addresses::CODES,
+    daemons::CODES,
+    budgets::CODES,
+    engine::CODES,
+    extras::CODES,
+    lint::CODES,
+];
 
 /// Every code there is, by name.
 pub fn codes() -> Vec<&'static Code> {

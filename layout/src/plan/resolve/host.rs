@@ -2,7 +2,7 @@
 
 use super::links::Link;
 use super::owners::Owned;
-use super::{Report, admin, size};
+use super::{Report, admin, files, packages, size};
 use crate::plan::{Base, DEFAULT_DISK, Host, Kernel, LEAST_DISK};
 use crate::spec::words::{nearest, quoted};
 use crate::spec::{self, At, Field};
@@ -22,7 +22,17 @@ pub(super) fn read(spec: &spec::Host, links: &[Link<'_>], owners: &[Owned<'_>], 
         Field::Bad => None,
         Field::Given(at) => admin::read(&at.value, links, owners, report).map(Some),
     };
-    Some(Host { name: name?, base: base?, kernel: kernel?, disk: disk?, admin: admin? })
+    let packages = packages::read(&spec.packages, report);
+    let files = files::read(spec, report);
+    Some(Host {
+        name: name?,
+        base: base?,
+        kernel: kernel?,
+        disk: disk?,
+        admin: admin?,
+        packages: packages?,
+        files: files?,
+    })
 }
 
 /// One of a few words, or the default.

@@ -11,6 +11,7 @@ mod daemons;
 mod dns_name;
 mod expects;
 mod expose;
+mod files;
 mod gateways;
 mod host;
 mod keys;
@@ -19,6 +20,7 @@ mod networks;
 mod nics;
 mod overlap;
 mod owners;
+mod packages;
 mod pools;
 mod size;
 mod stacks;
@@ -100,5 +102,6 @@ fn judge(spec: &HostSpec, report: &mut Report) -> Option<HostPlan> {
     }
     let plan = HostPlan { host: host?, interfaces, daemons: daemons?, expects: expects? };
     expects::check(spec, &plan, report);
+    files::check(spec, &plan, report);
     Some(plan)
 }

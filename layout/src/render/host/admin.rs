@@ -8,6 +8,18 @@ use crate::render::unit::{UNITS, UnitFile, put_unit, want};
 
 const MASK: &str = "/dev/null";
 
+const SCRIPT: &str = "/usr/lib/dmhost/host-key";
+
+const HOST_KEY: &str = r"set -eu
+cd /etc/ssh
+rm -f .new .new.pub
+ssh-keygen -q -t ed25519 -N '' -f .new
+sync .new .new.pub
+mv .new.pub ssh_host_ed25519_key.pub
+mv .new ssh_host_ed25519_key
+sync .
+";
+
 pub(in crate::render) fn render(plan: &HostPlan, layout: &mut Layout) {
     // The socket starts sshd when somebody comes; the base's own always-on unit would listen everywhere.
     layout.link(format!("{UNITS}/ssh.service"), MASK);
@@ -36,13 +48,15 @@ pub(in crate::render) fn render(plan: &HostPlan, layout: &mut Layout) {
     layout.text(format!("{UNITS}/ssh.socket.d/dmhost.conf"), socket.text());
     want(layout, "sockets.target", "/usr/lib/systemd/system/ssh.socket");
 
+    // Made aside and on the disk before it gets its name: a key that a loss of power cut short would stay for good.
+    layout.text(SCRIPT, HOST_KEY);
     let keys = UnitFile::new("The host's ssh key is made at the first boot, never in the image.")
         .section("Unit")
         .set("Description", "ssh host key")
         .set("ConditionPathExists", "!/etc/ssh/ssh_host_ed25519_key")
         .section("Service")
         .set("Type", "oneshot")
-        .set("ExecStart", "/usr/bin/ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key");
+        .set("ExecStart", format!("/bin/sh {SCRIPT}"));
     put_unit(layout, "dmhost-hostkey.service", keys);
     want(layout, "multi-user.target", "../dmhost-hostkey.service");
     // Whole, not a drop-in: releases of openssh-server name their own template differently, or have none.

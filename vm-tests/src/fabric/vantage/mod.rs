@@ -1,9 +1,11 @@
 //! Vantages: stations that probes come from, driven by the caller's thread.
 //!
 //! A [`Vantage`] has a MAC and addresses on a segment; the fabric answers ARP and ND for them at any time. Questions of
-//! one frame are in `ask`, TCP sessions (smoltcp's sockets) in `session`, what is said over them in `http` and `tls`.
+//! one frame are in `ask`, TCP sessions (smoltcp's sockets) in `session`, what is said over them in `http`, `tls` and, where
+//! a real client says it, `forward`.
 
 mod ask;
+mod forward;
 mod http;
 mod session;
 mod tls;

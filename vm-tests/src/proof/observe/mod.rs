@@ -25,7 +25,7 @@ use super::question::{
 use super::report::Cell;
 use super::stations::Stations;
 use super::topology::{Nic, mac};
-use crate::bed::Testbed;
+use crate::bed::Outside;
 use crate::fabric::datagrams::{DatagramReport, Datagrams};
 use crate::fabric::scan::{PortState, Scan, ScanReport};
 use crate::fabric::{self, Host, Mac, Outcome, Peer, Terms};
@@ -39,7 +39,7 @@ const SESSION: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Observer<'a> {
     plan: &'a HostPlan,
-    bed: &'a Testbed,
+    bed: &'a Outside,
     clients: Clients,
     stations: Stations,
     canaries: Canaries,
@@ -58,7 +58,7 @@ impl<'a> Observer<'a> {
     ///
     /// # Errors
     /// If the PKI lacks a client, or the fabric has stopped.
-    pub fn new(plan: &'a HostPlan, bed: &'a Testbed, pki: &Pki) -> Result<Self> {
+    pub fn new(plan: &'a HostPlan, bed: &'a Outside, pki: &Pki) -> Result<Self> {
         let clients = Clients::of(plan, pki)?;
         let mut stations = Stations::new(plan);
         let canaries = Canaries::find(plan, bed, &mut stations)?;

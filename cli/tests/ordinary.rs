@@ -1,0 +1,138 @@
+//! `dmhost build` by somebody who is not root: no rights, no mounts and no loop devices of the machine's, no daemon; what it
+//! takes are ranges of subordinate ids.
+//!
+//! Root makes such a user for the test and takes it away again; whoever else runs the tests is one.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::process::Command;
+
+use camino::Utf8Path;
+use dmhost_images::{Format, disk};
+
+use crate::bed::{Bed, GOOD, Ran, ran};
+
+/// Far from what distributions hand out by themselves: 65,536 ids.
+const RANGE: &str = "1879048192-1879113727";
+
+/// A user who can do nothing.
+struct User {
+    /// `None`: whoever runs the test.
+    made: Option<String>,
+}
+
+fn must(program: &str, words: &[&str]) -> String {
+    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
+    let ran = ran(Command::new(program).args(words).env("PATH", path));
+    assert_eq!(ran.code, 0, "{program} {words:?}: {ran:?}");
+    ran.out
+}
+
+impl User {
+    fn new(home: &Path) -> Self {
+        if must("id", &["-u"]).trim() != "0" {
+            return Self { made: None };
+        }
+        let name = format!("dmhost-{}", std::process::id());
+        let home = home.to_str().unwrap();
+        // A system user gets no ranges by itself.
+        must("useradd", &["--system", "--user-group", "--home-dir", home, "--shell", "/bin/sh", &name]);
+        Self { made: Some(name) }
+    }
+
+    fn takes_over(&self, folder: &Path) {
+        if let Some(name) = &self.made {
+            must("chown", &["-R", &format!("{name}:"), folder.to_str().unwrap()]);
+        }
+    }
+
+    /// Runs a copy of the executable in the bed: the one that was built may lie where this user cannot look.
+    fn run(&self, bed: &Bed, words: &str) -> Ran {
+        let program = bed.path().join("dmhost");
+        let mut command = match &self.made {
+            None => Command::new(program),
+            Some(name) => {
+                let mut command = Command::new("setpriv");
+                command.args(["--reuid", name, "--regid", name, "--init-groups"]);
+                command.arg("--reset-env").arg("--").arg(program);
+                command
+            }
+        };
+        // No /usr/sbin, as ordinary users have it in Debian.
+        command.args(words.split_whitespace()).current_dir(bed.path()).env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        ran(command.env("XDG_CACHE_HOME", bed.path().join("cache")))
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        if let Some(name) = &self.made {
+            must("userdel", &[name]);
+        }
+    }
+}
+
+fn mounts() -> String {
+    fs_err::read_to_string("/proc/self/mountinfo").unwrap()
+}
+
+#[test]
+fn an_image_is_built_by_an_ordinary_user() {
+    let bed = Bed::new();
+    bed.write("host.toml", &GOOD.replace("16GiB", "3GiB"));
+    fs_err::copy(env!("CARGO_BIN_EXE_dmhost"), bed.path().join("dmhost")).unwrap();
+    let user = User::new(bed.path());
+    user.takes_over(bed.path());
+    assert_eq!(user.run(&bed, "pki init host.toml").code, 0);
+    let build = "build host.toml --out host.qcow2";
+    if let Some(name) = &user.made {
+        let fix = format!("`usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}`");
+        user.run(&bed, build).refuses(3, &["has no range of subordinate ids", &fix]);
+        must("usermod", &["--add-subuids", RANGE, "--add-subgids", RANGE, name]);
+    }
+    let before = mounts();
+    let ran = user.run(&bed, build);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("as a disk"), "{ran:?}");
+    assert_eq!(mounts(), before, "a mount was left behind");
+
+    let image = bed.path().join("host.qcow2");
+    let image = Utf8Path::from_path(&image).unwrap();
+    let metadata = fs_err::metadata(image).unwrap();
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    assert_eq!(metadata.uid(), fs_err::metadata(bed.path()).unwrap().uid());
+    assert_eq!(Format::found_in(image).unwrap(), Format::Qcow2);
+    must("qemu-img", &["check", "-q", image.as_str()]);
+    owners_are_right(&bed, image);
+
+    // What is in the cache belongs to ids of the user's range: only within them can it go.
+    if user.made.is_none() {
+        let cache = bed.path().join("cache");
+        must("unshare", &["--user", "--map-root-user", "--map-auto", "rm", "-rf", cache.to_str().unwrap()]);
+    }
+}
+
+/// Files of root and of group shadow are theirs in the image, whoever built it.
+fn owners_are_right(bed: &Bed, image: &Utf8Path) {
+    let raw = bed.path().join("host.raw");
+    let raw = Utf8Path::from_path(&raw).unwrap();
+    Format::Qcow2.unpack(image, raw).unwrap();
+    let root = disk::open(raw).unwrap().root;
+    let part = bed.path().join("root");
+    let (input, output) = (format!("if={raw}"), format!("of={}", part.display()));
+    let (skip, count) = (format!("skip={}", root.start >> 20), format!("count={}", root.length >> 20));
+    must("dd", &[&input, &output, "bs=1M", "conv=sparse", "status=none", &skip, &count]);
+    let part = part.to_str().unwrap();
+    must("btrfs", &["check", "--quiet", part]);
+    let tree = bed.path().join("tree");
+    fs_err::create_dir(&tree).unwrap();
+    let wanted = "^/(|@(|/etc(|/shadow|/hostname)))$";
+    must("btrfs", &["restore", "--metadata", "--path-regex", wanted, part, tree.to_str().unwrap()]);
+    let shadow = fs_err::metadata(tree.join("@/etc/shadow")).unwrap();
+    assert_eq!(shadow.permissions().mode() & 0o7777, 0o640);
+    // Only root may give files away: anybody else's restore keeps them.
+    if must("id", &["-u"]).trim() == "0" {
+        assert_eq!((shadow.uid(), shadow.gid()), (0, 42));
+    }
+    assert_eq!(fs_err::read_to_string(tree.join("@/etc/hostname")).unwrap(), "atlas\n");
+}
