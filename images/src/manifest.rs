@@ -147,7 +147,7 @@ mod tests {
             &|| fs_err::write(root.join("bin/one"), "eno").expect("a file"),
             &|| fs_err::remove_file(root.join("bin/two")).expect("it is there"),
             &|| fs_err::write(root.join("more"), "").expect("a file"),
-            &|| fs_err::write(folder.join(MANIFEST), whole.replace("3", "4")).expect("a file"),
+            &|| fs_err::write(folder.join(MANIFEST), whole.replace('3', "4")).expect("a file"),
         ];
         for damage in damages {
             damage();
