@@ -1,6 +1,6 @@
 //! Asking: specs with something changed are planned and rendered, and what differs is written down.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use toml::de::DeTable;
 
@@ -39,7 +39,7 @@ pub(super) fn asked(plan: &HostPlan, document: &DeTable<'_>, places: &Diagnostic
         }
         Some(_) | None => World { document, plan, truth: &truth },
     };
-    for n in chosen(&asker, &nodes, &world, &blame, scope) {
+    for n in chosen(&asker, &nodes, &world, &blame, scope, silent_plan.is_some()) {
         let found = ask(&asker, &nodes[n], n, &world(&nodes[n]), &mut blame);
         blame.origins[n].effect = Some(found);
     }
@@ -51,13 +51,14 @@ pub(super) fn asked(plan: &HostPlan, document: &DeTable<'_>, places: &Diagnostic
     blame
 }
 
-/// The nodes to be asked about.
+/// The nodes to be asked about. `proofless`: the proof's own lines make no line of the layout.
 fn chosen<'w, 'd: 'w>(
     asker: &Asker<'_>,
     nodes: &[Node],
     world: &impl Fn(&Node) -> World<'w, 'd>,
     blame: &Blame,
     scope: Scope<'_>,
+    proofless: bool,
 ) -> Vec<usize> {
     let (path, number) = match scope {
         Scope::Everything => return (0..nodes.len()).collect(),
@@ -68,19 +69,41 @@ fn chosen<'w, 'd: 'w>(
     let Some(file) = blame.files.iter().position(|file| file.path == path) else {
         return Vec::new();
     };
-    let touched = |section: &Node| {
-        let world = world(section);
-        // All that the section takes along first: most often that can be planned, and is the most that can change.
-        let mut ways = asker.without(section).into_iter().flat_map(|question| question.ways).rev();
-        let other = ways.find_map(|way| plan_from_document(&edited(world.document, &way.edits)));
+    let touched = |sections: &[&Node]| {
+        let world = world(sections[0]);
+        // All that a section takes along comes last: most often that can be planned, and is the most that can change.
+        let ways = |section: &Node| asker.without(section).into_iter().flat_map(|question| question.ways).rev();
+        let plan = |edits: &[Edit]| plan_from_document(&edited(world.document, edits));
+        let other = if let [section] = sections {
+            ways(section).find_map(|way| plan(&way.edits))
+        } else {
+            let together = sections.iter().filter_map(|section| ways(section).next()).flat_map(|way| way.edits);
+            plan(&together.collect::<BTreeSet<Edit>>().into_iter().collect::<Vec<Edit>>())
+        };
         let here = |change: &Changed| change.file == file && number.is_none_or(|number| change.line + 1 == number);
-        // A host that cannot be without the section tells nothing of it.
+        // A host that cannot be without the sections tells nothing of them.
         other.is_none_or(|other| world.truth.changed(&Face::of(&other)).iter().any(here))
     };
-    let silent: Vec<&Node> =
-        nodes.iter().filter(|node| whatif::section(&node.path).is_some() && !touched(node)).collect();
-    let heard = |node: &Node| !silent.iter().any(|section| node.path.starts_with(&section.path));
-    nodes.iter().enumerate().filter(|(_, node)| heard(node)).map(|(n, _)| n).collect()
+    let mut silent: Vec<&Node> = Vec::new();
+    // Many at once, and only where that changes something the halves of them: most of a large host has nothing to do
+    // with one file.
+    let mut groups: Vec<Vec<&Node>> = vec![nodes.iter().filter(|node| whatif::section(&node.path).is_some()).collect()];
+    while let Some(mut sections) = groups.pop() {
+        if sections.is_empty() {
+            continue;
+        }
+        if !touched(&sections) {
+            silent.extend(sections);
+        } else if sections.len() > 1 {
+            let half = sections.split_off(sections.len() / 2);
+            groups.extend([sections, half]);
+        }
+    }
+    // Without any of the proof's own lines the layout is the same: none of them is asked about for a file.
+    let proof = |node: &Node| is_at(&node.path[..1], &["expect"]);
+    let unheard =
+        |node: &Node| (proofless && proof(node)) || silent.iter().any(|section| node.path.starts_with(&section.path));
+    nodes.iter().enumerate().filter(|(_, node)| !unheard(node)).map(|(n, _)| n).collect()
 }
 
 /// Lines that any one of several keys makes, and so no single one: they go only if all of the keys do.

@@ -113,7 +113,7 @@ fn one(path: Path, at: Span, value: &Spanned<DeValue<'_>>, nodes: &mut Vec<Node>
 }
 
 /// One thing that is different in a copy. Values are TOML.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Edit {
     /// The value there is another.
     Set(Path, String),
