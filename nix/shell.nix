@@ -6,10 +6,10 @@
   cargo-deny,
   clippy,
   dosfstools,
-  glibc,
   gptfdisk,
   mmdebstrap,
   openssl,
+  pkgsStatic,
   qemu,
   rustc,
   rustfmt,
@@ -22,10 +22,10 @@ mkShell {
     cargo-deny
     clippy
     dosfstools
-    glibc.static
     gptfdisk
     mmdebstrap
     openssl
+    pkgsStatic.busybox
     qemu
     rustc
     rustfmt

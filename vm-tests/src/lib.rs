@@ -4,5 +4,4 @@ pub mod bed;
 pub mod fabric;
 pub mod guest;
 pub mod proof;
-pub mod truth;
 pub mod vm;

@@ -7,7 +7,6 @@
 mod canary;
 mod capture;
 mod command;
-pub mod datagrams;
 mod dispatch;
 mod inbox;
 pub mod judge;

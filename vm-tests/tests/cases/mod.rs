@@ -3,5 +3,4 @@
 pub(crate) mod blast;
 pub(crate) mod budget;
 pub(crate) mod matrix;
-pub(crate) mod truth;
 pub(crate) mod vm;
