@@ -107,8 +107,9 @@ impl Command {
 
 /// Full disks and absent networks are the machine's fault, whoever reports them.
 fn machine_error(argv: &[String], said: &str) -> Option<MachineError> {
-    /// The system's words, and those of apt and mkfs.btrfs for the same.
-    const FULL: [&str; 3] = ["No space left on device", "don't have enough free space in", "Disk quota exceeded"];
+    /// The system's words, those of apt, and mkfs.btrfs's for a write of which a part alone went in.
+    const FULL: [&str; 4] =
+        ["No space left on device", "don't have enough free space in", "Disk quota exceeded", "Short write"];
     const UNREACHABLE: [&str; 12] = [
         "Could not resolve",
         "Temporary failure resolving",
