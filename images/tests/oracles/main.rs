@@ -89,7 +89,7 @@ fn oracle_of(path: &str) -> Option<Oracle> {
         }
         ["etc", "dmhost", _, "daemon.json"] => Oracle::Dockerd,
         ["etc", "dmhost", _, "tls", _] => Oracle::WithAnother,
-        ["etc", "dmhost", _, "networks.sh"] => Oracle::Script,
+        ["etc", "dmhost", _, "networks.sh"] | ["usr", "lib", "dmhost", _] => Oracle::Script,
         ["etc", "ssh", "sshd_config.d", _] => Oracle::Sshd,
         ["etc", "ssh", "authorized_keys.d", _] => Oracle::Keys,
         ["etc", "fstab"] => Oracle::Fstab,
