@@ -87,6 +87,7 @@ impl Recipe {
     }
 
     /// The same with further packages, which have no order of their own.
+    #[must_use]
     pub fn with(mut self, packages: &[String]) -> Self {
         let mut further: Vec<_> = packages.iter().filter(|name| !self.packages.contains(name)).cloned().collect();
         further.sort();

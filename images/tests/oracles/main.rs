@@ -98,12 +98,9 @@ fn oracle_of(path: &str) -> Option<Oracle> {
         ["etc", "tmpfiles.d", _] => Oracle::Tmpfiles,
         ["etc", "systemd", "network" | "system-generators" | "journald.conf.d" | "timesyncd.conf.d", _]
         | ["etc", "dmhost", _, "link.batch" | "sysctl.conf" | "resolv.conf"]
-        | ["etc", "sysctl.d" | "modules-load.d", _]
-        | ["etc", "repart.d", _]
-        // The user's own, of `host.files`.
-        | ["etc", "motd"]
-        | ["etc", "ops", _]
-        | ["etc", "hostname" | "hosts" | "machine-id" | "resolv.conf"] => Oracle::InTheGuest,
+        // `ops` and `motd` are the user's own, of `host.files`.
+        | ["etc", "sysctl.d" | "modules-load.d" | "repart.d" | "ops", _]
+        | ["etc", "motd" | "hostname" | "hosts" | "machine-id" | "resolv.conf"] => Oracle::InTheGuest,
         _ => return None,
     })
 }
