@@ -5,7 +5,7 @@
 //! * [`pins`], [`mod@resolve`]: which packages, by version and hash;
 //! * [`tree`]: the layout with its secrets filled in;
 //! * [`disk`]: partition table, boot loader and root, written and read in process;
-//! * [`format`]: raw or qcow2;
+//! * [`mod@format`]: raw or qcow2;
 //! * [`machine`]: what a build needs of the machine.
 
 mod archive;

@@ -1,7 +1,7 @@
 //! A first spec from what a machine is like: its NICs, VLANs, addresses, keys.
 //!
-//! Facts are taken in one by one, and [`trial`] has the spec's own check judge each: what it refuses stands in the draft
-//! as a comment with the reason, so a draft always passes `check`. [`text`] writes it out with every optional key.
+//! Facts are taken in one by one, and `trial` has the spec's own check judge each: what it refuses stands in the draft
+//! as a comment with the reason, so a draft always passes `check`. `text` writes it out with every optional key.
 
 mod names;
 mod text;
