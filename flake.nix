@@ -12,8 +12,17 @@
         "x86_64-linux"
         "aarch64-linux"
       ];
-      eachSystem = f: nixpkgs.lib.genAttrs systems (system: f nixpkgs.legacyPackages.${system});
-      systemOf = pkgs: pkgs.stdenv.hostPlatform.system;
+      # By builtins: which outputs there are is evaluated without nixpkgs, too (nix/tests/flake.nix).
+      each =
+        names: of:
+        builtins.listToAttrs (
+          map (name: {
+            inherit name;
+            value = of name;
+          }) names
+        );
+      eachSystem = of: each systems (system: of system nixpkgs.legacyPackages.${system});
+      examples = import ./nix/examples.nix;
     in
     {
       # What needs no nixpkgs, and `mkHost { spec = ./host.toml; }`, which makes a NixOS system of a host spec.
@@ -44,7 +53,7 @@
           { lib, pkgs, ... }:
           {
             imports = [ ./nix/module.nix ];
-            services.dmhost.package = lib.mkDefault self.packages.${systemOf pkgs}.dmhost;
+            services.dmhost.package = lib.mkDefault self.packages.${pkgs.stdenv.hostPlatform.system}.dmhost;
           };
         default = dmhost;
         # A disk of its own: `config.system.build.image`.
@@ -54,37 +63,40 @@
       overlays.default = final: _: { dmhost = final.callPackage ./nix/package.nix { }; };
 
       packages = eachSystem (
-        pkgs:
+        system: pkgs:
         rec {
           dmhost = pkgs.callPackage ./nix/package.nix { };
           default = dmhost;
         }
-        // nixpkgs.lib.mapAttrs' (name: spec: {
-          name = "${name}-image";
-          value =
-            (self.lib.mkHost {
-              inherit spec;
-              system = systemOf pkgs;
-              modules = [ self.nixosModules.image ];
-            }).config.system.build.image;
-        }) (import ./nix/examples.nix)
+        // each (map (name: "${name}-image") (builtins.attrNames examples)) (
+          image:
+          (self.lib.mkHost {
+            spec = examples.${builtins.head (builtins.match "(.+)-image" image)};
+            inherit system;
+            modules = [ self.nixosModules.image ];
+          }).config.system.build.image
+        )
       );
 
-      apps = eachSystem (pkgs: rec {
-        dmhost = {
-          type = "app";
-          program = nixpkgs.lib.getExe self.packages.${systemOf pkgs}.dmhost;
-          meta.description = "Several Docker daemons on one host, each proven to serve only its own network";
-        };
-        default = dmhost;
-      });
+      apps = eachSystem (
+        system: _: rec {
+          dmhost = {
+            type = "app";
+            program = nixpkgs.lib.getExe self.packages.${system}.dmhost;
+            meta.description = "Several Docker daemons on one host, each proven to serve only its own network";
+          };
+          default = dmhost;
+        }
+      );
 
-      devShells = eachSystem (pkgs: {
-        default = pkgs.callPackage ./nix/shell.nix { };
-      });
+      devShells = eachSystem (
+        _: pkgs: {
+          default = pkgs.callPackage ./nix/shell.nix { };
+        }
+      );
 
-      checks = eachSystem (pkgs: import ./nix/checks.nix { inherit self pkgs; });
+      checks = eachSystem (system: pkgs: import ./nix/checks.nix { inherit self system pkgs; });
 
-      formatter = eachSystem (pkgs: pkgs.nixfmt);
+      formatter = eachSystem (_: pkgs: pkgs.nixfmt);
     };
 }

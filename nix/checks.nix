@@ -1,8 +1,12 @@
 # What `nix flake check` builds, for one system.
-{ self, pkgs }:
+{
+  self,
+  system,
+  pkgs,
+}:
 let
   inherit (pkgs) lib;
-  dmhost = self.packages.${pkgs.stdenv.hostPlatform.system}.dmhost;
+  inherit (self.packages.${system}) dmhost;
 
   # The keys of the tests are made in the store, where everybody can read them. Those of a host never are.
   keys = pkgs.callPackage ./tests/keys.nix {
@@ -12,7 +16,7 @@ let
   image =
     (self.lib.mkHost {
       spec = ../examples/two-vlans.toml;
-      system = pkgs.stdenv.hostPlatform.system;
+      inherit system;
       modules = [
         self.nixosModules.image
         {
@@ -29,6 +33,23 @@ let
     }).config.system.build.image;
 
   failures = import ./tests/module.nix { inherit lib; };
+
+  # The same proof as on the Debian image, of the same spec. Its machine is one of x86.
+  proof =
+    pkgs.runCommand "dmhost-proof"
+      {
+        nativeBuildInputs = [ dmhost ];
+        requiredSystemFeatures = [ "kvm" ];
+      }
+      ''
+        export HOME=$PWD
+        cp ${../examples/two-vlans.toml} host.toml
+        cp -r ${keys}/pki host.pki
+        find host.pki -type d -exec chmod 0700 {} +
+        find host.pki -type f -exec chmod 0600 {} +
+        install -m 0600 ${image}/*.raw host.raw
+        dmhost verify host.toml --image host.raw --report "$out"
+      '';
 in
 {
   inherit dmhost;
@@ -48,21 +69,4 @@ in
     _module.args = { inherit self keys; };
   };
 }
-// lib.optionalAttrs pkgs.stdenv.hostPlatform.isx86_64 {
-  # The same proof as on the Debian image, of the same spec. Its machine is one of x86.
-  two-vlans-proof =
-    pkgs.runCommand "dmhost-proof"
-      {
-        nativeBuildInputs = [ dmhost ];
-        requiredSystemFeatures = [ "kvm" ];
-      }
-      ''
-        export HOME=$PWD
-        cp ${../examples/two-vlans.toml} host.toml
-        cp -r ${keys}/pki host.pki
-        find host.pki -type d -exec chmod 0700 {} +
-        find host.pki -type f -exec chmod 0600 {} +
-        install -m 0600 ${image}/*.raw host.raw
-        dmhost verify host.toml --image host.raw --report "$out"
-      '';
-}
+// (if system == "x86_64-linux" then { two-vlans-proof = proof; } else { })

@@ -9,8 +9,9 @@
   # Program -> path.
   programs,
   credentialsDirectory,
-  # Patterns of the files that the module takes.
+  # Patterns of the files that the module takes of each layout, and paths of the spec's own files.
   taken,
+  files,
 }:
 runCommand "dmhost-layout"
   {
@@ -25,7 +26,11 @@ runCommand "dmhost-layout"
 
     (cd layout && find . ! -type d ! -name .dmhost-layout -printf '%P\n') | while read -r file; do
       case $file in
-        ${lib.concatStringsSep " | " taken}) ;;
+        ${
+          lib.concatStringsSep " | " (
+            taken ++ map (path: lib.escapeShellArg (lib.removePrefix "/" path)) files
+          )
+        }) ;;
         *)
           echo "no option of the module takes $file of the layout" >&2
           exit 1

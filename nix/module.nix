@@ -20,7 +20,7 @@ let
 
   layout = pkgs.callPackage ./layout.nix {
     dmhost = cfg.package;
-    spec = builtins.toFile "host-spec.toml" (pure.spec.text cfg.spec);
+    spec = pkgs.writeText "host-spec.toml" (pure.spec.text cfg.spec);
     name = pure.spec.name cfg.spec;
     programs = pure.programs {
       inherit (pkgs)
@@ -38,9 +38,10 @@ let
     };
     inherit (cfg) credentialsDirectory;
     inherit (pure.tree) taken;
+    files = host.files.paths;
   };
 
-  path = option: lib.splitString "." option;
+  judged = pure.assertions { inherit host config; };
 in
 {
   options.services.dmhost = {
@@ -63,6 +64,16 @@ in
     };
 
     dockerPackage = lib.mkPackageOption pkgs "docker" { };
+
+    packages = lib.mkOption {
+      type = lib.types.attrsOf (lib.types.nullOr lib.types.package);
+      default = { };
+      example = lib.literalExpression "{ inherit (pkgs) tcpdump; vim-tiny = pkgs.vim; }";
+      description = ''
+        What `host.packages` of the spec means here: for each of its names, which are Debian's, the package that has the
+        same; `null` for one that is not needed. A name that is missing is a warning.
+      '';
+    };
 
     credentialsDirectory = lib.mkOption {
       type = lib.types.str;
@@ -95,116 +106,35 @@ in
   };
 
   config = lib.mkIf cfg.enable (
-    lib.mkMerge [
+    lib.mkMerge (
       # Below what a user says, so that the assertion tells of it, and above NixOS' own defaults.
-      (lib.mkMerge (
-        map (clash: lib.setAttrByPath (path clash.option) (lib.mkOverride 900 clash.value)) pure.clashes
-      ))
-      {
-        assertions =
-          map (clash: {
-            assertion = lib.getAttrFromPath (path clash.option) config == clash.value;
-            message = "services.dmhost: `${clash.option}` must be ${lib.boolToString clash.value}: ${clash.why}.";
-          }) pure.clashes
-          ++ [
-            {
-              assertion = !(lib.hasPrefix builtins.storeDir cfg.credentialsDirectory);
-              message = "services.dmhost.credentialsDirectory is in the store, which everybody can read: name a folder outside of it.";
-            }
-            {
-              assertion = lib.hasPrefix "/" cfg.credentialsDirectory;
-              message = "services.dmhost.credentialsDirectory must be an absolute path.";
-            }
-            {
-              assertion = host.sshd.enable || !config.services.openssh.enable;
-              message = "services.dmhost: the host spec has no `host.admin`, and `services.openssh.enable` would listen behind rules that drop it: add `host.admin`, or turn sshd off.";
-            }
-            {
-              assertion = !host.sshd.enable || config.services.openssh.startWhenNeeded;
-              message = "services.dmhost: `services.openssh.startWhenNeeded` must be true: an sshd that is always there would listen on every address.";
-            }
-            {
-              assertion = config.networking.interfaces == { };
-              message = "services.dmhost: `networking.interfaces` has ${lib.concatStringsSep ", " (lib.attrNames config.networking.interfaces)}: every interface and address belongs into the host spec.";
-            }
-            {
-              assertion = !host.hasQuota || (config.fileSystems."/".fsType or null) == "btrfs";
-              message = "services.dmhost: `storage.quota` needs btrfs as the root's file system, and `fileSystems.\"/\".fsType` is another.";
-            }
-          ];
-
-        networking.hostName = host.name;
-        systemd.defaultUnit = lib.mkDefault "multi-user.target";
-        systemd.generators.systemd-ssh-generator = "/dev/null";
-
-        systemd.packages = [ layout ];
-        services.udev.packages = [ layout ];
-        environment.etc = pure.tree.etc layout;
-        systemd.tmpfiles.rules = pure.tree.tmpfiles;
-
-        # Units of NixOS that read files of the layout.
-        systemd.services.systemd-sysctl.restartTriggers = [ layout ];
-        systemd.services.systemd-networkd.reloadTriggers = [ layout ];
-
-        # dockerd asks for these, and its own way of loading them is not there on NixOS.
-        boot.kernelModules = [
-          "br_netfilter"
-          "bridge"
-          "overlay"
-          "veth"
-          "xt_nat"
-        ];
-
-        users.groups = host.groups;
-        users.users = host.users;
-        services.openssh = lib.mkIf host.sshd.enable (
-          host.sshd // { startWhenNeeded = lib.mkOverride 900 true; }
-        );
-
-        environment.systemPackages = [
-          cfg.dockerPackage
-          cfg.package
-          pkgs.btrfs-progs
-          pkgs.nftables
-        ];
-      }
-      (lib.mkIf (cfg.device != null) {
-        fileSystems = lib.mapAttrs (_: subvolume: {
+      map (clash: lib.setAttrByPath (lib.splitString "." clash.option) (lib.mkOverride 900 clash.value)) (
+        pure.clashes host
+      )
+      ++ [
+        (pure.values {
+          inherit host layout;
           inherit (cfg) device;
-          fsType = "btrfs";
-          options = [
-            "subvol=${subvolume}"
-            "compress=zstd:1"
-            "noatime"
-          ];
-        }) host.subvolumes;
-
-        systemd.services.dmhost-subvolumes = {
-          description = "Subvolumes of the Docker daemons";
-          before = map (name: "srv-dmhost-${name}-docker.mount") host.daemons;
-          requiredBy = map (name: "srv-dmhost-${name}-docker.mount") host.daemons;
-          unitConfig.DefaultDependencies = false;
-          requires = [ "${utils.escapeSystemdPath cfg.device}.device" ];
-          after = [ "${utils.escapeSystemdPath cfg.device}.device" ];
-          serviceConfig = {
-            Type = "oneshot";
-            RemainAfterExit = true;
-            PrivateMounts = true;
-          };
-          path = [
+          deviceUnit = "${utils.escapeSystemdPath (toString cfg.device)}.device";
+        })
+        {
+          inherit (judged) assertions warnings;
+          systemd.defaultUnit = lib.mkDefault "multi-user.target";
+          environment.systemPackages = [
+            cfg.dockerPackage
+            cfg.package
+            pkgs.btrfs-progs
+            pkgs.nftables
+          ]
+          ++ lib.filter (package: package != null) (lib.attrValues cfg.packages);
+        }
+        (lib.mkIf (cfg.device != null) {
+          systemd.services.dmhost-subvolumes.path = [
             pkgs.btrfs-progs
             pkgs.util-linux
           ];
-          # Nothing is ever taken away: a subvolume that is there stays as it is.
-          script = ''
-            mkdir -p /run/dmhost-subvolumes
-            mount -t btrfs -o subvolid=5 ${lib.escapeShellArg cfg.device} /run/dmhost-subvolumes
-            for name in ${lib.escapeShellArgs (lib.attrValues host.subvolumes)}; do
-              [ -e "/run/dmhost-subvolumes/$name" ] || btrfs subvolume create "/run/dmhost-subvolumes/$name"
-            done
-          '';
-        };
-      })
-    ]
+        })
+      ]
+    )
   );
 }

@@ -12,6 +12,11 @@ use serde_json::{Value, json};
 
 use crate::bed::Bed;
 
+mod derivation;
+mod docs;
+mod files;
+mod options;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
@@ -34,11 +39,21 @@ fn specs() -> Vec<PathBuf> {
 /// What Nix makes of a file of nix/tests.
 fn nix(file: &str, arguments: &[(&str, String)]) -> Value {
     let mut command = Command::new("nix-instantiate");
-    command.args(["--eval", "--strict", "--json", "--store", "dummy://"]).arg(root().join("nix/tests").join(file));
+    command.arg(root().join("nix/tests").join(file));
     for (name, value) in arguments {
         command.args(["--arg", name, value]);
     }
+    evaluate(&mut command)
+}
+
+/// What Nix makes of an expression.
+fn nix_expression(text: &str) -> Value {
+    evaluate(Command::new("nix-instantiate").args(["--expr", text]))
+}
+
+fn evaluate(command: &mut Command) -> Value {
     let output = command
+        .args(["--eval", "--strict", "--json", "--store", "dummy://"])
         .output()
         .unwrap_or_else(|error| panic!("nix-instantiate cannot be run ({error}); ./install-deps has nix-bin"));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -105,7 +120,8 @@ fn options_of_nixos_say_what_debians_files_say() {
         assert_eq!(host["hasQuota"], json!(plan.daemons.values().any(|daemon| daemon.quota.is_some())), "{at}");
 
         let Some(admin) = &plan.host.admin else {
-            assert_eq!((&host["sshd"], &host["users"]), (&json!({ "enable": false }), &json!({})), "{at}");
+            assert_eq!((&host["sshd"], &host["users"]), (&json!({}), &json!({})), "{at}");
+            assert_eq!(of["clashes"]["services.openssh.enable"], json!(false), "{at}");
             continue;
         };
         let user = &host["users"][&admin.user];
@@ -159,10 +175,8 @@ fn the_module_takes_every_file_and_names_every_program() {
     for path in &specs {
         let (plan, _) = layout_of(&fs_err::read_to_string(path).unwrap());
         let layout = render_for(&plan, &target);
-        // The user's own files belong into options of the user's: the build refuses them, as another test shows.
-        let own = |path: &camino::Utf8Path| {
-            plan.host.files.iter().any(|file| file.path == path) || path == "/etc/tmpfiles.d/dmhost-files.conf"
-        };
+        // The spec's own files have options by their places: see `files`.
+        let own = |path: &camino::Utf8Path| plan.host.files.iter().any(|file| file.path == path);
         for (path, _) in layout.iter().filter(|(path, _)| !own(path)) {
             let below = path.as_str().trim_start_matches('/');
             let by = taken.iter().filter(|pattern| match pattern.strip_suffix('*') {
@@ -198,63 +212,4 @@ fn a_bad_spec_of_attributes_is_told_by_its_line() {
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.err.contains("error[vlan-id-duplicate]") && ran.err.contains("spec.toml:"), "{}", ran.err);
     assert!(!bed.path().join("layout").exists());
-}
-
-/// Runs the script of the derivation in a folder of its own, as a builder of Nix would.
-fn build(bed: &Bed, spec: &Path) -> std::process::Output {
-    let name = json!(spec.file_name().unwrap().to_str().unwrap());
-    let derivation = nix("build.nix", &[("spec", json!(spec).to_string()), ("name", name.to_string())]);
-    let programs = bed.write("programs", derivation["programs"].as_str().unwrap());
-    let work = bed.path().join("work");
-    fs_err::create_dir(&work).unwrap();
-    let dmhost = Path::new(env!("CARGO_BIN_EXE_dmhost")).parent().unwrap();
-    Command::new("bash")
-        .args(["-euo", "pipefail", "-c", derivation["script"].as_str().unwrap()])
-        .current_dir(work)
-        .env("PATH", format!("{}:{}", dmhost.display(), std::env::var("PATH").unwrap()))
-        .env("programsPath", programs)
-        .env("out", bed.path().join("out"))
-        .output()
-        .unwrap()
-}
-
-#[test]
-fn the_derivation_makes_the_layout_and_nothing_else() {
-    for spec in specs() {
-        let bed = Bed::new();
-        let output = build(&bed, &spec);
-        let (plan, _) = layout_of(&fs_err::read_to_string(&spec).unwrap());
-        if !plan.host.files.is_empty() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let mut words =
-                plan.host.files.iter().map(|file| {
-                    format!("no option of the module takes {}", file.path.as_str().trim_start_matches('/'))
-                });
-            assert!(!output.status.success() && words.any(|one| said.contains(&one)), "{}: {said}", spec.display());
-            continue;
-        }
-        assert!(output.status.success(), "{}: {}", spec.display(), String::from_utf8_lossy(&output.stderr));
-        let out = bed.path().join("out");
-        assert_eq!(fs_err::read_dir(&out).unwrap().count(), 1, "etc alone");
-        for (path, (_, bytes)) in bed.tree("out") {
-            let text = String::from_utf8_lossy(&bytes);
-            assert!(!text.contains("/usr/") && !text.contains("/run/current-system"), "{}: {text}", path.display());
-            if path.ends_with("tls") {
-                assert!(text.starts_with("/run/keys/"), "{}: {text}", path.display());
-            }
-        }
-    }
-}
-
-#[test]
-fn the_derivation_of_a_bad_spec_fails_with_its_report() {
-    let bed = Bed::new();
-    let spec = bed.write("bad.toml", &crate::bed::GOOD.replace("id = 20", "id = 10"));
-    let output = build(&bed, &spec);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        !output.status.success() && told.contains("error[vlan-id-duplicate]") && told.contains("bad.toml:"),
-        "{told}"
-    );
-    assert!(!bed.path().join("out").exists());
 }

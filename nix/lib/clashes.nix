@@ -1,5 +1,6 @@
-# Options of NixOS that would work against the layout: the module sets each to `value`, and asserts that it stayed so.
-[
+# Options of NixOS that would work against the layout: the module sets each to `value`, and asserts that it stayed so. Which
+# they are does not depend on the host: to know it, NixOS would have to know the host first.
+host: [
   {
     option = "virtualisation.docker.enable";
     value = false;
@@ -54,5 +55,19 @@
     option = "systemd.network.wait-online.enable";
     value = false;
     why = "nothing waits for \"online\": each daemon waits for its own interfaces";
+  }
+  {
+    option = "services.openssh.enable";
+    value = host.admin != null;
+    why =
+      if host.admin == null then
+        "the host spec has no `host.admin`, and sshd would listen behind rules that drop it: add `host.admin`"
+      else
+        "`host.admin` of the host spec is how an administrator logs in: leave it out for a host without sshd";
+  }
+  {
+    option = "services.openssh.startWhenNeeded";
+    value = true;
+    why = "an sshd that is always there would listen on every address";
   }
 ]

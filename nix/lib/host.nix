@@ -13,7 +13,7 @@ let
   user = admin.user or "root";
 in
 {
-  inherit daemons;
+  inherit admin daemons;
   name = spec.host.name or "";
 
   # Members of docker-NAME may use that daemon's socket, which makes them root on this machine.
@@ -44,14 +44,12 @@ in
         );
       };
 
-  # sshd by socket, keys only, this account only; on which addresses is said by sshd.socket.d/dmhost.conf of the layout.
+  # Keys only, this account only; on which addresses is said by sshd.socket.d/dmhost.conf of the layout.
   sshd =
     if admin == null then
-      { enable = false; }
+      { }
     else
       {
-        enable = true;
-        startWhenNeeded = true;
         openFirewall = false;
         hostKeys = [
           {
@@ -80,4 +78,9 @@ in
   hasQuota = builtins.any (table: (table.storage.quota or null) != null) (
     [ (spec.defaults or { }) ] ++ builtins.attrValues (spec.daemons or { })
   );
+
+  # Names of Debian's packages: which of nixpkgs' they are is for the user to say.
+  packages = spec.host.packages or [ ];
+
+  files = import ./files.nix (spec.host.files or [ ]);
 }

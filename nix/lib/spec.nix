@@ -4,6 +4,18 @@
 let
   toml = import ./toml.nix;
   isFile = spec: builtins.isPath spec || builtins.isString spec;
+
+  # Without the options that were not set. By hand, and not by reading its text again: strings keep the store paths in them.
+  given =
+    value:
+    if builtins.isAttrs value then
+      builtins.mapAttrs (_: given) (
+        removeAttrs value (builtins.filter (key: value.${key} == null) (builtins.attrNames value))
+      )
+    else if builtins.isList value then
+      map given value
+    else
+      value;
 in
 rec {
   # The name that a diagnostic gives the file. A file of the store has a hash before its own name.
@@ -22,5 +34,5 @@ rec {
 
   text = spec: if isFile spec then builtins.readFile spec else toml spec;
 
-  data = spec: builtins.fromTOML (text spec);
+  data = spec: if isFile spec then builtins.fromTOML (text spec) else given spec;
 }

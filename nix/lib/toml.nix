@@ -21,12 +21,17 @@ let
   given = table: filter (key: table.${key} != null) (attrNames table);
 
   # Bare where TOML lets it be.
-  key = name: if match "[A-Za-z0-9_-]+" name != null then name else toJSON name;
+  key = name: if match "[A-Za-z0-9_-]+" name != null then name else string name;
 
-  # A JSON string is a TOML string: both escape quotes, backslashes and control characters alike.
+  # A JSON string is a TOML string: both escape quotes, backslashes and control characters alike, but for U+007F.
+  delete = builtins.fromJSON "\"\\u007f\"";
+  string = of: builtins.replaceStrings [ delete ] [ "\\u007f" ] (toJSON of);
+
   value =
     at: of:
-    if isString of || isInt of || isFloat of || isBool of then
+    if isString of then
+      string of
+    else if isInt of || isFloat of || isBool of then
       toJSON of
     else if isList of then
       "[${concatStringsSep ", " (map (value at) of)}]"

@@ -19,6 +19,8 @@ let
   ofEtc = builtins.filter (path: takers.${path} == "environment.etc") (builtins.attrNames takers);
 in
 rec {
+  inherit takers;
+
   # The option that takes a file, given by its path below the layout; null if none does.
   taker =
     path:

@@ -7,6 +7,7 @@ in
 import ../layout.nix {
   lib = {
     inherit (builtins) concatStringsSep;
+    removePrefix = prefix: builtins.substring (builtins.stringLength prefix) (-1);
     escapeShellArg = word: "'${builtins.replaceStrings [ "'" ] [ "'\\''" ] word}'";
   };
   runCommand = _: variables: script: {
@@ -20,4 +21,5 @@ import ../layout.nix {
   );
   credentialsDirectory = "/run/keys";
   inherit (pure.tree) taken;
+  files = (pure.host (pure.spec.data spec)).files.paths;
 }

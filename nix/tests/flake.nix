@@ -1,24 +1,34 @@
-# The outputs of flake.nix, as far as they can be told without nixpkgs, or with its `lib` alone (else null).
-{ lib }:
+# The outputs of flake.nix by their names, against a nixpkgs that throws whatever of it is asked for.
 let
   flake = import ../../flake.nix;
-  self = flake.outputs {
-    inherit self;
-    nixpkgs =
-      if lib == null then
-        throw "an output that needs no nixpkgs asks for it"
-      else
-        {
-          inherit lib;
-          # Names of outputs do not depend on packages: none is there.
-          legacyPackages = lib.genAttrs systems (_: throw "the name of an output depends on a package");
-        };
-  };
   systems = [
     "x86_64-linux"
     "aarch64-linux"
   ];
-  examples = builtins.attrNames (import ../examples.nix);
+  self = flake.outputs {
+    inherit self;
+    nixpkgs = {
+      lib = throw "the name of an output depends on nixpkgs' lib";
+      legacyPackages = ofSystems (
+        system: throw "the name of an output depends on a package of ${system}"
+      );
+    };
+  };
+  examples = import ../examples.nix;
+  files = builtins.filter (file: builtins.match ".+[.]toml" file != null) (
+    builtins.attrNames (builtins.readDir ../../examples)
+  );
+
+  ofSystems =
+    of:
+    builtins.listToAttrs (
+      map (name: {
+        inherit name;
+        value = of name;
+      }) systems
+    );
+  sorted = builtins.sort builtins.lessThan;
+  names = output: builtins.mapAttrs (_: builtins.attrNames) self.${output};
 
   expect =
     what: actual: expected:
@@ -26,9 +36,9 @@ let
       true
     else
       throw "${what}: ${builtins.toJSON actual} is not ${builtins.toJSON expected}";
-  each = set: of: builtins.mapAttrs (_: of) set;
 in
 [
+  (expect "inputs" flake.inputs { nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable"; })
   (expect "outputs" (builtins.attrNames self) [
     "apps"
     "checks"
@@ -45,53 +55,53 @@ in
     "image"
   ])
   (expect "overlays" (builtins.attrNames self.overlays) [ "default" ])
+  (expect "overlays.default" (builtins.attrNames (
+    self.overlays.default { callPackage = file: _: file; } { }
+  )) [ "dmhost" ])
   (expect "lib.mkHost" (builtins.functionArgs self.lib.mkHost) {
     modules = true;
     spec = false;
     system = true;
   })
-  (expect "examples" (examples != [ ]) true)
+  (expect "lib" (builtins.attrNames (removeAttrs self.lib [ "mkHost" ])) (
+    builtins.attrNames (import ../lib)
+  ))
   # Each example is read, and is a host.
+  (expect "examples" (map (name: "${name}.toml") (builtins.attrNames examples)) files)
   (expect "hosts of the examples" (builtins.all (
-    name: (self.lib.host (self.lib.spec.data (import ../examples.nix).${name})).name != ""
-  ) examples) true)
-]
-++ (
-  if lib == null then
-    [ ]
-  else
-    [
-      (expect "packages" (each self.packages (packages: builtins.attrNames packages)) (
-        lib.genAttrs systems (
-          _:
-          builtins.sort builtins.lessThan (
-            [
-              "default"
-              "dmhost"
-            ]
-            ++ map (name: "${name}-image") examples
-          )
-        )
-      ))
-      (expect "apps" (each self.apps (apps: builtins.attrNames apps)) (
-        lib.genAttrs systems (_: [
+    spec: (self.lib.host (self.lib.spec.data spec)).name != ""
+  ) (builtins.attrValues examples)) true)
+  (expect "packages" (names "packages") (
+    ofSystems (
+      _:
+      sorted (
+        [
           "default"
           "dmhost"
-        ])
-      ))
-      (expect "formatter, devShells, checks"
-        (map builtins.attrNames [
-          self.formatter
-          self.devShells
-          self.checks
-        ])
-        (
-          map (_: builtins.sort builtins.lessThan systems) [
-            1
-            2
-            3
-          ]
-        )
+        ]
+        ++ map (name: "${name}-image") (builtins.attrNames examples)
       )
-    ]
-)
+    )
+  ))
+  (expect "apps" (names "apps") (
+    ofSystems (_: [
+      "default"
+      "dmhost"
+    ])
+  ))
+  (expect "devShells" (names "devShells") (ofSystems (_: [ "default" ])))
+  # The proof boots a machine of x86.
+  (expect "checks" (names "checks") (
+    ofSystems (
+      system:
+      [
+        "dmhost"
+        "format"
+        "module"
+        "two-vlans"
+      ]
+      ++ (if system == "x86_64-linux" then [ "two-vlans-proof" ] else [ ])
+    )
+  ))
+  (expect "formatter" (builtins.attrNames self.formatter) (sorted systems))
+]

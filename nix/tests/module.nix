@@ -3,10 +3,7 @@
 #   nix-instantiate --eval --strict --json nix/tests/module.nix --arg lib 'import NIXPKGS_LIB/lib'
 { lib }:
 let
-  examples = {
-    atlas = ../../examples/atlas.toml;
-    two-vlans = ../../examples/two-vlans.toml;
-  };
+  examples = import ../examples.nix;
 
   # A package is the name of its folder; a derivation is what it was made of.
   pkgs =
@@ -55,6 +52,9 @@ let
     };
   };
 
+  pure = import ../lib;
+  clashes = pure.clashes (pure.host good);
+
   failures = config: map (one: one.message) (lib.filter (one: !one.assertion) config.assertions);
   fails = value: !(builtins.tryEval (builtins.deepSeq value value)).success;
 
@@ -68,7 +68,7 @@ let
       byFile = evaluate [ (on file) ];
       byAttributes = evaluate [ (on data) ];
       daemons = lib.attrNames data.daemons;
-      text = config: config.services.dmhost.layout.arguments;
+      arguments = config: config.services.dmhost.layout.arguments;
     in
     check "${name}: a good host fails an assertion: ${toString (failures byFile)}" (
       failures byFile == lib.optional (name == "atlas")
@@ -81,16 +81,16 @@ let
     ++ check "${name}: a clash is left on" (
       lib.all (
         clash: lib.getAttrFromPath (lib.splitString "." clash.option) byFile == clash.value
-      ) (import ../lib).clashes
+      ) clashes
     )
     ++ check "${name}: units come from the layout" (
       map toString byFile.systemd.packages == [ "/nix/store/layout" ]
     )
     ++ check "${name}: the programs of the layout are of the store" (
-      lib.all (lib.hasPrefix "/nix/store/") (lib.attrValues (text byFile).programs)
+      lib.all (lib.hasPrefix "/nix/store/") (lib.attrValues (arguments byFile).programs)
     )
     ++ check "${name}: attributes are another spec than the file" (
-      builtins.fromTOML ((import ../lib).spec.text byAttributes.services.dmhost.spec) == data
+      builtins.fromTOML (pure.spec.text byAttributes.services.dmhost.spec) == data
     )
     ++ check "${name}: attributes are another host than the file" (
       lib.all (of: of byFile == of byAttributes) [
@@ -183,7 +183,7 @@ let
       "_freeformOptions"
     ];
   keysOfOptions = lib.mapAttrs (_: option: keysOfOptions (below option));
-  specType = (import ../options.nix { inherit lib; }).specType ((import ../lib).schema schema);
+  specType = (import ../options.nix { inherit lib; }).specType (pure.schema schema);
   options = below { type = specType; };
 
   documented =
@@ -198,9 +198,72 @@ let
         ++ documented path (below option)
       ) options
     );
+
+  # Files and packages of a spec, among the user's own.
+  extras =
+    let
+      config = evaluate [
+        (on (
+          good
+          // {
+            host = good.host // {
+              packages = [
+                "tcpdump"
+                "vim-tiny"
+              ];
+              files = [
+                {
+                  path = "/etc/ops/site.conf";
+                  content = "key = value\n";
+                  mode = "0640";
+                  owner = "ops:adm";
+                }
+                {
+                  path = "/opt/site";
+                  content = "a b\n";
+                }
+              ];
+            };
+          }
+        ))
+        {
+          services.dmhost.packages = {
+            tcpdump = package "tcpdump";
+            vim-tiny = null;
+          };
+          environment.systemPackages = [ (package "jq") ];
+        }
+      ];
+    in
+    check "packages: ${toString config.environment.systemPackages}" (
+      lib.sort lib.lessThan (map (one: one.name) config.environment.systemPackages) == [
+        "btrfs-progs"
+        "dmhost"
+        "docker"
+        "jq"
+        "nftables"
+        "tcpdump"
+      ]
+    )
+    ++
+      check "a file of the spec: ${lib.generators.toPretty { } config.environment.etc."ops/site.conf"}"
+        (
+          config.environment.etc."ops/site.conf" == {
+            source = "/nix/store/layout/etc/ops/site.conf";
+            mode = "0640";
+            user = "ops";
+            group = "adm";
+          }
+        )
+    ++ check "a file elsewhere: ${toString config.systemd.tmpfiles.rules}" (
+      lib.elem "f+ /opt/site 0644 root root - a\\x20b\\n" config.systemd.tmpfiles.rules
+    )
+    ++ check "warnings: ${toString config.warnings}" (
+      lib.length config.warnings == 1 && lib.hasInfix "/etc/ops/site.conf" (lib.head config.warnings)
+    );
 in
 lib.concatLists (lib.mapAttrsToList ofExample examples)
-++ lib.concatMap ofClash (import ../lib).clashes
+++ lib.concatMap ofClash clashes
 ++ asserted "in the store" [
   (on examples.two-vlans)
   { services.dmhost.credentialsDirectory = "/nix/store/keys"; }
@@ -213,13 +276,13 @@ lib.concatLists (lib.mapAttrsToList ofExample examples)
   (on examples.two-vlans)
   { networking.interfaces.eth0.useDHCP = true; }
 ]
-++ asserted "`services.openssh.startWhenNeeded` must be true" [
-  (on examples.two-vlans)
-  { services.openssh.startWhenNeeded = false; }
-]
 ++ asserted "the host spec has no `host.admin`" [
   (on (good // { host = removeAttrs good.host [ "admin" ]; }))
   { services.openssh.enable = true; }
+]
+++ asserted "`host.packages` of the host spec does not" [
+  (on examples.two-vlans)
+  { services.dmhost.packages.tcpdump = package "tcpdump"; }
 ]
 ++ refused "a key that is not there" { daemons.web.expse = [ ]; }
 ++ refused "a VID out of range" { interfaces.web.vlan.id = 4095; }
@@ -228,6 +291,7 @@ lib.concatLists (lib.mapAttrsToList ofExample examples)
 ++ refused "a switch as a string" { daemons.web.live-restore = "yes"; }
 ++ check "options and schema differ" (keysOfOptions options == keysOfSchema schema)
 ++ documented "spec" options
+++ extras
 ++ ofImage
 ++ check "subvolumes" (
   lib.mapAttrs (_: mount: lib.head mount.options)

@@ -9,8 +9,18 @@ let
       type = types.bool;
       inherit default;
     };
+  word =
+    default:
+    mkOption {
+      type = types.str;
+      inherit default;
+    };
   strings = mkOption {
     type = types.listOf types.str;
+    default = [ ];
+  };
+  ports = mkOption {
+    type = types.listOf types.port;
     default = [ ];
   };
   packages = mkOption {
@@ -25,6 +35,7 @@ in
 {
   options = {
     assertions = packages;
+    warnings = strings;
     boot = {
       initrd.availableKernelModules = strings;
       initrd.systemd.enable = switch false;
@@ -38,14 +49,23 @@ in
       default = { };
       type = types.attrsOf (
         types.submodule {
-          options.source = mkOption { type = types.path; };
+          options = {
+            source = mkOption { type = types.path; };
+            mode = word "symlink";
+            user = word "+0";
+            group = word "+0";
+          };
         }
       );
     };
     environment.systemPackages = packages;
     fileSystems = free;
     networking = {
-      firewall.enable = switch true;
+      firewall = {
+        allowedTCPPorts = ports;
+        allowedUDPPorts = ports;
+        enable = switch true;
+      };
       hostName = mkOption {
         type = types.strMatching "^$|^[[:alnum:]]([[:alnum:]_-]{0,61}[[:alnum:]])?$";
         default = "nixos";

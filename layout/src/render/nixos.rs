@@ -53,6 +53,7 @@ const ELSEWHERE: &[Elsewhere] = &[
     at("/etc/systemd/system/systemd-repart.service", "systemd.repart.enable"),
     at("/etc/sysusers.d/", "users.groups, users.users"),
     at("/etc/tmpfiles.d/dmhost-admin.conf", "users.users.<name>.createHome"),
+    at("/etc/tmpfiles.d/dmhost-files.conf", "environment.etc.<name>.user, systemd.tmpfiles.rules"),
     at("/usr/lib/dmhost/grow", "boot.growPartition"),
     at("/usr/lib/dmhost/host-key", "services.openssh.hostKeys"),
 ];
