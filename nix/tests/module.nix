@@ -266,7 +266,7 @@ lib.concatLists (lib.mapAttrsToList ofExample examples)
 ++ lib.concatMap ofClash clashes
 ++ asserted "in the store" [
   (on examples.two-vlans)
-  { services.dmhost.credentialsDirectory = "/nix/store/keys"; }
+  { services.dmhost.credentialsDirectory = "${builtins.storeDir}/keys"; }
 ]
 ++ asserted "must be an absolute path" [
   (on examples.two-vlans)

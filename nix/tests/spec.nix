@@ -3,7 +3,7 @@ let
   inherit (import ../lib) spec;
 
   # A string that refers to the store, as `"${pkgs.hello}/bin/hello"` does.
-  path = "/nix/store/00000000000000000000000000000000-hello";
+  path = "${builtins.storeDir}/00000000000000000000000000000000-hello";
   inStore = builtins.appendContext path { ${path}.path = true; };
   attributes = {
     host = {
