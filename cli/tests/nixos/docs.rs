@@ -66,3 +66,17 @@ fn the_spec_of_attributes_is_a_good_host() {
     let ran = bed.run("render spec.toml --target nixos --out layout");
     assert_eq!(ran.code, 0, "{ran:?}\n{written}");
 }
+
+#[test]
+fn a_disk_of_debian_is_found_by_its_partitions() {
+    let text = fs_err::read_to_string(root().join("docs/nixos.md")).unwrap();
+    let moving = text.split("## Moving").nth(1).unwrap().split("\n## ").next().unwrap();
+    // As the kernel of every image finds it: its file system has another label.
+    let place = format!("PARTLABEL={}", dmhost_images::disk::ROOT_LABEL);
+    let devices: Vec<_> = moving.split([' ', '`', '\n']).filter(|word| word.contains("LABEL=")).collect();
+    assert!(devices.len() > 2, "{devices:?}");
+    for device in devices {
+        assert!([place.as_str(), "PARTLABEL=dmhost-esp"].contains(&device), "{device} is no partition of an image");
+    }
+    assert!(!moving.contains("/by-label/"), "a label of a file system");
+}
