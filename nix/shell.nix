@@ -1,18 +1,28 @@
-# What `./test` needs, without installing anything.
+# What the lints, the tests without a machine and `nix/test` need. The machine's tests look for OVMF and a static busybox where
+# Debian has them (see ./install-deps).
 {
   mkShell,
   btrfs-progs,
   cargo,
   cargo-deny,
   clippy,
+  docker-client,
   dosfstools,
   gptfdisk,
+  iproute2,
+  mandoc,
   mmdebstrap,
+  nix,
+  nixfmt,
+  openssh,
   openssl,
   pkgsStatic,
   qemu,
   rustc,
   rustfmt,
+  shadow,
+  shellcheck,
+  systemd,
   util-linux,
 }:
 mkShell {
@@ -21,14 +31,23 @@ mkShell {
     cargo
     cargo-deny
     clippy
+    docker-client
     dosfstools
     gptfdisk
+    iproute2
+    mandoc
     mmdebstrap
+    nix
+    nixfmt
+    openssh
     openssl
     pkgsStatic.busybox
     qemu
     rustc
     rustfmt
+    shadow
+    shellcheck
+    systemd
     util-linux
   ];
 }
