@@ -282,7 +282,7 @@ pub(crate) struct Render {
     #[arg(long)]
     pub(crate) without_secrets: bool,
     /// The system that the layout is for
-    #[arg(long, value_enum, default_value_t = RenderTarget::Debian13)]
+    #[arg(long, value_enum, default_value_t = RenderTarget::Base)]
     pub(crate) target: RenderTarget,
     /// With --target nixos: a JSON object of absolute program paths, `{ "ip": "/nix/store/.../bin/ip" }`; what it does not
     /// name is the system profile's
@@ -296,9 +296,8 @@ pub(crate) struct Render {
 /// The system that a layout is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RenderTarget {
-    /// The base of the images.
-    #[value(name = "debian-13")]
-    Debian13,
+    /// The base and the engine that the spec names.
+    Base,
     /// NixOS, for the module of `flake.nix`.
     Nixos,
 }
@@ -331,7 +330,18 @@ pub(crate) struct Build {
     #[arg(long, value_name = "URI", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) mirror: Option<String>,
     #[command(flatten)]
+    pub(crate) engine: EngineKey,
+    #[command(flatten)]
     pub(crate) cache: Cache,
+}
+
+/// Whom an engine's own archive is trusted as.
+#[derive(Debug, Args)]
+pub(crate) struct EngineKey {
+    /// With `engine = "docker-ce"`: the key of Docker's archive, the file https://download.docker.com/linux/debian/gpg; it
+    /// is held against its fingerprint
+    #[arg(long, value_name = "FILE", value_parser = path())]
+    pub(crate) engine_key: Option<Utf8PathBuf>,
 }
 
 /// Where what is slow to make is kept.
@@ -353,6 +363,8 @@ pub(crate) struct Machine {
     /// Acceleration: `auto` boots a kernel once to see what works here
     #[arg(long, value_enum, default_value_t = Accel::Auto)]
     pub(crate) accel: Accel,
+    #[command(flatten)]
+    pub(crate) engine: EngineKey,
     #[command(flatten)]
     pub(crate) cache: Cache,
 }

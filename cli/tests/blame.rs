@@ -37,7 +37,11 @@ fn a_line_of_the_spec_tells_what_it_made_and_what_it_does_else() {
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     insta::assert_snapshot!("blame-spec-line", ran.out);
     assert!(ask("kernel = ").out.contains("it decides what the image is made from"));
-    assert!(ask("base = ").out.contains("without it all would be the same"));
+    assert!(ask("base = ").out.contains("it decides what the image is made from"));
+    let zone = Bed::new();
+    zone.write("host.toml", &GOOD.replace("[daemons.web]\n", "[daemons.web]\nisolation = \"zone\"\n"));
+    let ran = zone.run(&format!("blame host.toml host.toml:{}", line("[daemons.web]") + 1));
+    assert!(ran.out.contains("without it all would be the same"), "{ran:?}");
     assert!(ask("version = ").out.contains("there is no other value"));
     assert!(ask("# Two Docker").out.contains("no value stands here"));
     let all = bed.run("blame host.toml ./host.toml").out;
@@ -49,7 +53,7 @@ fn a_line_of_the_spec_tells_what_it_made_and_what_it_does_else() {
     };
     assert_eq!(all.lines().count(), GOOD.lines().count());
     let rows = ["# Two Docker", "version = ", "[host]", "name = ", "base = ", "kernel = ", "expose = "].map(row);
-    assert_eq!(rows, ["", "fixed", "", "2 in 2", "default", "image", "8 in 1"]);
+    assert_eq!(rows, ["", "fixed", "", "2 in 2", "image", "image", "8 in 1"]);
     let json = bed.json(&format!("blame host.toml host.toml:{}", line("kernel = ")));
     assert_eq!(json["origins"], serde_json::json!([{ "path": "host.kernel", "decides": "image" }]));
     assert_eq!(json["files"], serde_json::json!([]));

@@ -16,6 +16,24 @@ fn a_dry_run_tells_the_steps_and_makes_nothing() {
 }
 
 #[test]
+fn the_vendors_engine_takes_its_key_and_no_other() {
+    let bed = Bed::new();
+    bed.write("host.toml", &GOOD.replace("[host]\n", "[host]\nengine = \"docker-ce\"\n"));
+    let bed = bed.with_pki();
+    bed.write("key", "not a key\n");
+    let no_key =
+        ["https://download.docker.com/linux/debian", "`--engine-key FILE`", "9DC858229FC7DD38854AE2D88D81803C0EBFCD88"];
+    for words in ["build host.toml --out host.raw", "build host.toml --out host.raw --dry-run"] {
+        bed.run(words).refuses(2, &no_key);
+        let line = "key is no key of an archive: it has no line -----BEGIN PGP PUBLIC KEY BLOCK-----";
+        bed.run(&format!("{words} --engine-key key")).refuses(2, &[line]);
+        bed.run(&format!("{words} --engine-key nowhere"))
+            .refuses(2, &["could not read the key of the engine's archive"]);
+    }
+    assert_eq!(bed.names(), ["host.pki", "host.toml", "key"]);
+}
+
+#[test]
 fn an_image_that_is_there_is_not_touched() {
     let bed = Bed::new().with_pki();
     bed.write("host.raw", "mine\n");

@@ -50,6 +50,7 @@ impl Example {
             lock: None,
             mirror: None,
             offline: false,
+            engine_key: None,
             spec: None,
         };
         dmhost_images::build(&request, &mut |_: Event<'_>| {})?;

@@ -7,7 +7,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use dmhost_images::pins::{Archive, Package, Pins};
-use dmhost_layout::plan::{Base, Kernel};
+use dmhost_images::recipe::{Recipe, System};
+use dmhost_layout::plan::{Base, Engine, Kernel};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::bed::{Bed, ran};
@@ -51,13 +52,9 @@ fn pin(bed: &Bed) {
         size,
         sha256,
     };
-    let pins = Pins::new(
-        Base::Debian13,
-        Kernel::Cloud,
-        &dmhost_images::recipe::Recipe::of(Base::Debian13).unwrap(),
-        0,
-        vec![package],
-    );
+    let system = System { base: Base::Debian13, engine: Engine::DockerIo, kernel: Kernel::Cloud };
+    let recipe = Recipe::of(system.base, system.engine, None).unwrap();
+    let pins = Pins::new(system, &recipe, 0, vec![package]);
     bed.write("host.lock", &pins.text().unwrap());
 }
 

@@ -1,7 +1,7 @@
-//! Debian's archives by apt's own programs: which packages a recipe means today, and their files by hash.
+//! Debian's archives, and an engine's own, by apt's programs: which packages a recipe means today, and their files by hash.
 //!
 //! apt runs with a configuration of its own: of the machine's it keeps how to reach the network, and nothing else. What
-//! the archive says is verified with [`KEYRING`] by apt; files that are pinned are verified by their hash alone.
+//! Debian's archive says is verified with [`KEYRING`] by apt, what an engine's says with the key that was given; files that are pinned are verified by their hash alone.
 
 use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -12,6 +12,7 @@ use crate::machine::{MachineError, Privilege, search_path};
 use crate::pins::{Archive, Package, architecture, asked_packages};
 use crate::recipe::Recipe;
 use crate::sources::{KEYRING, Mirror};
+use crate::vendor::Vendor;
 
 /// How the network is reached: the one part of the machine's configuration that apt keeps here.
 const KEPT: [&str; 5] =
@@ -22,6 +23,7 @@ const KEPT: [&str; 5] =
 pub(crate) struct Apt<'a> {
     folder: Utf8PathBuf,
     mirror: &'a Mirror,
+    vendor: Option<&'a Vendor>,
     privilege: Privilege,
 }
 
@@ -29,16 +31,22 @@ impl<'a> Apt<'a> {
     /// Writes the configuration into `folder`; lists that are there stay, and are asked for again only if they changed.
     pub(crate) fn new(
         folder: &Utf8Path,
-        suite: &str,
+        recipe: &'a Recipe,
         mirror: &'a Mirror,
         privilege: Privilege,
     ) -> anyhow::Result<Self> {
+        let vendor = recipe.vendor.as_ref();
+        let mut lines = mirror.lines(&recipe.suite);
+        if let Some(vendor) = vendor {
+            lines.push(vendor.line(&recipe.suite, &vendor.write_key(folder)?));
+        }
         for name in ["lists/partial", "archives/partial", "state"] {
             fs_err::create_dir_all(folder.join(name))?;
         }
-        fs_err::write(folder.join("sources.list"), mirror.lines(suite).join("\n") + "\n")?;
+        fs_err::write(folder.join("sources.list"), lines.join("\n") + "\n")?;
+        fs_err::write(folder.join("preferences"), vendor.map(Vendor::preferences).unwrap_or_default())?;
         fs_err::write(folder.join("apt.conf"), configuration(folder, &network()?))?;
-        Ok(Self { folder: folder.to_owned(), mirror, privilege })
+        Ok(Self { folder: folder.to_owned(), mirror, vendor, privilege })
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -50,7 +58,7 @@ impl<'a> Apt<'a> {
     /// Asks the archive for the packages of a recipe.
     ///
     /// # Errors
-    /// If it cannot be reached, is not signed by Debian, or has no such packages.
+    /// If it cannot be reached, is not signed with its key, or has no such packages.
     pub(crate) fn resolve(
         &self,
         recipe: &Recipe,
@@ -93,7 +101,7 @@ impl<'a> Apt<'a> {
             let (name, version, architecture) = (parts.next()?, parts.next()?, parts.next()?);
             let size = words.next()?.parse().ok()?;
             let sha256 = words.next()?.strip_prefix("SHA256:")?;
-            let (archive, path) = self.mirror.below(uri)?;
+            let (archive, path) = self.below(uri)?;
             Some(Package {
                 name: name.to_owned(),
                 version: version.replace("%3a", ":"),
@@ -116,7 +124,7 @@ impl<'a> Apt<'a> {
         for some in wanted.chunks(500) {
             let mut words = vec!["/usr/lib/apt/apt-helper".to_owned(), "download-file".to_owned()];
             for (package, path) in some {
-                words.extend([self.mirror.uri(package.archive, &package.path), path.to_string()]);
+                words.extend([self.uri(package)?, path.to_string()]);
                 words.push(format!("SHA256:{}", package.sha256));
             }
             let words: Vec<_> = words.iter().map(String::as_str).collect();
@@ -184,7 +192,7 @@ fn configuration(folder: &Utf8Path, network: &str) -> String {
          APT::Sandbox::User \"root\";\n\
          Dir::Etc::main \"/dev/null\";\n\
          Dir::Etc::parts \"/dev/null\";\n\
-         Dir::Etc::preferences \"/dev/null\";\n\
+         Dir::Etc::preferences \"{folder}/preferences\";\n\
          Dir::Etc::preferencesparts \"/dev/null\";\n\
          Dir::Etc::sourcelist \"{folder}/sources.list\";\n\
          Dir::Etc::sourceparts \"/dev/null\";\n\
@@ -202,26 +210,30 @@ fn configuration(folder: &Utf8Path, network: &str) -> String {
     )
 }
 
-impl Mirror {
-    fn base(&self, archive: Archive) -> &str {
+impl Apt<'_> {
+    /// The URI of an archive; `None`: the recipe has no such archive.
+    fn base(&self, archive: Archive) -> Option<&str> {
         let uri = match archive {
-            Archive::Main => &self.archive,
+            Archive::Main => &self.mirror.archive,
             // Where the machine names no archive of security updates, Debian's own has what was pinned.
-            Archive::Security => self.security.as_deref().unwrap_or(crate::sources::SECURITY),
+            Archive::Security => self.mirror.security.as_deref().unwrap_or(crate::sources::SECURITY),
+            Archive::Engine => &self.vendor?.archive.uri,
         };
-        uri.trim_end_matches('/')
+        Some(uri.trim_end_matches('/'))
     }
 
-    /// Where a file of an archive is.
-    fn uri(&self, archive: Archive, path: &str) -> String {
-        format!("{}/{path}", self.base(archive))
+    /// Where a package is.
+    fn uri(&self, package: &Package) -> anyhow::Result<String> {
+        let base =
+            self.base(package.archive).with_context(|| format!("the recipe has no archive with {}", package.name))?;
+        Ok(format!("{base}/{}", package.path))
     }
 
     /// The archive that a URI is below, and the rest.
     fn below<'u>(&self, uri: &'u str) -> Option<(Archive, &'u str)> {
         // The longer first: one may be the beginning of the other.
-        [Archive::Security, Archive::Main].into_iter().find_map(|archive| {
-            let rest = uri.strip_prefix(self.base(archive))?.strip_prefix('/')?;
+        [Archive::Engine, Archive::Security, Archive::Main].into_iter().find_map(|archive| {
+            let rest = uri.strip_prefix(self.base(archive)?)?.strip_prefix('/')?;
             Some((archive, rest.trim_start_matches('/')))
         })
     }
@@ -234,7 +246,7 @@ mod tests {
     #[test]
     fn a_line_of_apt_becomes_a_pin() {
         let mirror = Mirror::default();
-        let apt = Apt { folder: "/nowhere".into(), mirror: &mirror, privilege: Privilege::Root };
+        let apt = Apt { folder: "/nowhere".into(), mirror: &mirror, vendor: None, privilege: Privilege::Root };
         let hash = "ab".repeat(32);
         let line = format!(
             "'http://deb.debian.org/debian-security/pool/main/o/openssh/openssh-server_1%3a10.0p1-7_amd64.deb' \

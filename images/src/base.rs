@@ -1,16 +1,16 @@
 //! The base: the operating system as a tree, made once by mmdebstrap from a recipe and kept in the cache.
 //!
-//! Its key is the hash of every input: the pinned packages, the recipe's text, the kernel, and `FORMAT` for this code.
+//! Its key is the hash of every input: the pinned packages, the recipe's texts, engine and kernel, and `FORMAT` for this code.
 //! The mirror is none, since a package is known by its hash.
 
 use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
-use dmhost_layout::plan::{Base, Kernel};
+use dmhost_layout::plan::Kernel;
 
 use crate::command::Command;
 use crate::machine::Privilege;
 use crate::pins::{Pins, asked_packages, digest};
-use crate::recipe::{self, Recipe};
+use crate::recipe::{Recipe, System};
 
 /// Counts changes of the code that makes a base: whoever changes what a base holds adds one.
 const FORMAT: u32 = 2;
@@ -20,26 +20,29 @@ const FINISH: &str = include_str!("scripts/finish.sh");
 /// Everything that decides what a base holds, and where it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseKey {
-    /// Which recipe.
-    pub base: Base,
-    /// Which of its kernels.
-    pub kernel: Kernel,
+    /// Which base.
+    pub system: System,
     /// SHA-256 of all inputs, 64 hexadecimal digits.
     pub digest: String,
 }
 
 impl BaseKey {
-    /// The key of this base with this kernel, made of these packages. Without them the key names no base: it stands in a
-    /// dry run for one that is not known before the archive has been asked.
-    pub fn new(base: Base, kernel: Kernel, pins: Option<&Pins>) -> Self {
-        let pins = pins.map(Pins::digest).unwrap_or_default();
-        let inputs = [recipe::text(base), FINISH, kernel.as_str(), std::env::consts::ARCH, &FORMAT.to_string(), &pins];
-        Self { base, kernel, digest: digest(inputs) }
+    /// The key of this base, made of these packages. Without them the key names no base: it stands in a dry run for one
+    /// that is not known before the archive has been asked.
+    ///
+    /// # Errors
+    /// None that is known: the recipe was read before.
+    pub fn new(system: System, recipe: &Recipe, pins: Option<&Pins>) -> anyhow::Result<Self> {
+        let System { base, engine, kernel } = system;
+        let (pins, texts) = (pins.map(Pins::digest).unwrap_or_default(), recipe.inputs(base)?);
+        let (format, arch) = (FORMAT.to_string(), std::env::consts::ARCH);
+        let inputs = [FINISH, engine.as_str(), kernel.as_str(), arch, &format, &pins];
+        Ok(Self { system, digest: digest(inputs.into_iter().chain(texts.iter().map(String::as_str))) })
     }
 
     /// Its folder's name in the cache.
     pub fn folder(&self) -> String {
-        format!("{}-{}-{}", self.base.as_str(), self.kernel.as_str(), &self.digest[..16])
+        format!("{}-{}-{}", self.system.base.as_str(), self.system.kernel.as_str(), &self.digest[..16])
     }
 }
 
@@ -73,6 +76,12 @@ impl Bootstrap {
         ];
         argv.extend(recipe.paths.exclude.iter().map(|glob| format!("--dpkgopt=path-exclude={glob}")));
         argv.extend(recipe.paths.include.iter().map(|glob| format!("--dpkgopt=path-include={glob}")));
+        argv.extend(
+            recipe
+                .links
+                .iter()
+                .map(|(path, to)| format!("--setup-hook=mkdir -p \"$1/{to}\" && ln -s '{to}' \"$1{path}\"")),
+        );
         let modules = recipe.initramfs.of(kernel).iter().fold(String::new(), |text, module| text + module + "\n");
         let files = recipe.files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
         for (path, text) in files.chain([("/etc/initramfs-tools/modules", modules.as_str())]) {
@@ -161,27 +170,34 @@ impl BaseTree {
 
 #[cfg(test)]
 mod tests {
+    use dmhost_layout::plan::{Base, Engine};
+
     use super::*;
+
+    fn recipe() -> Recipe {
+        Recipe::of(Base::Debian13, Engine::DockerIo, None).expect("it is part of the program")
+    }
 
     #[test]
     fn the_key_depends_on_the_kernel_and_the_packages() {
-        let cloud = BaseKey::new(Base::Debian13, Kernel::Cloud, None);
+        let system = System { base: Base::Debian13, engine: Engine::DockerIo, kernel: Kernel::Cloud };
+        let mut recipe = recipe();
+        let key =
+            |system, recipe: &Recipe, pins: Option<&Pins>| BaseKey::new(system, recipe, pins).expect("it is read");
+        let cloud = key(system, &recipe, None);
         assert_eq!(cloud.digest.len(), 64);
-        assert_ne!(cloud, BaseKey::new(Base::Debian13, Kernel::Generic, None));
-        let pins = Pins::new(
-            Base::Debian13,
-            Kernel::Cloud,
-            &Recipe::of(Base::Debian13).expect("it is part of the program"),
-            0,
-            Vec::new(),
-        );
-        assert_ne!(cloud, BaseKey::new(Base::Debian13, Kernel::Cloud, Some(&pins)));
+        assert_ne!(cloud.digest, key(System { kernel: Kernel::Generic, ..system }, &recipe, None).digest);
+        assert_ne!(cloud.digest, key(System { base: Base::Debian12, ..system }, &recipe, None).digest);
+        let pins = Pins::new(system, &recipe, 0, Vec::new());
+        assert_ne!(cloud, key(system, &recipe, Some(&pins)));
+        recipe.sources.insert("/etc/apt/keyrings/docker.asc".to_owned(), "a key".to_owned());
+        assert_ne!(cloud, key(system, &recipe, None));
         assert!(cloud.folder().starts_with("debian-13-cloud-"));
     }
 
     #[test]
     fn every_package_is_named_to_mmdebstrap() {
-        let recipe = Recipe::of(Base::Debian13).expect("it is part of the program");
+        let recipe = recipe();
         let tree = Utf8Path::new("/cache/tree");
         let packages = Utf8Path::new("/cache/packages");
         let bootstrap = Bootstrap::new(&recipe, Kernel::Generic, Privilege::Root, packages, tree);

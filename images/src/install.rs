@@ -11,7 +11,6 @@ use crate::manifest;
 use crate::packages;
 use crate::pins::Pins;
 use crate::progress::{Event, Progress};
-use crate::recipe::Recipe;
 use crate::resolve::Question;
 use crate::step::Step;
 use crate::tree;
@@ -75,9 +74,8 @@ fn make(
     aside: &Utf8Path,
     progress: &mut dyn Progress,
 ) -> anyhow::Result<()> {
-    let Question { base, cache_dir, mirror, privilege, offline, .. } = question;
-    let suite = Recipe::of(*base)?.suite;
-    packages::fetch(cache_dir, pins, &suite, mirror, *privilege, *offline, progress)?;
+    let Question { cache_dir, mirror, privilege, offline, .. } = question;
+    packages::fetch(cache_dir, pins, &question.recipe()?, mirror, *privilege, *offline, progress)?;
     let local = aside.join("packages");
     packages::local_archive(cache_dir, pins, &local)?;
     let mut say = |line: &str| progress.event(Event::Line(line));

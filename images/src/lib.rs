@@ -1,7 +1,8 @@
 //! Images: a base made from a recipe, a layout over it, as a disk that boots.
 //!
 //! * [`step`]: a build as data, [`run`]: the one runner of it;
-//! * [`recipe`], [`sources`], [`mod@base`]: the operating system and where it comes from;
+//! * [`recipe`], [`sources`], [`mod@base`]: the operating system and where it comes from; `vendor`: an engine of its own
+//!   archive;
 //! * [`pins`], [`mod@resolve`]: which packages, by version and hash;
 //! * [`tree`]: the layout with its secrets filled in;
 //! * [`disk`]: partition table, boot loader and root, written and read in process;
@@ -20,6 +21,7 @@ mod install;
 pub mod machine;
 mod manifest;
 mod meant;
+mod openpgp;
 mod packages;
 pub mod pins;
 pub mod progress;
@@ -31,6 +33,9 @@ pub mod sources;
 pub mod step;
 pub mod store;
 pub mod tree;
+mod vendor;
+#[cfg(test)]
+mod vendor_tests;
 
 pub use cache::default_cache_dir;
 pub use format::Format;

@@ -35,7 +35,7 @@ pub enum MachineError {
         /// apt's own words.
         detail: String,
     },
-    /// The package archive is not signed by Debian.
+    /// The package archive is not signed with the key that it has to be signed with.
     BadSignature {
         /// apt's own words.
         detail: String,
@@ -90,7 +90,7 @@ impl fmt::Display for MachineError {
             Self::NoSpace { attempt } => write!(f, "no space left on the device: {attempt}"),
             Self::NoNetwork { detail } => write!(f, "the package archive cannot be reached: {detail}"),
             Self::BadSignature { detail } => {
-                write!(f, "the package archive is not signed by Debian, and is not used: {detail}")
+                write!(f, "the package archive is not signed with its own key, and is not used: {detail}")
             }
             Self::PinGone { file } => write!(
                 f,

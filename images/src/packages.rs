@@ -14,6 +14,7 @@ use crate::command::Command;
 use crate::machine::{MachineError, Privilege};
 use crate::pins::{Package, Pins, hex};
 use crate::progress::{Event, Progress};
+use crate::recipe::Recipe;
 use crate::sources::Mirror;
 
 /// Makes `Packages` of the files named on standard input: `NAME SIZE SHA256`, below `$1`.
@@ -65,7 +66,7 @@ fn sha256_of(path: &Utf8Path) -> anyhow::Result<String> {
 pub(crate) fn fetch(
     cache_dir: &Utf8Path,
     pins: &Pins,
-    suite: &str,
+    recipe: &Recipe,
     mirror: &Mirror,
     privilege: Privilege,
     offline: bool,
@@ -89,7 +90,7 @@ pub(crate) fn fetch(
     let coming = folder.join("coming");
     fs_err::create_dir_all(&coming)?;
     let _apt = Exclusive::wait(&cache_dir.join("archive.lock"), progress)?;
-    let apt = Apt::new(&cache_dir.join("archive"), suite, mirror, privilege)?;
+    let apt = Apt::new(&cache_dir.join("archive"), recipe, mirror, privilege)?;
     let wanted: Vec<_> =
         missing.iter().map(|package| (*package, coming.join(format!("{}.deb", package.sha256)))).collect();
     let fetched = apt.fetch(&wanted, &mut |line| progress.event(Event::Line(line)));

@@ -6,11 +6,11 @@ use std::fmt::{self, Write};
 
 use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
-use dmhost_layout::plan::{Base, Kernel};
+use dmhost_layout::plan::Kernel;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, System};
 
 /// The version of the lock's format.
 const VERSION: u32 = 1;
@@ -27,7 +27,7 @@ pub struct Package {
     pub version: String,
     /// Its architecture: `all` or the base's.
     pub architecture: String,
-    /// Which of Debian's archives has it.
+    /// Which archive has it.
     pub archive: Archive,
     /// Where it is below the archive's URI, percent-encoded.
     pub path: String,
@@ -37,7 +37,7 @@ pub struct Package {
     pub sha256: String,
 }
 
-/// An archive of Debian's.
+/// An archive: Debian's, or the engine's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Archive {
@@ -45,6 +45,8 @@ pub enum Archive {
     Main,
     /// Security updates.
     Security,
+    /// The engine's own, which is not Debian's.
+    Engine,
 }
 
 /// Every package of a base.
@@ -56,6 +58,8 @@ pub struct Pins {
     pub asked_at: u64,
     /// The base they are of.
     pub base: String,
+    /// Whose engine it has.
+    pub engine: String,
     /// Its kernel.
     pub kernel: String,
     /// dpkg's name of the architecture.
@@ -137,13 +141,15 @@ impl Pins {
     ///
     /// # Errors
     /// If there is no such recipe.
-    pub fn new(base: Base, kernel: Kernel, recipe: &Recipe, asked_at: u64, mut packages: Vec<Package>) -> Self {
+    pub fn new(system: System, recipe: &Recipe, asked_at: u64, mut packages: Vec<Package>) -> Self {
+        let System { base, engine, kernel } = system;
         packages.sort();
         let asked = asked(recipe, kernel);
         Self {
             version: VERSION,
             asked_at,
             base: base.as_str().to_owned(),
+            engine: engine.as_str().to_owned(),
             kernel: kernel.as_str().to_owned(),
             architecture: architecture().to_owned(),
             asked,
@@ -196,9 +202,11 @@ impl Pins {
     }
 
     /// Why these pins are not for this recipe with this kernel; `None`: they are.
-    pub(crate) fn misfit(&self, base: Base, kernel: Kernel, recipe: &Recipe) -> Option<String> {
+    pub(crate) fn misfit(&self, system: System, recipe: &Recipe) -> Option<String> {
+        let System { base, engine, kernel } = system;
         let wanted = [
             ("base", base.as_str(), &self.base),
+            ("engine", engine.as_str(), &self.engine),
             ("kernel", kernel.as_str(), &self.kernel),
             ("architecture", architecture(), &self.architecture),
         ];
@@ -245,7 +253,11 @@ impl fmt::Display for Changes {
 
 #[cfg(test)]
 mod tests {
+    use dmhost_layout::plan::{Base, Engine};
+
     use super::*;
+
+    const CLOUD: System = System { base: Base::Debian13, engine: Engine::DockerIo, kernel: Kernel::Cloud };
 
     fn package(name: &str, version: &str) -> Package {
         Package {
@@ -260,13 +272,11 @@ mod tests {
     }
 
     fn pins(packages: Vec<Package>) -> Pins {
-        Pins::new(
-            Base::Debian13,
-            Kernel::Cloud,
-            &Recipe::of(Base::Debian13).expect("it is part of the program"),
-            5,
-            packages,
-        )
+        Pins::new(CLOUD, &recipe(), 5, packages)
+    }
+
+    fn recipe() -> Recipe {
+        Recipe::of(CLOUD.base, CLOUD.engine, None).expect("it is part of the program")
     }
 
     #[test]
@@ -304,18 +314,19 @@ mod tests {
 
     #[test]
     fn pins_of_another_kernel_or_list_do_not_fit() {
-        let mut recipe = Recipe::of(Base::Debian13).expect("it is part of the program");
+        let mut recipe = recipe();
         let lock = pins(vec![package("a", "1")]);
-        assert_eq!(lock.misfit(Base::Debian13, Kernel::Cloud, &recipe), None);
+        assert_eq!(lock.misfit(CLOUD, &recipe), None);
         assert_eq!(
-            lock.misfit(Base::Debian13, Kernel::Generic, &recipe).as_deref(),
+            lock.misfit(System { kernel: Kernel::Generic, ..CLOUD }, &recipe).as_deref(),
             Some("it is for the kernel cloud, not generic")
         );
-        recipe.packages.push("nano".to_owned());
         assert_eq!(
-            lock.misfit(Base::Debian13, Kernel::Cloud, &recipe).as_deref(),
-            Some("the base asks for other packages than it did")
+            lock.misfit(System { engine: Engine::DockerCe, ..CLOUD }, &recipe).as_deref(),
+            Some("it is for the engine docker.io, not docker-ce")
         );
+        recipe.packages.push("nano".to_owned());
+        assert_eq!(lock.misfit(CLOUD, &recipe).as_deref(), Some("the base asks for other packages than it did"));
     }
 
     #[test]

@@ -6,23 +6,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
-use dmhost_layout::plan::{Base, Kernel};
 
 use crate::archive::Apt;
 use crate::cache::Exclusive;
 use crate::machine::{MachineError, Privilege};
 use crate::pins::{Changes, LockFile, LockMode, Pins, asked};
 use crate::progress::{Event, Progress};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, System};
 use crate::sources::Mirror;
 
 /// What a base is asked for, and where its packages may come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// Which recipe.
-    pub base: Base,
-    /// Which of its kernels.
-    pub kernel: Kernel,
+    /// Which base.
+    pub system: System,
+    /// The key of the engine's own archive, where it has one.
+    pub engine_key: Option<Utf8PathBuf>,
     /// Packages besides the recipe's.
     pub packages: Vec<String>,
     /// The cache's folder.
@@ -73,13 +72,15 @@ enum Lock {
 
 impl Question {
     pub(crate) fn recipe(&self) -> anyhow::Result<Recipe> {
-        Ok(Recipe::of(self.base)?.with(&self.packages))
+        let System { base, engine, kernel: _ } = self.system;
+        Ok(Recipe::of(base, engine, self.engine_key.as_deref())?.with(&self.packages))
     }
 
     /// Where the cache keeps what it last resolved.
     fn remembered(&self, recipe: &Recipe) -> Utf8PathBuf {
-        let asked = asked(recipe, self.kernel);
-        let name = format!("{}-{}-{}.lock", self.base.as_str(), self.kernel.as_str(), &asked[..16]);
+        let System { base, engine: _, kernel } = self.system;
+        let asked = asked(recipe, kernel);
+        let name = format!("{}-{}-{}.lock", base.as_str(), kernel.as_str(), &asked[..16]);
         self.cache_dir.join("resolutions").join(name)
     }
 
@@ -97,7 +98,7 @@ impl Question {
             LockMode::Update => Ok(read.map_or(Lock::None, Lock::Misfit)),
             LockMode::Read | LockMode::Keep | LockMode::Locked => {
                 let pins = read?;
-                match pins.misfit(self.base, self.kernel, recipe) {
+                match pins.misfit(self.system, recipe) {
                     None => Ok(Lock::Fits(pins)),
                     Some(why) if *mode == LockMode::Locked => {
                         anyhow::bail!("the lock {path} does not fit the spec: {why}; --update-lock makes it fit")
@@ -137,7 +138,7 @@ impl Question {
         };
         // A file that the cache has damaged is asked for again.
         let remembered = Pins::read(&self.remembered(&recipe)).ok();
-        let remembered = remembered.filter(|pins| pins.misfit(self.base, self.kernel, &recipe).is_none());
+        let remembered = remembered.filter(|pins| pins.misfit(self.system, &recipe).is_none());
         Ok(remembered.filter(|_| !self.update()).map(|pins| self.resolution(pins, Origin::Cache, old)))
     }
 
@@ -150,8 +151,8 @@ impl Question {
             return Ok(known);
         }
         if self.offline {
-            let detail =
-                format!("a list of the packages of {} with the {} kernel", self.base.as_str(), self.kernel.as_str());
+            let System { base, engine: _, kernel } = self.system;
+            let detail = format!("a list of the packages of {} with the {} kernel", base.as_str(), kernel.as_str());
             return Err(MachineError::NotCached { detail }.into());
         }
         let recipe = self.recipe()?;
@@ -161,11 +162,11 @@ impl Question {
         };
         fs_err::create_dir_all(&self.cache_dir)?;
         let _lock = Exclusive::wait(&self.cache_dir.join("archive.lock"), progress)?;
-        let apt = Apt::new(&self.cache_dir.join("archive"), &recipe.suite, &self.mirror, self.privilege)?;
-        let packages = apt.resolve(&recipe, self.kernel, &mut |line| progress.event(Event::Line(line)))?;
+        let apt = Apt::new(&self.cache_dir.join("archive"), &recipe, &self.mirror, self.privilege)?;
+        let packages = apt.resolve(&recipe, self.system.kernel, &mut |line| progress.event(Event::Line(line)))?;
         // A clock before 1970 gives pins of 1970.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let pins = Pins::new(self.base, self.kernel, &recipe, now, packages);
+        let pins = Pins::new(self.system, &recipe, now, packages);
         let remembered = self.remembered(&recipe);
         fs_err::create_dir_all(remembered.parent().context("a resolution is in no folder")?)?;
         write(&pins, &remembered)?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
 use dmhost_layout::layout::Layout;
-use dmhost_layout::plan::{Base, HostPlan, Kernel};
+use dmhost_layout::plan::{Base, Engine, HostPlan, Kernel};
 use fs_err::os::unix::fs::OpenOptionsExt;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -22,6 +22,7 @@ use crate::machine::{self, MachineError, Privilege};
 use crate::meant;
 use crate::pins::{LockFile, Pins, hex};
 use crate::progress::{Event, Progress};
+use crate::recipe::System;
 use crate::report;
 use crate::resolve::{self, Origin, Question, Resolution};
 use crate::sources::Mirror;
@@ -48,13 +49,16 @@ pub struct BuildRequest<'a> {
     pub mirror: Option<Mirror>,
     /// Whether the network is not to be used.
     pub offline: bool,
+    /// The key of the engine's own archive, where it has one.
+    pub engine_key: Option<&'a Utf8Path>,
     /// The spec's bytes, whose SHA-256 stands in `IMAGE.json`.
     pub spec: Option<&'a [u8]>,
 }
 
 impl std::fmt::Debug for BuildRequest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { plan, layout: _, secrets: _, out, cache_dir, force, lock, mirror, offline, spec: _ } = self;
+        let Self { plan, layout: _, secrets: _, out, cache_dir, force, lock, mirror, offline, engine_key: _, spec: _ } =
+            self;
         let mut debug = f.debug_struct("BuildRequest");
         debug.field("host", &plan.host.name).field("out", out).field("cache_dir", cache_dir).field("force", force);
         debug.field("lock", lock).field("mirror", mirror).field("offline", offline);
@@ -104,6 +108,7 @@ impl BuildRequest<'_> {
             mirror: self.mirror.clone().unwrap_or_else(Mirror::of_this_machine),
             privilege: Privilege::of_this_process(),
             offline: self.offline,
+            engine_key: self.engine_key.map(absolute).transpose()?,
         })
     }
 }
@@ -156,7 +161,7 @@ pub fn build(request: &BuildRequest<'_>, progress: &mut dyn Progress) -> anyhow:
     Ok(built)
 }
 
-/// The base of a recipe with this kernel: from the cache, or made there. `None`: [`cache::default_cache_dir`].
+/// The base of a recipe with Debian's engine and this kernel: from the cache, or made there. `None`: [`cache::default_cache_dir`].
 ///
 /// # Errors
 /// If it has to be made and cannot be.
@@ -173,8 +178,9 @@ pub fn base(
     let privilege = Privilege::of_this_process();
     machine::preflight(privilege, Format::Raw)?;
     let mirror = Mirror::of_this_machine();
-    let question =
-        Question { base, kernel, cache_dir, lock: None, mirror, privilege, offline: false, packages: Vec::new() };
+    let system = System { base, engine: Engine::DockerIo, kernel };
+    let (lock, packages, engine_key, offline) = (None, Vec::new(), None, false);
+    let question = Question { system, engine_key, packages, cache_dir, lock, mirror, privilege, offline };
     let resolution = question.resolve(progress).map_err(name_full_disks)?;
     let step = step::base(question, Some(resolution.pins))?;
     let Step::Base { folder, .. } = &step else { anyhow::bail!("{step} makes no base") };

@@ -6,7 +6,7 @@ use std::fmt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use dmhost_layout::layout::{Layout, Subvolume};
-use dmhost_layout::plan::{Base, HostPlan, Kernel};
+use dmhost_layout::plan::{Host, HostPlan};
 
 use crate::base::{BaseKey, Bootstrap};
 use crate::command::Command;
@@ -14,8 +14,10 @@ use crate::disk::Geometry;
 use crate::format::Format;
 use crate::machine::Privilege;
 use crate::pins::{LockFile, Pins};
+use crate::recipe::System;
 use crate::resolve::Question;
 use crate::sources::Mirror;
+use crate::vendor::Vendor;
 
 const ASSEMBLE: &str = include_str!("scripts/assemble.sh");
 
@@ -46,6 +48,8 @@ pub struct Options {
     pub privilege: Privilege,
     /// Whether the network is not to be used.
     pub offline: bool,
+    /// The key of the engine's own archive, where it has one.
+    pub engine_key: Option<Utf8PathBuf>,
 }
 
 /// One step of a build.
@@ -131,9 +135,10 @@ pub fn workspace(out: &Utf8Path) -> Utf8PathBuf {
 
 impl Options {
     /// What is to be known of the packages of a host's base.
-    pub fn question(&self, base: Base, kernel: Kernel, packages: &[String]) -> Question {
-        let Self { out: _, force: _, cache_dir, lock, mirror, privilege, offline } = self.clone();
-        Question { base, kernel, packages: packages.to_vec(), cache_dir, lock, mirror, privilege, offline }
+    pub fn question(&self, host: &Host) -> Question {
+        let Self { out: _, force: _, cache_dir, lock, mirror, privilege, offline, engine_key } = self.clone();
+        let (system, packages) = (System::of(host), host.packages.clone());
+        Question { system, engine_key, packages, cache_dir, lock, mirror, privilege, offline }
     }
 }
 
@@ -145,7 +150,7 @@ impl Options {
 /// not be used.
 pub fn steps(plan: &HostPlan, layout: &Layout, options: &Options, pins: Option<&Pins>) -> anyhow::Result<Vec<Step>> {
     let host = &plan.host;
-    let question = options.question(host.base, host.kernel, &host.packages);
+    let question = options.question(host);
     let known = match pins {
         Some(pins) => Some(pins.clone()),
         None => question.known()?.map(|resolution| resolution.pins),
@@ -188,13 +193,13 @@ pub fn steps(plan: &HostPlan, layout: &Layout, options: &Options, pins: Option<&
 /// # Errors
 /// If there is no such recipe.
 pub(crate) fn base(question: Question, pins: Option<Pins>) -> anyhow::Result<Step> {
-    let Question { base, kernel, ref cache_dir, privilege, .. } = question;
+    let Question { system, ref cache_dir, privilege, .. } = question;
     let recipe = question.recipe()?;
-    let key = BaseKey::new(base, kernel, pins.as_ref());
+    let key = BaseKey::new(system, &recipe, pins.as_ref())?;
     let bases = cache_dir.join("bases");
     let folder = bases.join(key.folder());
     let aside = bases.join(format!(".{}.making", key.folder()));
-    let bootstrap = Bootstrap::new(&recipe, kernel, privilege, &aside.join("packages"), &aside.join("root"));
+    let bootstrap = Bootstrap::new(&recipe, system.kernel, privilege, &aside.join("packages"), &aside.join("root"));
     Ok(Step::Base { key, folder, aside, pins, question, bootstrap })
 }
 
@@ -215,21 +220,26 @@ fn subvolume_words(subvolumes: &[Subvolume]) -> anyhow::Result<Vec<String>> {
     Ok(std::iter::once(root.name.clone()).chain(others.into_iter().flat_map(words)).collect())
 }
 
+/// Who is asked for packages.
+fn archives(question: &Question, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "packages: ask {} what it has", question.mirror.archive)?;
+    // A key that is missing stopped the build before it had steps.
+    let vendor = question.recipe().ok().and_then(|recipe| recipe.vendor);
+    let Some(Vendor { archive, .. }) = vendor else { return Ok(()) };
+    write!(f, "\n  and {} for the engine, signed with the key {}", archive.uri, archive.fingerprint)
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Packages { question, known } => match known {
                 Some(pins) => write!(f, "packages: {}, as they are pinned", pins.packages.len()),
-                None => write!(f, "packages: ask {} what it has", question.mirror.archive),
+                None => archives(question, f),
             },
             Self::Base { key, folder, aside: _, pins: _, question: _, bootstrap } => {
-                writeln!(
-                    f,
-                    "base {} with the {} kernel, unless it is in {folder}",
-                    key.base.as_str(),
-                    key.kernel.as_str()
-                )?;
-
+                let System { base, engine, kernel } = key.system;
+                let (base, engine, kernel) = (base.as_str(), engine.as_str(), kernel.as_str());
+                writeln!(f, "base {base} with {engine} and the {kernel} kernel, unless it is in {folder}")?;
                 write!(f, "  {}\n  {}", bootstrap.install, bootstrap.finish)
             }
             Self::FileSystem { layout, file, size, command } => {
@@ -258,7 +268,10 @@ impl Step {
         match self {
             Self::Packages { known: Some(pins), .. } => format!("packages: {}", pins.packages.len()),
             Self::Packages { known: None, .. } => "packages".to_owned(),
-            Self::Base { key, .. } => format!("base {}, {} kernel", key.base.as_str(), key.kernel.as_str()),
+            Self::Base { key, .. } => {
+                let System { base, engine: _, kernel } = key.system;
+                format!("base {}, {} kernel", base.as_str(), kernel.as_str())
+            }
             Self::FileSystem { layout, .. } => format!("root file system, {} subvolumes", layout.subvolumes().len()),
             Self::Disk { .. } => "disk with boot loader".to_owned(),
             Self::ReadBack { .. } => "read back".to_owned(),

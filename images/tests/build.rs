@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use dmhost_images::contents::{Contents, Kind};
 use dmhost_images::{BuildRequest, Built, build, disk};
 use dmhost_layout::layout::{CredentialId, Layout};
-use dmhost_layout::plan::{Base, Host, HostPlan, Kernel};
+use dmhost_layout::plan::{Base, Engine, Host, HostPlan, Kernel};
 
 const GIB: u64 = 1 << 30;
 
@@ -18,6 +18,7 @@ fn plan() -> HostPlan {
     let host = Host {
         name: "atlas".to_owned(),
         base: Base::Debian13,
+        engine: Engine::DockerIo,
         kernel: Kernel::Cloud,
         disk: 3 * GIB,
         admin: None,
@@ -63,6 +64,7 @@ fn make(out: &Utf8Path, force: bool) -> anyhow::Result<Built> {
         lock: None,
         mirror: None,
         offline: false,
+        engine_key: None,
         spec: None,
     };
     build(&request, &mut |_: dmhost_images::Event<'_>| {})

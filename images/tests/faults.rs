@@ -11,9 +11,10 @@ use std::sync::{Arc, Mutex};
 use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
 use dmhost_images::pins::{Archive, Package};
+use dmhost_images::recipe::{Recipe, System};
 use dmhost_images::{BuildRequest, Event, LockFile, LockMode, MachineError, Mirror, Pins, build};
 use dmhost_layout::layout::{CredentialId, Layout};
-use dmhost_layout::plan::{Base, Host, HostPlan, Kernel};
+use dmhost_layout::plan::{Base, Engine, Host, HostPlan, Kernel};
 use sha2::{Digest, Sha256};
 
 /// What the server says to a request of a path.
@@ -108,13 +109,9 @@ impl Bed {
             size: bytes.len() as u64,
             sha256: hex(&Sha256::digest(bytes)),
         };
-        let pins = Pins::new(
-            Base::Debian13,
-            Kernel::Cloud,
-            &dmhost_images::recipe::Recipe::of(Base::Debian13)?,
-            0,
-            packages.iter().map(package).collect(),
-        );
+        let system = System { base: Base::Debian13, engine: Engine::DockerIo, kernel: Kernel::Cloud };
+        let recipe = Recipe::of(system.base, system.engine, None)?;
+        let pins = Pins::new(system, &recipe, 0, packages.iter().map(package).collect());
         fs_err::write(self.path.join("host.lock"), pins.text()?)?;
         Ok(pins)
     }
@@ -124,6 +121,7 @@ impl Bed {
         let host = Host {
             name: "atlas".to_owned(),
             base: Base::Debian13,
+            engine: Engine::DockerIo,
             kernel: Kernel::Cloud,
             disk: 3 << 30,
             admin: None,
@@ -144,6 +142,7 @@ impl Bed {
             lock: Some(LockFile { path: self.path.join("host.lock"), mode }),
             mirror: Some(Mirror::at(&self.server.uri)),
             offline,
+            engine_key: None,
             spec: None,
         };
         let error = build(&request, &mut |_: Event<'_>| {}).err().context("such a build cannot succeed")?;
@@ -293,7 +292,7 @@ fn an_archive_that_is_not_debians_is_refused() -> anyhow::Result<()> {
     }
     let (cause, said) = bed.refusal(LockMode::Keep, false)?;
     assert!(matches!(cause, Some(MachineError::BadSignature { .. })), "{cause:?}: {said}");
-    assert!(said.contains("is not signed by Debian, and is not used"), "{said}");
+    assert!(said.contains("is not signed with its own key, and is not used"), "{said}");
     assert!(!bed.path.join("host.lock").exists() && !bed.path.join("cache/resolutions").exists());
     Ok(())
 }

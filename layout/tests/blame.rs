@@ -52,6 +52,7 @@ const NO_LINE: &[(&str, Effect)] = &[
     ("host.kernel", Effect::Image),
     ("host.disk", Effect::Image),
     ("host.packages", Effect::Image),
+    ("host.base", Effect::Image),
     ("host.packages[0]", Effect::Image),
     ("host.packages[1]", Effect::Image),
     ("host.files[0].mode", Effect::Image),

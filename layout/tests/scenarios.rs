@@ -120,3 +120,13 @@ fn sixteen_daemons() {
 fn packages_and_files() {
     compare("packages-and-files");
 }
+
+#[test]
+fn the_older_base() {
+    compare("debian-12");
+}
+
+#[test]
+fn the_vendors_engine() {
+    compare("docker-ce");
+}

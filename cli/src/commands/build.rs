@@ -32,6 +32,7 @@ pub(super) fn run(args: &args::Build, terminal: &Terminal) -> Result<(), Failure
         lock: Some(LockFile { path: lock_path(&args.spec.path), mode: mode(args) }),
         mirror: args.mirror.as_deref().map(Mirror::at),
         offline: args.offline,
+        engine_key: args.engine.engine_key.as_deref(),
         spec: Some(&spec),
     };
     if !args.force && args.out.symlink_metadata().is_ok() {

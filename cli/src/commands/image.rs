@@ -64,6 +64,7 @@ impl Image {
             lock: Some(LockFile { path: lock_path(&machine.spec.path), mode: LockMode::Read }),
             mirror: None,
             offline: false,
+            engine_key: machine.engine.engine_key.as_deref(),
             spec: None,
         };
         make(&request, terminal)?;

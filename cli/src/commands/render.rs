@@ -25,8 +25,8 @@ use crate::terminal::Terminal;
 const MARK: &str = ".dmhost-layout";
 
 pub(super) fn run(args: &args::Render, terminal: &Terminal) -> Result<(), Failure> {
-    let target = target::read(args)?;
     let plan = plan(&args.spec.path, terminal)?;
+    let target = target::read(args, &plan)?;
     let out = camino::absolute_utf8(&args.out).with_context(|| format!("cannot tell where {} is", args.out))?;
     let (Some(parent), Some(name)) = (out.parent(), out.file_name()) else {
         return Err(Failure::Usage(anyhow!("{} names no folder that could be made", args.out)));

@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
+use dmhost_layout::HostPlan;
 use dmhost_layout::render::{Nixos, Program, Target};
 
 use crate::args::{Render, RenderTarget};
 use crate::failure::Failure;
 
 /// The target that was asked for.
-pub(super) fn read(args: &Render) -> Result<Target, Failure> {
+pub(super) fn read(args: &Render, plan: &HostPlan) -> Result<Target, Failure> {
     match args.target {
-        RenderTarget::Debian13 => {
+        RenderTarget::Base => {
             let given = [("--programs", args.programs.is_some()), ("--credentials", args.credentials.is_some())];
             match given.iter().find(|(_, given)| *given) {
-                None => Ok(Target::Debian13),
+                None => Ok(Target::base(plan)),
                 Some((option, _)) => Err(Failure::Usage(anyhow!("{option} is for --target nixos"))),
             }
         }

@@ -12,7 +12,8 @@ const SCHEMA: &str = "#:schema ./host-spec.schema.json\n";
 const WIDTH: usize = 118;
 
 /// Every key of `[host]` that has a default.
-const HOST: &str = r#"#base = "debian-13"           # the operating system it is made from; there is this one
+const HOST: &str = r#"#base = "debian-13"           # the operating system it is made from; or "debian-12"
+#engine = "docker.io"         # Debian's own Docker; "docker-ce" is Docker's
 #kernel = "generic"           # "cloud": smaller, virtual machines only
 #disk = "16GiB"               # the smallest disk it must fit; quotas are checked against it
 #packages = ["tcpdump"]       # Debian packages besides what dmhost needs

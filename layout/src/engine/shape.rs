@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::node::{Node, Value};
+use super::version::{Reader, Versions};
 use crate::diagnostics::Diagnostic;
 use crate::spec::words::{nearest, quoted, step};
 
@@ -40,18 +41,78 @@ pub enum Shape {
     Ulimits,
     /// `{ name = { path, runtimeArgs } }` or `{ name = { runtimeType, options } }`.
     Runtimes,
-    /// `{ gc = { enabled, defaultKeepStorage, policy }, entitlements = { .. } }`.
+    /// `{ gc = { enabled, defaultKeepStorage, policy }, entitlements = { .. }, history = { .. } }`.
     Builder,
     /// `gc` of a builder.
     Collection,
     /// `policy` of a builder's `gc`.
     Policies,
+    /// `history` of a builder.
+    History,
     /// `{ http-proxy, https-proxy, no-proxy }`.
     Proxies,
 }
 
+/// A member of an object.
+#[derive(Debug, Clone, Copy)]
+struct Field {
+    name: &'static str,
+    /// `None`: anything.
+    shape: Option<Shape>,
+    versions: Versions,
+}
+
+const fn field(name: &'static str, shape: Shape) -> Field {
+    Field { name, shape: Some(shape), versions: Versions::ALL }
+}
+
+const fn open(name: &'static str) -> Field {
+    Field { name, shape: None, versions: Versions::ALL }
+}
+
+impl Field {
+    const fn since(self, major: u16) -> Self {
+        Self { versions: Versions::since(major, 0), ..self }
+    }
+}
+
+const LIMIT: Shape = Shape::Integer { least: -1 };
+
+const POOL: &[Field] = &[field("base", Shape::String), field("size", Shape::Integer { least: 1 })];
+const ULIMIT: &[Field] = &[field("Name", Shape::String), field("Soft", LIMIT), field("Hard", LIMIT)];
+const RUNTIME: &[Field] = &[
+    field("path", Shape::String),
+    field("runtimeArgs", Shape::Strings),
+    field("runtimeType", Shape::String).since(23),
+    open("options").since(23),
+];
+const BUILDER: &[Field] = &[
+    field("gc", Shape::Collection),
+    field("entitlements", Shape::MapOfBools),
+    field("history", Shape::History).since(24),
+];
+const COLLECTION: &[Field] = &[
+    field("enabled", Shape::Bool),
+    field("defaultKeepStorage", Shape::Size),
+    field("defaultReservedSpace", Shape::Size).since(28),
+    field("defaultMaxUsedSpace", Shape::Size).since(28),
+    field("defaultMinFreeSpace", Shape::Size).since(28),
+    field("policy", Shape::Policies),
+];
+const POLICY: &[Field] = &[
+    field("all", Shape::Bool),
+    field("keepStorage", Shape::Size),
+    field("reservedSpace", Shape::Size).since(28),
+    field("maxUsedSpace", Shape::Size).since(28),
+    field("minFreeSpace", Shape::Size).since(28),
+    open("filter"),
+];
+const HISTORY: &[Field] = &[open("maxAge"), field("maxEntries", Shape::Integer { least: 0 })];
+const PROXIES: &[Field] =
+    &[field("http-proxy", Shape::String), field("https-proxy", Shape::String), field("no-proxy", Shape::String)];
+
 /// Reports values of a wrong type.
-pub(super) fn check(shape: Shape, node: &Node, path: &str, report: &mut Vec<Diagnostic>) {
+pub(super) fn check(shape: Shape, node: &Node, path: &str, reader: Reader<'_>, report: &mut Vec<Diagnostic>) {
     if node.value == Value::Null {
         return;
     }
@@ -63,38 +124,29 @@ pub(super) fn check(shape: Shape, node: &Node, path: &str, report: &mut Vec<Diag
         Shape::Address => address(node, path, report),
         Shape::Addresses => each(node, path, report, address),
         Shape::Size => size(node, path, report),
-        Shape::Strings => each(node, path, report, |node, path, report| check(Shape::String, node, path, report)),
-        Shape::MapOfStrings => map(node, path, report, |node, path, report| check(Shape::String, node, path, report)),
-        Shape::MapOfBools => map(node, path, report, |node, path, report| check(Shape::Bool, node, path, report)),
-        Shape::MapOfStringMaps => {
-            map(node, path, report, |node, path, report| check(Shape::MapOfStrings, node, path, report));
-        }
-        Shape::Pools => each(node, path, report, |node, path, report| {
-            fields(node, path, &[("base", Shape::String), ("size", Shape::Integer { least: 1 })], report);
-        }),
-        Shape::Ulimits => map(node, path, report, |node, path, report| {
-            let number = Shape::Integer { least: -1 };
-            fields(node, path, &[("Name", Shape::String), ("Soft", number), ("Hard", number)], report);
-        }),
-        Shape::Runtimes => map(node, path, report, |node, path, report| {
-            let known = [("path", Shape::String), ("runtimeArgs", Shape::Strings), ("runtimeType", Shape::String)];
-            let open = [("options", None)];
-            fields_and(node, path, &known, &open, report);
-        }),
-        Shape::Builder => fields(node, path, &[("gc", Shape::Collection), ("entitlements", Shape::MapOfBools)], report),
-        Shape::Collection => {
-            let known = [("enabled", Shape::Bool), ("defaultKeepStorage", Shape::Size), ("policy", Shape::Policies)];
-            fields(node, path, &known, report);
-        }
-        Shape::Policies => each(node, path, report, |node, path, report| {
-            let known = [("all", Shape::Bool), ("keepStorage", Shape::Size)];
-            fields_and(node, path, &known, &[("filter", None)], report);
-        }),
-        Shape::Proxies => {
-            let known = [("http-proxy", Shape::String), ("https-proxy", Shape::String), ("no-proxy", Shape::String)];
-            fields(node, path, &known, report);
-        }
+        Shape::Strings => each(node, path, report, all(Shape::String, reader)),
+        Shape::MapOfStrings => map(node, path, report, all(Shape::String, reader)),
+        Shape::MapOfBools => map(node, path, report, all(Shape::Bool, reader)),
+        Shape::MapOfStringMaps => map(node, path, report, all(Shape::MapOfStrings, reader)),
+        Shape::Pools => each(node, path, report, object(POOL, reader)),
+        Shape::Ulimits => map(node, path, report, object(ULIMIT, reader)),
+        Shape::Runtimes => map(node, path, report, object(RUNTIME, reader)),
+        Shape::Builder => fields(node, path, BUILDER, reader, report),
+        Shape::Collection => fields(node, path, COLLECTION, reader, report),
+        Shape::Policies => each(node, path, report, object(POLICY, reader)),
+        Shape::History => fields(node, path, HISTORY, reader, report),
+        Shape::Proxies => fields(node, path, PROXIES, reader, report),
     }
+}
+
+/// A check of every item for this shape.
+fn all(shape: Shape, reader: Reader<'_>) -> impl Fn(&Node, &str, &mut Vec<Diagnostic>) {
+    move |node, path, report| check(shape, node, path, reader, report)
+}
+
+/// A check of every item for these members.
+fn object(known: &'static [Field], reader: Reader<'_>) -> impl Fn(&Node, &str, &mut Vec<Diagnostic>) {
+    move |node, path, report| fields(node, path, known, reader, report)
 }
 
 fn wrong(node: &Node, path: &str, what: &str) -> Diagnostic {
@@ -207,34 +259,29 @@ fn map(node: &Node, path: &str, report: &mut Vec<Diagnostic>, check: impl Fn(&No
     }
 }
 
-fn fields(node: &Node, path: &str, known: &[(&'static str, Shape)], report: &mut Vec<Diagnostic>) {
-    fields_and(node, path, known, &[], report);
-}
-
 /// An object with these members. Go tells upper from lower case in none of them; what it does not know it drops silently.
-fn fields_and(
-    node: &Node,
-    path: &str,
-    known: &[(&'static str, Shape)],
-    open: &[(&'static str, Option<Shape>)],
-    report: &mut Vec<Diagnostic>,
-) {
+fn fields(node: &Node, path: &str, known: &[Field], reader: Reader<'_>, report: &mut Vec<Diagnostic>) {
     let Value::Object(members) = &node.value else {
         report.push(wrong(node, path, "a table"));
         return;
     };
-    let all = || known.iter().map(|(name, shape)| (*name, Some(*shape))).chain(open.iter().copied());
     for member in members {
         let path = below(path, &member.key);
-        match all().find(|(name, _)| name.eq_ignore_ascii_case(&member.key)) {
-            Some((_, Some(shape))) => check(shape, &member.node, &path, report),
-            Some((_, None)) => {}
-            None => {
-                let message = format!("engine 26.1 does not know {} here, and drops it silently", quoted(&member.key));
-                let names: Vec<_> = all().map(|(name, _)| name).collect();
-                let help = match nearest(&member.key, names.iter().copied()) {
-                    Some(name) => format!("did you mean `{name}`?"),
-                    None => format!("write `{}`", names.join("`, `")),
+        let found = known.iter().find(|field| field.name.eq_ignore_ascii_case(&member.key));
+        match found {
+            Some(Field { shape, versions, .. }) if reader.has(*versions) => {
+                if let Some(shape) = shape {
+                    check(*shape, &member.node, &path, reader, report);
+                }
+            }
+            Some(_) | None => {
+                let (who, key) = (reader.name(), quoted(&member.key));
+                let message = format!("{who} does not know {key} here, and drops it silently");
+                let names = known.iter().filter(|field| reader.has(field.versions)).map(|field| field.name);
+                let help = match (found, nearest(&member.key, names.clone())) {
+                    (Some(field), _) => reader.elsewhere(field.versions, None),
+                    (None, Some(name)) => format!("did you mean `{name}`?"),
+                    (None, None) => format!("write `{}`", names.collect::<Vec<_>>().join("`, `")),
                 };
                 let diagnostic = Diagnostic::error("engine-key-unknown", path, member.key_span.clone(), message);
                 report.push(diagnostic.help(help));

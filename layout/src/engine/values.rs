@@ -2,6 +2,7 @@
 
 use super::node::{Member, Node};
 use super::shape::below;
+use super::version::{Reader, Versions};
 use super::{addresses, containers};
 use crate::diagnostics::Diagnostic;
 use crate::spec::words::{nearest, quoted};
@@ -12,7 +13,7 @@ type Report = Vec<Diagnostic>;
 type Refusal = (String, String);
 
 /// Judges a value of the right type by itself.
-pub(super) fn check(key: &str, node: &Node, path: &str, report: &mut Report) {
+pub(super) fn check(key: &str, node: &Node, path: &str, reader: Reader<'_>, report: &mut Report) {
     match key {
         "authorization-plugins" => plugins(node, path, report),
         "cpu-rt-period" | "cpu-rt-runtime" => realtime(node, path, report),
@@ -24,14 +25,14 @@ pub(super) fn check(key: &str, node: &Node, path: &str, report: &mut Report) {
         "hosts" => items(node, path, report, addresses::listen),
         "insecure-registries" => items(node, path, report, addresses::registry),
         "labels" => labels(node, path, report),
-        "log-driver" => text(node, path, report, log_driver),
+        "log-driver" => text(node, path, report, |text| log_driver(text, reader)),
         "metrics-addr" => text(node, path, report, addresses::metrics),
         "mtu" | "network-control-plane-mtu" => mtu(node, path, report),
         "node-generic-resources" => items(node, path, report, |text| pair(text, "gpu=1")),
         "registry-mirrors" => items(node, path, report, addresses::mirror),
         "runtimes" => containers::runtimes(node, path, report),
         "seccomp-profile" => text(node, path, report, seccomp),
-        "storage-driver" => text(node, path, report, storage_driver),
+        "storage-driver" => text(node, path, report, |text| storage_driver(text, reader)),
         "storage-opts" => items(node, path, report, |text| pair(text, "overlay2.size=10G")),
         _ => {}
     }
@@ -106,10 +107,10 @@ fn plugins(node: &Node, path: &str, report: &mut Report) {
     }
 }
 
-/// Real-time budgets are for version 1 of cgroups, which Debian 13 does not have any more.
+/// Real-time budgets are for version 1 of cgroups, which Debian does not have any more.
 fn realtime(node: &Node, path: &str, report: &mut Report) {
     if node.as_i64().is_some_and(|number| number != 0) {
-        let message = "dockerd does not start with a real-time budget where cgroups are version 2, as in Debian 13";
+        let message = "dockerd does not start with a real-time budget where cgroups are version 2, as in Debian";
         let diagnostic = Diagnostic::error("engine-value", path, node.span.clone(), message);
         report.push(diagnostic.help("leave it out"));
     }
@@ -180,26 +181,43 @@ fn exec_opt(text: &str) -> Result<(), Refusal> {
     }
 }
 
-/// Log drivers that come with engine 26.1 on Linux.
-const LOG_DRIVERS: [&str; 10] =
-    ["awslogs", "fluentd", "gcplogs", "gelf", "journald", "json-file", "local", "none", "splunk", "syslog"];
+/// Log drivers that come with the engine on Linux, by name.
+const LOG_DRIVERS: [(&str, Versions); 11] = [
+    ("awslogs", Versions::ALL),
+    ("fluentd", Versions::ALL),
+    ("gcplogs", Versions::ALL),
+    ("gelf", Versions::ALL),
+    ("journald", Versions::ALL),
+    ("json-file", Versions::ALL),
+    ("local", Versions::ALL),
+    ("logentries", Versions::until(25)),
+    ("none", Versions::ALL),
+    ("splunk", Versions::ALL),
+    ("syslog", Versions::ALL),
+];
 
-fn log_driver(text: &str) -> Result<(), Refusal> {
-    if LOG_DRIVERS.contains(&text) {
+fn log_driver(text: &str, reader: Reader<'_>) -> Result<(), Refusal> {
+    let here = having(&LOG_DRIVERS, reader);
+    if here.contains(&text) {
         return Ok(());
     }
     // A plugin may bring one; what is nearly the name of one that is there is a slip.
-    match nearest(text, LOG_DRIVERS) {
+    match nearest(text, here.iter().copied()) {
         Some(word) => Err((
             format!("there is no log driver {}: no container starts with it", quoted(text)),
             format!("did you mean `{word}`?"),
         )),
         None if text.contains([':', '/']) => Ok(()),
         None => Err((
-            format!("engine 26.1 brings no log driver {}: no container starts with it", quoted(text)),
-            format!("write `{}`, or a plugin with its tag, such as `grafana/loki:latest`", LOG_DRIVERS.join("`, `")),
+            format!("{} brings no log driver {}: no container starts with it", reader.name(), quoted(text)),
+            format!("write `{}`, or a plugin with its tag, such as `grafana/loki:latest`", here.join("`, `")),
         )),
     }
+}
+
+/// The words of a table that this engine has.
+fn having(table: &[(&'static str, Versions)], reader: Reader<'_>) -> Vec<&'static str> {
+    table.iter().filter(|(_, versions)| reader.has(*versions)).map(|(word, _)| *word).collect()
 }
 
 /// Options of the log drivers that most people use; `None` for the others.
@@ -255,20 +273,32 @@ fn seccomp(text: &str) -> Result<(), Refusal> {
     Err((format!("{} is no seccomp profile", quoted(text)), help))
 }
 
-fn storage_driver(text: &str) -> Result<(), Refusal> {
-    const DRIVERS: [&str; 5] = ["btrfs", "fuse-overlayfs", "overlay2", "vfs", "zfs"];
-    match text {
-        _ if DRIVERS.contains(&text) => Ok(()),
-        "aufs" | "devicemapper" | "overlay" => {
-            let help = "write `overlay2`; its data is not read by it: save your images and volumes first".to_owned();
-            Err((format!("engine 26.1 has no storage driver {} any more", quoted(text)), help))
-        }
-        _ => Err((
-            format!("there is no storage driver {}", quoted(text)),
-            match nearest(text, DRIVERS) {
-                Some(word) => format!("did you mean `{word}`?"),
-                None => format!("write `{}`", DRIVERS.join("`, `")),
-            },
-        )),
+/// Storage drivers, by name.
+const STORAGE_DRIVERS: [(&str, Versions); 8] = [
+    ("aufs", Versions::until(24)),
+    ("btrfs", Versions::ALL),
+    ("devicemapper", Versions::until(25)),
+    ("fuse-overlayfs", Versions::ALL),
+    ("overlay", Versions::until(24)),
+    ("overlay2", Versions::ALL),
+    ("vfs", Versions::ALL),
+    ("zfs", Versions::ALL),
+];
+
+fn storage_driver(text: &str, reader: Reader<'_>) -> Result<(), Refusal> {
+    let here = having(&STORAGE_DRIVERS, reader);
+    if here.contains(&text) {
+        return Ok(());
     }
+    if STORAGE_DRIVERS.iter().any(|(driver, _)| *driver == text) {
+        let help = "write `overlay2`; its data is not read by it: save your images and volumes first".to_owned();
+        return Err((format!("{} has no storage driver {} any more", reader.name(), quoted(text)), help));
+    }
+    Err((
+        format!("there is no storage driver {}", quoted(text)),
+        match nearest(text, here.iter().copied()) {
+            Some(word) => format!("did you mean `{word}`?"),
+            None => format!("write `{}`", here.join("`, `")),
+        },
+    ))
 }

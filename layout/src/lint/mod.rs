@@ -14,7 +14,7 @@ mod unit;
 use std::collections::BTreeMap;
 
 use crate::diagnostics::{Diagnostic, Diagnostics, Span};
-use crate::engine;
+use crate::engine::{self, Reader, Version};
 use daemon::Daemon;
 
 /// The longest file that is read, in bytes.
@@ -122,11 +122,14 @@ fn daemons(files: &[(&str, &str)], reports: &mut Reports<'_>) -> Vec<Daemon> {
     daemons
 }
 
+/// The engine that hand-made files are held against.
+const ENGINE: Reader<'_> = Reader::Given(Version::V26_1);
+
 fn engine_rules(daemon: &Daemon, reports: &mut Reports<'_>) {
     // A flag was checked by its parser in dockerd; only the file's keys go through JSON.
     for value in daemon.values.iter().filter(|value| !value.flag) {
         let report = &mut reports.all[value.at.file];
-        engine::check(&value.key, &value.at.span, &value.node, &value.at.path, report);
+        engine::check(&value.key, &value.at.span, &value.node, &value.at.path, ENGINE, report);
     }
     let members = daemon.values.iter().filter(|value| !value.flag);
     let members = members.map(|value| (value.key.as_str(), &value.node, value.at.path.clone()));

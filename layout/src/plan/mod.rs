@@ -16,6 +16,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use crate::engine::Version;
+
 pub use budget::{LEAST_MEMORY, LEAST_QUOTA, LEAST_TASKS, MOST_MEMORY, MOST_TASKS, Resources};
 pub use expect::{Expect, Target, Vantage, Verdict};
 pub use host_file::{FileOwner, HostFile};
@@ -61,6 +63,8 @@ pub struct Host {
     pub name: String,
     /// The operating system it is made from.
     pub base: Base,
+    /// Whose Docker it has.
+    pub engine: Engine,
     /// Which of the base's kernels.
     pub kernel: Kernel,
     /// The smallest disk it must fit, in bytes.
@@ -74,20 +78,63 @@ pub struct Host {
 }
 
 /// The recipe of the operating system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Base {
-    /// Debian 13 with its own docker.io, engine 26.1.
+    /// Debian 12: Linux 6.1, systemd 252.
+    Debian12,
+    /// Debian 13: Linux 6.12, systemd 257.
     Debian13,
 }
 
 impl Base {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Debian13];
+    pub const ALL: [Self; 2] = [Self::Debian12, Self::Debian13];
 
     /// The name in a spec, which is the stem of the recipe's file too.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Debian12 => "debian-12",
             Self::Debian13 => "debian-13",
+        }
+    }
+
+    /// Whether its btrfs has simple quotas, which came with Linux 6.7 (btrfs(5)).
+    pub fn has_simple_quotas(self) -> bool {
+        match self {
+            Self::Debian12 => false,
+            Self::Debian13 => true,
+        }
+    }
+}
+
+/// Whose packages of the Docker engine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// Debian's own.
+    #[default]
+    DockerIo,
+    /// Docker's, from its own repository.
+    DockerCe,
+}
+
+impl Engine {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::DockerIo, Self::DockerCe];
+
+    /// The name in a spec and in a recipe, which is that of the package with dockerd.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::DockerIo => "docker.io",
+            Self::DockerCe => "docker-ce",
+        }
+    }
+
+    /// The version that a base has of it.
+    pub fn version(self, base: Base) -> Version {
+        match (self, base) {
+            (Self::DockerIo, Base::Debian12) => Version::V20_10,
+            (Self::DockerIo, Base::Debian13) => Version::V26_1,
+            (Self::DockerCe, _) => Version::V28_5,
         }
     }
 }
@@ -275,6 +322,13 @@ pub struct Pool {
     pub base: IpNet,
     /// Prefix length of each network taken from it.
     pub size: u8,
+}
+
+impl Host {
+    /// The version of its engine.
+    pub fn engine_version(&self) -> Version {
+        self.engine.version(self.base)
+    }
 }
 
 impl HostPlan {

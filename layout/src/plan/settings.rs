@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::diagnostics::Diagnostic;
-use crate::engine;
+use crate::engine::{self, Reader};
 use crate::spec::words::quoted;
 use crate::spec::{Field, Setting, Settings};
 
@@ -20,9 +20,13 @@ pub struct Owned {
 
 /// Every key of daemon.json that `settings` may not hold, by name.
 pub const OWNED: &[Owned] = &[
+    owned("allow-direct-routing", "leave it out: nothing routes to a container past its published ports"),
     owned("bip", "write `pools`: the first network of a zone takes its subnet from them"),
+    owned("bip6", "write an IPv6 range into `pools`: the first network of a zone takes its subnet from them"),
     owned("bridge", "leave it out: every zone has a `docker0` of its own"),
+    owned("bridge-accept-fwmark", "leave it out: the rules of a zone are dmhost's"),
     owned("cgroup-parent", "leave it out: every daemon has a slice of its own"),
+    owned("cluster-*", "leave it out: networks over several hosts are swarm's, with `live-restore = false`"),
     owned("containerd*", "leave it out: every daemon starts a containerd of its own"),
     owned("data-root", "leave it out: it is `/srv/dmhost/NAME/docker`, a subvolume of its own"),
     owned("default-address-pools", "write `pools`"),
@@ -30,12 +34,14 @@ pub const OWNED: &[Owned] = &[
     owned("dns", "write `dns` under the daemon's interface"),
     owned("exec-root", "leave it out: it is `/run/dmhost/NAME/exec`"),
     owned("experimental", "leave it out: dmhost sets it as `ip6tables` takes it"),
+    owned("firewall-backend", "leave it out: the rules of a zone stand beside those of iptables"),
     owned("fixed-cidr*", "write `pools`"),
     owned("graph", "leave it out: it is an old name of `data-root`"),
     owned("group", "leave it out: it is `docker-NAME`"),
     owned("hosts", "write `api`: `api = { port = 2376 }`; the unix socket is always there"),
     owned("ip", "leave it out: a zone's published ports are on its own addresses alone"),
     owned("ip-forward", "leave it out: a zone forwards for its own containers alone"),
+    owned("ip-forward-no-drop", "leave it out: a zone forwards for its own containers alone"),
     owned("ip-masq", "leave it out: containers leave a zone with its own address"),
     owned("ip6tables", "leave it out: it is on in every zone"),
     owned("iptables", "leave it out: it is on in every zone"),
@@ -44,10 +50,7 @@ pub const OWNED: &[Owned] = &[
     owned("pidfile", "leave it out: it is `/run/dmhost/NAME/docker.pid`"),
     owned("rootless", "leave it out: the daemon is root in its zone"),
     owned("storage-driver", "leave it out: it is `overlay2`"),
-    owned(
-        "storage-opts",
-        "write `storage = { quota = \"40GiB\" }`: engine 26.1 has no option of `overlay2` that btrfs takes",
-    ),
+    owned("storage-opts", "write `storage = { quota = \"40GiB\" }`: `overlay2` has no option that btrfs takes"),
     owned("tls*", "write `api`: the daemon's certificates and client CA come with it"),
     owned("userland-proxy", "leave it out: it is on"),
 ];
@@ -65,13 +68,13 @@ pub fn owner_of(key: &str) -> Option<&'static Owned> {
 }
 
 /// Reports settings that dmhost owns, that the engine does not know, and values that it refuses.
-pub(super) fn check(settings: &Field<Settings>, report: &mut Vec<Diagnostic>) {
+pub(super) fn check(settings: &Field<Settings>, reader: Reader<'_>, report: &mut Vec<Diagnostic>) {
     for Setting { key, node } in settings.given().iter().flat_map(|settings| &settings.value.entries) {
         if let Some(owned) = owner_of(&key.value) {
             let message = format!("{} of daemon.json is dmhost's to set", quoted(&key.value));
             report.push(key.place.key_error("settings-key-owned", message).help(owned.instead));
         } else {
-            engine::check(&key.value, &key.place.key, node, &key.place.path, report);
+            engine::check(&key.value, &key.place.key, node, &key.place.path, reader, report);
         }
     }
 }

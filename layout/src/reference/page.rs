@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::prose;
-use crate::engine::KEYS;
+use crate::engine::{KEYS, Key, OFFERED, Version, find};
 use crate::plan::settings::{OWNED, owner_of};
 
 /// What stands before the first section.
@@ -113,9 +113,14 @@ fn keys(out: &mut String, path: &str, schema: &Value) {
 
 /// The keys of daemon.json: those that a user may write, and those that dmhost does.
 fn settings(out: &mut String, schema: &Value) {
-    out.push_str("\n| key | value |\n|---|---|\n");
+    let engines: Vec<_> = OFFERED.iter().map(|(version, how)| format!("{version} (`{how}`)")).collect();
+    out.push_str(&format!(
+        "\nA key without engines beside it is a key of all: of {}. One that the host's engine does not have is refused.\n",
+        engines.join(", ")
+    ));
+    out.push_str("\n| key | value | engines |\n|---|---|---|\n");
     for (key, value) in properties(schema) {
-        out.push_str(&format!("| `{key}` | {} |\n", kind(value)));
+        out.push_str(&format!("| `{key}` | {} | {} |\n", kind(value), having(find(key))));
     }
     out.push_str("\nWhat dmhost decides is refused here:\n\n| key | instead |\n|---|---|\n");
     for owned in OWNED {
@@ -123,10 +128,20 @@ fn settings(out: &mut String, schema: &Value) {
     }
     let ignored =
         KEYS.iter().filter(|key| owner_of(key.name).is_none()).filter_map(|key| Some((key.name, key.ignored?)));
-    out.push_str("\nAnd so is what the engine reads and does nothing with:\n\n| key | instead |\n|---|---|\n");
+    out.push_str("\nAnd so is what an engine reads and does nothing with:\n\n| key | instead |\n|---|---|\n");
     for (name, instead) in ignored {
         out.push_str(&format!("| `{name}` | {instead} |\n"));
     }
+}
+
+/// The engines that read a key and use it; empty: all of them.
+fn having(lines: &[Key]) -> String {
+    let used = |version: Version| lines.iter().any(|line| line.ignored.is_none() && line.versions.hold(version));
+    let engines: Vec<_> = OFFERED.iter().filter(|(version, _)| used(*version)).map(|(version, _)| version).collect();
+    if engines.len() == OFFERED.len() {
+        return String::new();
+    }
+    engines.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The heading that a key's line leads to.

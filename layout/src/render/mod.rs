@@ -34,9 +34,9 @@ const PARTS: &[fn(&HostPlan, &mut Layout)] = &[
 /// The kinds of files that call programs, which each target has elsewhere.
 const CALLERS: &[fn(&HostPlan, &Target, &mut Layout)] = &[host::firewall::render, zone::render];
 
-/// Renders the whole layout of a host for Debian 13.
+/// Renders the whole layout of a host for its base.
 pub fn render(plan: &HostPlan) -> Layout {
-    render_for(plan, &Target::Debian13)
+    render_for(plan, &Target::base(plan))
 }
 
 /// Renders the whole layout of a host for a target.
@@ -49,7 +49,7 @@ pub fn render_for(plan: &HostPlan, target: &Target) -> Layout {
         caller(plan, target, &mut layout);
     }
     match target {
-        Target::Debian13 => layout,
+        Target::Debian(_) => layout,
         Target::Nixos(nixos) => nixos::adapt(&layout, nixos),
     }
 }

@@ -1,6 +1,8 @@
 //! The programs that rendered files call, and where each target has them: the one table, so that no other file of the
 //! renderer names a path of `/usr`.
 
+use crate::plan::Engine;
+
 /// A program that a unit, a rule of udev or a script calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "each is the program of its name")]
@@ -48,7 +50,7 @@ impl Program {
 
     /// The file name of the program, and its key in a map of programs.
     pub fn name(self) -> &'static str {
-        let path = self.on_debian();
+        let path = self.on_debian(Engine::DockerIo);
         path.rsplit_once('/').map_or(path, |(_, name)| name)
     }
 
@@ -57,13 +59,16 @@ impl Program {
         Self::ALL.into_iter().find(|program| program.name() == name)
     }
 
-    /// Where Debian has it.
-    pub(in crate::render) fn on_debian(self) -> &'static str {
+    /// Where a base with this engine has it.
+    pub(in crate::render) fn on_debian(self, engine: Engine) -> &'static str {
         match self {
             Self::Btrfs => "/usr/bin/btrfs",
             Self::Cp => "/usr/bin/cp",
             Self::Docker => "/usr/bin/docker",
-            Self::Dockerd => "/usr/sbin/dockerd",
+            Self::Dockerd => match engine {
+                Engine::DockerIo => "/usr/sbin/dockerd",
+                Engine::DockerCe => "/usr/bin/dockerd",
+            },
             Self::Grep => "/usr/bin/grep",
             Self::Ip => "/usr/sbin/ip",
             Self::Kill => "/bin/kill",

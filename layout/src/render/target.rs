@@ -6,14 +6,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::nixos::RESOLVER;
 use super::program::Program;
-use crate::plan::DaemonName;
+use crate::plan::{DaemonName, Engine, HostPlan};
 
 /// The system that a layout is rendered for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// The base of `images/recipes/debian-13.toml`: the layout is all there is beside the packages.
-    #[default]
-    Debian13,
+    /// A base of `images/recipes/` with this engine: the layout is all there is beside the packages.
+    Debian(Engine),
     /// NixOS with the module of `nix/module.nix`, which takes the layout apart and says the rest as options.
     Nixos(Nixos),
 }
@@ -49,10 +48,15 @@ pub(super) struct Resolver {
 }
 
 impl Target {
+    /// The base that the spec asks for.
+    pub fn base(plan: &HostPlan) -> Self {
+        Self::Debian(plan.host.engine)
+    }
+
     /// The path of a program.
     pub(super) fn path(&self, program: Program) -> String {
         match self {
-            Self::Debian13 => program.on_debian().to_owned(),
+            Self::Debian(engine) => program.on_debian(*engine).to_owned(),
             Self::Nixos(nixos) => match nixos.programs.get(&program) {
                 Some(path) => path.to_string(),
                 None => program.on_nixos(),
@@ -67,7 +71,7 @@ impl Target {
     /// with a copy: what is bound from the store goes when the store is swept.
     pub(super) fn resolver(&self, daemon: &DaemonName, file: &Utf8Path) -> Resolver {
         match self {
-            Self::Debian13 => Resolver { folder: None, source: file.to_owned(), place: "/etc/resolv.conf" },
+            Self::Debian(_) => Resolver { folder: None, source: file.to_owned(), place: "/etc/resolv.conf" },
             Self::Nixos(_) => {
                 let folder = format!("dmhost_zone/{daemon}");
                 Resolver { source: format!("/run/{folder}").into(), folder: Some(folder), place: RESOLVER }

@@ -97,8 +97,8 @@ pub struct Daemon {
     /// Example: `networks = [{ name = "backend", internal = true }]`
     #[schemars(default, length(min = 1))]
     pub networks: Field<List<Network>>,
-    /// Further keys of daemon.json, as engine 26.1 reads them, each judged by its own type. Those that dmhost decides are
-    /// refused: the diagnostic names the key of the spec to write instead.
+    /// Further keys of daemon.json, as the engine of `host.base` and `host.engine` reads them, each judged by its own type.
+    /// Those that dmhost decides are refused: the diagnostic names the key of the spec to write instead.
     ///
     /// Absent: what `[defaults]` has. Tables are merged key by key, of all else the daemon's own value stands.
     ///

@@ -6,7 +6,7 @@ use super::file::{self, File};
 use super::pattern;
 use super::place::{At, Field, List, Place};
 use super::table::{Report, Table};
-use crate::plan::{Base, Kernel};
+use crate::plan::{Base, Engine, Kernel};
 
 /// `[host]`.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
@@ -17,13 +17,22 @@ pub struct Host {
     /// Example: `name = "atlas"`
     #[schemars(regex(pattern = pattern::HOST), extend("not" = { "const": "localhost" }))]
     pub name: Field<String>,
-    /// The operating system that the image is made from. There is one: Debian 13 with its own Docker engine, 26.1.
+    /// The operating system that the image is made from: `debian-13` with Linux 6.12 and Docker engine 26.1, or `debian-12`
+    /// with Linux 6.1 and engine 20.10, which has fewer keys of daemon.json and no `storage.quota`.
     ///
     /// Absent: `debian-13`.
     ///
     /// Example: `base = "debian-13"`
     #[schemars(default, extend("enum" = Base::ALL.map(Base::as_str), "default" = Base::Debian13.as_str()))]
     pub base: Field<String>,
+    /// Whose Docker engine: `docker.io` is Debian's own; `docker-ce` is Docker's, engine 28.5, from its repository at
+    /// download.docker.com, whose key `dmhost build --engine-key FILE` is given.
+    ///
+    /// Absent: `docker.io`.
+    ///
+    /// Example: `engine = "docker.io"`
+    #[schemars(default, extend("enum" = Engine::ALL.map(Engine::as_str), "default" = Engine::DockerIo.as_str()))]
+    pub engine: Field<String>,
     /// The base's kernel. `generic` has the drivers of hardware and of virtual machines; `cloud` is about a third of its
     /// size and runs in virtual machines only.
     ///
@@ -109,6 +118,7 @@ pub(super) fn read(table: Field<Table<'_>>, report: &mut Report) -> Field<Host> 
             let host = Host {
                 name: table.string("name", report),
                 base: table.string("base", report),
+                engine: table.string("engine", report),
                 kernel: table.string("kernel", report),
                 disk: table.string("disk", report),
                 admin: admin(table.table("admin", report), report),

@@ -12,7 +12,7 @@ use super::pattern;
 use super::place::{Field, List};
 use super::settings::Settings;
 use super::{Daemon, Expect, Interface};
-use crate::engine::{KEYS, Shape};
+use crate::engine::{KEYS, Key, OFFERED, Shape};
 use crate::plan::settings::owner_of;
 
 impl<T: JsonSchema> JsonSchema for Field<T> {
@@ -55,7 +55,9 @@ impl JsonSchema for Settings {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let free = KEYS.iter().filter(|key| key.ignored.is_none() && owner_of(key.name).is_none());
+        // What one engine alone has is completed for all: the reader knows which engine the host has.
+        let offered = |key: &&Key| OFFERED.iter().any(|(version, _)| key.versions.hold(*version));
+        let free = KEYS.iter().filter(offered).filter(|key| key.ignored.is_none() && owner_of(key.name).is_none());
         let properties: Map<_, _> = free.map(|key| (key.name.to_owned(), shape(key.shape))).collect();
         json_schema!({
             "type": "object",
@@ -92,15 +94,27 @@ fn shape(shape: Shape) -> Value {
             "runtimeType": string(),
             "options": { "type": "object" },
         }))),
-        Shape::Builder => {
-            table(json!({ "gc": self::shape(Shape::Collection), "entitlements": map(json!({ "type": "boolean" })) }))
-        }
+        Shape::Builder => table(json!({
+            "gc": self::shape(Shape::Collection),
+            "entitlements": map(json!({ "type": "boolean" })),
+            "history": self::shape(Shape::History),
+        })),
         Shape::Collection => table(json!({
             "enabled": { "type": "boolean" },
             "defaultKeepStorage": string(),
+            "defaultReservedSpace": string(),
+            "defaultMaxUsedSpace": string(),
+            "defaultMinFreeSpace": string(),
             "policy": self::shape(Shape::Policies),
         })),
-        Shape::Policies => list(table(json!({ "all": { "type": "boolean" }, "keepStorage": string() }))),
+        Shape::Policies => list(table(json!({
+            "all": { "type": "boolean" },
+            "keepStorage": string(),
+            "reservedSpace": string(),
+            "maxUsedSpace": string(),
+            "minFreeSpace": string(),
+        }))),
+        Shape::History => table(json!({ "maxEntries": { "type": "integer", "minimum": 0 } })),
         Shape::Proxies => table(json!({ "http-proxy": string(), "https-proxy": string(), "no-proxy": string() })),
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use dmhost_layout::HostPlan;
-use dmhost_layout::plan::{Api, Base, Daemon, DaemonName, Host, Kernel};
+use dmhost_layout::plan::{Api, Base, Daemon, DaemonName, Engine, Host, Kernel};
 use dmhost_pki::{Change, Pki, init};
 
 /// One day.
@@ -65,6 +65,7 @@ pub(crate) fn plan() -> HostPlan {
         host: Host {
             name: "atlas".to_owned(),
             base: Base::Debian13,
+            engine: Engine::DockerIo,
             kernel: Kernel::Cloud,
             disk: 16 << 30,
             admin: None,

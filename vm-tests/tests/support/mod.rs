@@ -65,6 +65,7 @@ impl Host {
             lock: None,
             mirror: None,
             offline: false,
+            engine_key: None,
             spec: None,
         };
         dmhost_images::build(&request, &mut |_: Event<'_>| {})?;

@@ -108,7 +108,7 @@ pub(super) const CODES: &[Code] = &[
     code(
         "pool-too-large",
         "a pool holds too many networks",
-        "Engine 26.1 makes a list of all networks of a pool when it starts.",
+        "The engine makes a list of all networks of a pool when it starts.",
         "pools = [\"172.20.0.0/14\", \"fd00:20::/48\"]",
     ),
     code(

@@ -52,6 +52,12 @@ pub(super) const CODES: &[Code] = &[
         "[host]\ndisk = \"64GiB\"",
     ),
     code(
+        "quota-without-kernel",
+        "a quota on a base whose kernel has none that dmhost sets",
+        "Quotas are simple quotas of btrfs, which came with Linux 6.7 and btrfs-progs 6.7. The older kind, qgroups with full accounting, slows every snapshot and deletion down with the number of extents, and is not set up here.",
+        "[host]\nname = \"atlas\"\nbase = \"debian-13\"",
+    ),
+    code(
         "quotas-over-disk",
         "quotas that are over the disk together",
         "Each daemon keeps to its own, and yet one can take the room that another was promised.",

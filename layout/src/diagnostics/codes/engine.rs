@@ -12,7 +12,7 @@ pub(super) const CODES: &[Code] = &[
     code(
         "engine-key-unknown",
         "a key that the engine does not know",
-        "dockerd does not start with a key it does not know; within a key it drops it silently. It tells upper from lower case.",
+        "dockerd does not start with a key it does not know; within a key it drops it silently. It tells upper from lower case. Which keys there are follows from the engine's version: 20.10 on debian-12, 26.1 on debian-13, 28.5 with `engine = \"docker-ce\"`.",
         "settings = { log-driver = \"local\" }",
     ),
     code(

@@ -1,10 +1,9 @@
 //! `resources` and `storage`: budgets that a daemon can live with and that the disk has.
 
-use super::Report;
-use super::size;
-use crate::plan::{DEFAULT_DISK, LEAST_MEMORY, LEAST_QUOTA, LEAST_TASKS, MOST_MEMORY, MOST_TASKS, Resources};
+use super::{Report, host, size};
+use crate::plan::{Base, DEFAULT_DISK, LEAST_MEMORY, LEAST_QUOTA, LEAST_TASKS, MOST_MEMORY, MOST_TASKS, Resources};
 use crate::spec::words::quoted;
-use crate::spec::{self, At, Daemon, Defaults, Field, HostSpec};
+use crate::spec::{self, At, Daemon, Field, HostSpec};
 
 /// A key of a daemon, or that of the defaults if the daemon does not have it.
 fn over<'f, T, U>(own: &'f Field<T>, defaults: &'f Field<T>, key: impl Fn(&'f T) -> &'f Field<U>) -> &'f Field<U> {
@@ -115,12 +114,21 @@ fn cpus(field: &Field<f64>, report: &mut Report) -> Read<u32> {
 }
 
 /// Reads `storage.quota`; `Err` if it cannot be read.
-pub(super) fn quota(daemon: &Daemon, defaults: &Defaults, disk: Option<u64>, report: &mut Report) -> Read<u64> {
-    let at = match over(&daemon.storage, &defaults.storage, |of| &of.quota) {
+pub(super) fn quota(daemon: &Daemon, spec: &HostSpec, disk: Option<u64>, report: &mut Report) -> Read<u64> {
+    let at = match over(&daemon.storage, &spec.defaults.storage, |of| &of.quota) {
         Field::Absent => return Ok(None),
         Field::Bad => return Err(super::Reported),
         Field::Given(at) => at,
     };
+    if let Some(base) = host::base(spec).filter(|base| !base.has_simple_quotas()) {
+        let message = format!("{} has no quotas that dmhost sets: its kernel is older than 6.7", base.as_str());
+        let help = format!("leave it out, or write `base = \"{}\"` under `[host]`", Base::Debian13.as_str());
+        let mut diagnostic = at.place.error("quota-without-kernel", message).help(help);
+        if let Some(chosen) = spec.host.given().and_then(|host| host.value.base.given()) {
+            diagnostic = diagnostic.related(chosen.place.value.clone(), "the base");
+        }
+        report.push(diagnostic);
+    }
     let bytes = size::read(at, "size", "of storage", "40GiB", report).ok_or(super::Reported)?;
     if bytes < LEAST_QUOTA {
         let message = format!("a quota of {} holds no image", quoted(&at.value));

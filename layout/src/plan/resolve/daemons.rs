@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::host::one_of;
+use super::host::{self, one_of};
 use super::links::Link;
 use super::owners::Owned;
 use super::{Report, api, budgets, expose, networks, pools};
+use crate::engine::Reader;
 use crate::plan::{Daemon, DaemonName, Isolation, settings};
 use crate::spec::words::quoted;
-use crate::spec::{self, At, Defaults, Field, HostSpec};
+use crate::spec::{self, At, Field, HostSpec};
 
 /// All daemons; `None` if one of them cannot be read.
 pub(super) fn read(
@@ -17,15 +18,16 @@ pub(super) fn read(
     owners: &[Owned<'_>],
     report: &mut Report,
 ) -> Option<BTreeMap<DaemonName, Daemon>> {
-    settings::check(&spec.defaults.settings, report);
+    let reader = host::reader(spec);
+    settings::check(&spec.defaults.settings, reader, report);
     let mut names = api::Names::new();
     let disk = budgets::disk(spec);
     let mut quotas = Vec::with_capacity(spec.daemons.len());
     let mut daemons = Vec::with_capacity(spec.daemons.len());
     for daemon in &spec.daemons {
-        let quota = budgets::quota(daemon, &spec.defaults, disk, report);
+        let quota = budgets::quota(daemon, spec, disk, report);
         quotas.push(quota.as_ref().ok().copied().flatten());
-        let daemon = one(daemon, &spec.defaults, links, owners, &mut names, report);
+        let daemon = one(daemon, spec, reader, links, owners, &mut names, report);
         daemons.push(daemon.and_then(|daemon| Some(Daemon { quota: quota.ok()?, ..daemon })));
     }
     budgets::sum(spec, &quotas, disk, report);
@@ -39,12 +41,14 @@ fn or<'f, T>(own: &'f Field<T>, defaults: &'f Field<T>) -> &'f Field<T> {
 
 fn one<'s>(
     spec: &'s spec::Daemon,
-    defaults: &'s Defaults,
+    host: &'s HostSpec,
+    reader: Reader<'_>,
     links: &[Link<'_>],
     owners: &[Owned<'_>],
     names: &mut api::Names<'s>,
     report: &mut Report,
 ) -> Option<Daemon> {
+    let defaults = &host.defaults;
     let name = name(&spec.name, report);
     isolation(&spec.isolation, report);
     let own = interfaces(spec, links, owners, report);
@@ -57,7 +61,7 @@ fn one<'s>(
     let pools = pools::read(or(&spec.pools, &defaults.pools), spec, &own, report);
     let networks = networks::read(spec, &own, pools.as_deref(), report);
     let resources = budgets::resources(&spec.resources, &defaults.resources, report);
-    settings::check(&spec.settings, report);
+    settings::check(&spec.settings, reader, report);
     settings::check_together(&defaults.settings, &spec.settings, report);
     Some(Daemon {
         name: name?,

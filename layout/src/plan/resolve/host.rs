@@ -3,14 +3,16 @@
 use super::links::Link;
 use super::owners::Owned;
 use super::{Report, admin, files, packages, size};
-use crate::plan::{Base, DEFAULT_DISK, Host, Kernel, LEAST_DISK};
+use crate::engine::Reader;
+use crate::plan::{Base, DEFAULT_DISK, Engine, Host, Kernel, LEAST_DISK};
 use crate::spec::words::{nearest, quoted};
-use crate::spec::{self, At, Field};
+use crate::spec::{self, At, Field, HostSpec};
 
 /// Reads `[host]`; `None` if part of it cannot be read.
 pub(super) fn read(spec: &spec::Host, links: &[Link<'_>], owners: &[Owned<'_>], report: &mut Report) -> Option<Host> {
     let name = spec.name.given().and_then(|at| name(at, report));
     let base = one_of(&spec.base, Base::Debian13, &Base::ALL, Base::as_str, "base", report);
+    let engine = one_of(&spec.engine, Engine::default(), &Engine::ALL, Engine::as_str, "engine", report);
     let kernel = one_of(&spec.kernel, Kernel::Generic, &Kernel::ALL, Kernel::as_str, "kernel", report);
     let disk = match &spec.disk {
         Field::Absent => Some(DEFAULT_DISK),
@@ -27,12 +29,36 @@ pub(super) fn read(spec: &spec::Host, links: &[Link<'_>], owners: &[Owned<'_>], 
     Some(Host {
         name: name?,
         base: base?,
+        engine: engine?,
         kernel: kernel?,
         disk: disk?,
         admin: admin?,
         packages: packages?,
         files: files?,
     })
+}
+
+/// The base, if the spec says a good one or none.
+pub(super) fn base(spec: &HostSpec) -> Option<Base> {
+    word(&spec.host.given()?.value.base, Base::Debian13, &Base::ALL, Base::as_str)
+}
+
+/// Who reads the daemons' settings, and what of the spec decides that.
+pub(super) fn reader(spec: &HostSpec) -> Reader<'_> {
+    let Some(host) = spec.host.given() else { return Reader::Unknown };
+    let (base, engine) = (base(spec), word(&host.value.engine, Engine::default(), &Engine::ALL, Engine::as_str));
+    let (Some(base), Some(engine)) = (base, engine) else { return Reader::Unknown };
+    let decisive = [&host.value.engine, &host.value.base].into_iter().find_map(|field| field.given());
+    Reader::Host(engine.version(base), decisive.map(|at| &at.place.value))
+}
+
+/// One of a few words, or the default; `None` for another, which [`one_of`] reports.
+fn word<T: Copy>(field: &Field<String>, default: T, all: &[T], text: impl Fn(T) -> &'static str) -> Option<T> {
+    match field {
+        Field::Absent => Some(default),
+        Field::Bad => None,
+        Field::Given(at) => all.iter().copied().find(|one| text(*one) == at.value),
+    }
 }
 
 /// One of a few words, or the default.
@@ -49,7 +75,7 @@ pub(super) fn one_of<T: Copy>(
         Field::Bad => return None,
         Field::Given(at) => at,
     };
-    let found = all.iter().copied().find(|one| text(*one) == at.value);
+    let found = word(field, default, all, &text);
     if found.is_none() {
         let words: Vec<_> = all.iter().map(|one| text(*one)).collect();
         let help = match nearest(&at.value, words.iter().copied()) {

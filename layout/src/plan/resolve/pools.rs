@@ -10,7 +10,7 @@ use crate::plan::{DEFAULT_POOL_V4, DEFAULT_POOL_V6, Pool};
 use crate::spec::words::quoted;
 use crate::spec::{At, Daemon, Field, List};
 
-/// The bits of a pool that number its networks: engine 26.1 makes a list of all of them when it starts.
+/// The bits of a pool that number its networks: the engine makes a list of all of them when it starts.
 const MOST_BITS: u8 = 16;
 
 /// Reads `pools`; `None` if part of it cannot be read.

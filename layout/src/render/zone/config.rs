@@ -1,6 +1,6 @@
 //! daemon.json and the TLS files it names.
 //!
-//! Source of the keys: dockerd(8) of engine 26.1 and moby's `daemon/config`. The command line carries `--config-file` alone:
+//! Source of the keys: dockerd(8) and moby's `daemon/config`, by version of the engine. The command line carries `--config-file` alone:
 //! a key given twice keeps dockerd from starting.
 
 use std::collections::BTreeMap;
@@ -8,8 +8,20 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
+use crate::engine::Versions;
 use crate::layout::{CredentialId, Layout};
 use crate::plan::{Api, Daemon, HostPlan, Pool};
+
+/// What is on in every zone, in the engines that have it.
+const ON: &[(&str, Versions)] = &[
+    ("iptables", Versions::ALL),
+    ("ip-forward", Versions::ALL),
+    ("userland-proxy", Versions::ALL),
+    // Without it FORWARD stays open for IPv6.
+    ("ip6tables", Versions::ALL),
+    // Before engine 27.0 `ip6tables` is taken together with this alone.
+    ("experimental", Versions::until(27)),
+];
 
 pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     let Daemon {
@@ -50,9 +62,8 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     keys.insert("cgroup-parent", json!(name.slice()));
     keys.insert("storage-driver", json!("overlay2"));
     keys.insert("live-restore", json!(live_restore));
-    keys.insert("iptables", json!(true));
-    keys.insert("ip-forward", json!(true));
-    keys.insert("userland-proxy", json!(true));
+    let engine = plan.host.engine_version();
+    keys.extend(ON.iter().filter(|(_, versions)| versions.hold(engine)).map(|(key, _)| (*key, json!(true))));
 
     let pools_text: Vec<_> = pools.iter().map(|Pool { base, size }| json!({ "base": base, "size": size })).collect();
     keys.insert("default-address-pools", json!(pools_text));
@@ -70,9 +81,6 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
             IpNet::V6(_) => {}
         }
     }
-    // Engine 26 takes ip6tables only together with experimental; without it FORWARD stays open for IPv6.
-    keys.insert("ip6tables", json!(true));
-    keys.insert("experimental", json!(true));
 
     let mut text = serde_json::to_string_pretty(&keys).expect("names and JSON values are JSON");
     text.push('\n');
