@@ -76,7 +76,7 @@ impl Testbed {
     pub fn boot(request: &BedRequest<'_>) -> Result<Self> {
         let outside = Outside::boot(request.plan, request.report, |run_dir| {
             let (mut spec, pace) = machine(request, run_dir)?;
-            with_agent(&mut spec);
+            with_agent(&mut spec, request.plan.host.base)?;
             Ok((spec, pace))
         })?;
         let guest = Guest::attach(&outside.vm)?;
@@ -207,7 +207,7 @@ pub fn run_on_terminal(request: &BedRequest<'_>) -> Result<()> {
     let outside = Outside::boot(request.plan, request.report, |run_dir| {
         let (mut spec, pace) = machine(request, run_dir)?;
         spec.console = Console::Terminal;
-        with_login(&mut spec);
+        with_login(&mut spec, request.plan.host.base)?;
         Ok((spec, pace))
     })?;
     // As long as the user likes.

@@ -1,23 +1,57 @@
-//! What enters an untouched image from outside, as systemd credentials: the agent, and a console you are logged in to.
+//! What enters an untouched image from outside: the agent, and a console you are logged in to.
 //!
-//! `systemd.extra-unit.*` and `systemd.unit-dropin.*` are read by `systemd-debug-generator(8)` (systemd 256 and later), which
-//! also starts what `systemd.wants=` on the kernel command line names.
+//! `systemd.extra-unit.*` and `systemd.unit-dropin.*` are credentials that `systemd-debug-generator(8)` reads from systemd 256
+//! on. An older one gets the same files from behind its initial RAM disk. Both start what `systemd.wants=` on the kernel
+//! command line names.
 
+use anyhow::Result;
+use dmhost_layout::plan::Base;
+
+use super::initrd;
 use crate::vm::{Boot, Credential, VmSpec};
 
 /// Adds the agent to a machine that boots by [`Boot::Kernel`]; [`super::Guest::attach`] then finds it. It starts as the first
 /// of all units.
-pub fn with_agent(spec: &mut VmSpec) {
+///
+/// # Errors
+/// If the machine's initial RAM disk has to be added to and cannot be.
+pub fn with_agent(spec: &mut VmSpec, base: Base) -> Result<()> {
     spec.credentials.push(Credential::new("dmhost.agent", include_str!("agent.sh")));
-    spec.credentials.push(Credential::new("systemd.extra-unit.dmhost-agent.service", include_str!("agent.service")));
+    enter(spec, base, "dmhost-agent.service", None, include_str!("agent.service"))?;
     push_argument(spec, "systemd.wants=dmhost-agent.service");
+    Ok(())
 }
 
 /// Logs root in on the serial console: the image has no password to ask for.
-pub fn with_login(spec: &mut VmSpec) {
+///
+/// # Errors
+/// As [`with_agent`].
+pub fn with_login(spec: &mut VmSpec, base: Base) -> Result<()> {
     let dropin =
         "[Service]\nExecStart=\nExecStart=-/sbin/agetty --autologin root --noclear --keep-baud 115200 %I $TERM\n";
-    spec.credentials.push(Credential::new("systemd.unit-dropin.serial-getty@ttyS0.service~dmhost-login", dropin));
+    enter(spec, base, "serial-getty@ttyS0.service", Some("dmhost-login"), dropin)
+}
+
+/// A unit, or a drop-in of one.
+fn enter(spec: &mut VmSpec, base: Base, unit: &str, dropin: Option<&str>, text: &str) -> Result<()> {
+    match base {
+        Base::Debian13 => {
+            let name = match dropin {
+                None => format!("systemd.extra-unit.{unit}"),
+                Some(dropin) => format!("systemd.unit-dropin.{unit}~{dropin}"),
+            };
+            spec.credentials.push(Credential::new(name, text));
+            Ok(())
+        }
+        Base::Debian12 => {
+            let path = dropin.map_or_else(|| unit.to_owned(), |dropin| format!("{unit}.d/{dropin}.conf"));
+            match &spec.boot {
+                Boot::Kernel { initrd: Some(initrd), .. } => initrd::add_unit(initrd, &path, text),
+                // What comes from the disk is the disk's own.
+                Boot::Kernel { initrd: None, .. } | Boot::Firmware { .. } => Ok(()),
+            }
+        }
+    }
 }
 
 fn push_argument(spec: &mut VmSpec, argument: &str) {

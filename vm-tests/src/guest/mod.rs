@@ -2,6 +2,7 @@
 //! virtio-serial port. The image itself holds nothing of it. The protocol is described at the head of `agent.sh`.
 
 mod credentials;
+mod initrd;
 mod units;
 
 use std::io::{BufRead, BufReader, Read, Write};
