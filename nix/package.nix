@@ -5,6 +5,7 @@
   makeWrapper,
   installShellFiles,
   btrfs-progs,
+  glibc,
   mmdebstrap,
   qemu,
   util-linux,
@@ -35,6 +36,9 @@ rustPlatform.buildRustPackage {
 
   # The tests of the other crates build Debian images and boot them: they run where there is a network.
   cargoTestFlags = [ "--package=dmhost-layout" ];
+
+  # The probe that runs in the guest's containers is linked statically.
+  buildInputs = [ glibc.static ];
 
   nativeBuildInputs = [
     installShellFiles

@@ -8,6 +8,7 @@
   clippy,
   docker-client,
   dosfstools,
+  glibc,
   gptfdisk,
   iproute2,
   mandoc,
@@ -16,7 +17,6 @@
   nixfmt,
   openssh,
   openssl,
-  pkgsStatic,
   qemu,
   rustc,
   rustfmt,
@@ -33,6 +33,7 @@ mkShell {
     clippy
     docker-client
     dosfstools
+    glibc.static
     gptfdisk
     iproute2
     mandoc
@@ -41,7 +42,6 @@ mkShell {
     nixfmt
     openssh
     openssl
-    pkgsStatic.busybox
     qemu
     rustc
     rustfmt

@@ -4,4 +4,5 @@ pub mod bed;
 pub mod fabric;
 pub mod guest;
 pub mod proof;
+pub mod truth;
 pub mod vm;

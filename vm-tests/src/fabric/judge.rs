@@ -63,8 +63,8 @@ pub enum Flow {
     Udp {
         /// Its own port.
         local: u16,
-        /// The port asked.
-        remote: u16,
+        /// The port asked; `None`: any.
+        remote: Option<u16>,
     },
     /// Echo requests with this identifier.
     Echo(u16),
@@ -168,8 +168,9 @@ impl Identity {
         if ip.target == self.source
             && let Some(cause) = self.answer(ip)
         {
-            // An answer from an address that was not asked answers nothing.
-            return Some(if ip.source == self.target { cause } else { Cause::Addressed });
+            // An answer from an address that was not asked answers nothing; a group's members speak for themselves.
+            let asked = ip.source == self.target || self.target.is_multicast();
+            return Some(if asked { cause } else { Cause::Addressed });
         }
         if self.carried_by(ip) {
             return Some(Cause::Forwarded);
@@ -196,8 +197,8 @@ impl Identity {
                 })
             }
             Flow::Udp { local, remote } => {
-                let udp = ip.protocol == IpProtocol::Udp && ip.ports() == Some((*remote, *local));
-                udp.then_some(Cause::Datagram)
+                let (from, to) = ip.ports().filter(|_| ip.protocol == IpProtocol::Udp)?;
+                (to == *local && remote.is_none_or(|remote| remote == from)).then_some(Cause::Datagram)
             }
             Flow::Echo(ident) => match ip.icmp()? {
                 (0 | 129, 0, header) if header[4..6] == ident.to_be_bytes() => Some(Cause::EchoReply),
@@ -233,7 +234,8 @@ impl Identity {
                 tuple || cookie
             }
             Flow::Udp { local, remote } => {
-                ip.protocol == IpProtocol::Udp && ip.source == self.source && ip.ports() == Some((*local, *remote))
+                let Some((from, to)) = ip.ports().filter(|_| ip.protocol == IpProtocol::Udp) else { return false };
+                ip.source == self.source && from == *local && remote.is_none_or(|remote| remote == to)
             }
             Flow::Echo(ident) => {
                 let request = matches!(ip.icmp(), Some((8 | 128, 0, header)) if header[4..6] == ident.to_be_bytes());

@@ -171,7 +171,7 @@ fn a_probe_that_leaves_again_is_known_behind_tags_and_translation() {
 fn datagrams_and_echoes_belong_by_their_tuple() {
     for case in cases() {
         let Case { source, target, .. } = &case;
-        let udp = case.identity(Flow::Udp { local: 5000, remote: 53 }, false);
+        let udp = case.identity(Flow::Udp { local: 5000, remote: Some(53) }, false);
         let datagram = |from: &Host, to: &Host, ports| packet::udp(*from, *to, ports, b"answer").expect("one version");
         assert_eq!(udp.judge(&datagram(target, source, (53, 5000))), Some(Cause::Datagram));
         assert_eq!(udp.judge(&datagram(target, source, (53, 5001))), None);

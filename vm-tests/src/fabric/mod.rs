@@ -7,6 +7,7 @@
 mod canary;
 mod capture;
 mod command;
+pub mod datagrams;
 mod dispatch;
 mod inbox;
 pub mod judge;

@@ -1,20 +1,30 @@
-//! Probe containers: on each daemon one real container from a static busybox, published with the real `docker run -p`.
+//! Probe containers: on each daemon real containers from an image that holds the probe alone, started with the real
+//! `docker run`.
 //!
-//! Its page names the daemon, so that an answer from the wrong one is seen.
+//! One on the default network is published with `-p`; its page names the daemon, so that an answer from the wrong one is
+//! seen. One is on a user's network, made by the proof.
 
-use std::path::Path;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use dmhost_layout::plan::{Daemon, DaemonName, HostPlan};
 
-use super::question::{ProbePorts, probe_ports};
+use super::question::{Inner, Network, Place, probe_ports};
 use crate::guest::Guest;
 
-/// Where Debian's `busybox-static` puts it; on systems with a split `/usr`, the second.
-const BUSYBOX: [&str; 2] = ["/usr/bin/busybox", "/bin/busybox"];
-/// The image's place in the guest: on tmpfs, so that the disk's own state is not touched by it.
-const IN_GUEST: &str = "/run/dmhost-probe.tar";
+/// The program, as `build.rs` made it: static, of this machine's architecture.
+const PROBE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/dmhost-probe"));
+/// The program's place in the guest: on tmpfs, so that the disk's own state is not touched by it, and not on `/run`, where
+/// nothing is executed.
+pub(super) const PROGRAM: &str = "/dev/shm/dmhost-probe/probe";
+/// The same in its image.
+const IN_IMAGE: &str = "/probe";
+const IMAGE: &str = "/dev/shm/dmhost-probe/image.tar";
+/// The container on the default network; the image has the same name.
+pub(super) const DEFAULT: &str = "dmhost-probe";
+/// The user's network and the container on it.
+pub(super) const USER: &str = "dmhost-probe-user";
 /// For one daemon, on the reference machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -23,57 +33,85 @@ pub fn page(name: &DaemonName) -> String {
     format!("probe of daemon {name}\n")
 }
 
-/// Starts the probe container of every daemon that has a port to publish, all daemons at once.
+/// Starts the probe containers of every daemon, all daemons at once, and tells the addresses behind each.
 ///
 /// # Errors
-/// If busybox is not there or not static, or a daemon does not start its container; the message has Docker's own.
-pub fn start(plan: &HostPlan, guest: &Guest) -> Result<()> {
-    guest.put(IN_GUEST, 0o600, &image()?)?;
+/// If a daemon does not start its containers; the message has Docker's own.
+pub fn start(plan: &HostPlan, guest: &Guest) -> Result<Vec<Inner>> {
+    guest.put(PROGRAM, 0o755, PROBE)?;
+    guest.put(IMAGE, 0o600, &image()?)?;
     std::thread::scope(|scope| {
         let starting: Vec<_> = plan.daemons.values().map(|daemon| scope.spawn(|| start_one(daemon, guest))).collect();
-        starting.into_iter().try_for_each(|thread| match thread.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        })
+        let mut inner = Vec::new();
+        for thread in starting {
+            match thread.join() {
+                Ok(addresses) => inner.extend(addresses?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok(inner)
     })
 }
 
-fn start_one(daemon: &Daemon, guest: &Guest) -> Result<()> {
+fn start_one(daemon: &Daemon, guest: &Guest) -> Result<Vec<Inner>> {
     let name = &daemon.name;
-    let ProbePorts { open, closed } = probe_ports(daemon);
-    let publish: String = open.iter().chain(&closed).map(|port| format!(" -p {port}:8000")).collect();
+    let ports = probe_ports(daemon);
+    let tcp = [ports.open, ports.closed].into_iter().flatten().map(|port| format!(" -p {port}:8000"));
+    let udp = [ports.open_udp, ports.closed_udp].into_iter().flatten().map(|port| format!(" -p {port}:8000/udp"));
+    let publish: String = tcp.chain(udp).collect();
     let docker = format!("docker -H unix://{}", name.socket());
     let script = format!(
         "set -eu
-         {docker} import - dmhost-probe <{IN_GUEST} >/dev/null
-         {docker} run -d --name dmhost-probe{publish} dmhost-probe /bin/busybox sh -c \
-            'printf \"probe of daemon {name}\\n\" >/index.html; exec /bin/busybox httpd -f -p [::]:8000 -h /'"
+         {docker} import - {DEFAULT} <{IMAGE} >/dev/null
+         {docker} network create {USER} >/dev/null
+         serve() {{ {docker} run -d \"$@\" {IN_IMAGE} serve 'probe of daemon {name}
+' >/dev/null; }}
+         serve --name {DEFAULT}{publish} {DEFAULT}
+         serve --name {USER} --network {USER} {DEFAULT}
+         {docker} inspect {DEFAULT} {USER}"
     );
-    guest.must(&script, PATIENCE).with_context(|| format!("daemon {name} does not run a probe container"))?;
-    Ok(())
+    let told =
+        guest.must(&script, PATIENCE).with_context(|| format!("daemon {name} does not run a probe container"))?;
+    addresses(name, &told).with_context(|| format!("what daemon {name} tells of its containers is not understood"))
 }
 
-/// A container image that holds busybox alone: a tar of its root.
+/// Containers' and bridges' addresses, from `docker inspect`.
+fn addresses(name: &DaemonName, told: &str) -> Result<Vec<Inner>> {
+    let told: serde_json::Value = serde_json::from_str(told)?;
+    let mut found = Vec::new();
+    for container in told.as_array().context("no list")? {
+        let networks = container["NetworkSettings"]["Networks"].as_object().context("no networks")?;
+        for (network, keys) in networks {
+            for (key, place) in [
+                ("IPAddress", Place::Container),
+                ("GlobalIPv6Address", Place::Container),
+                ("Gateway", Place::Bridge),
+                ("IPv6Gateway", Place::Bridge),
+            ] {
+                let text = keys[key].as_str().unwrap_or_default();
+                if text.is_empty() {
+                    continue;
+                }
+                let address: IpAddr = text.parse().with_context(|| format!("{key} of {network}: {text}"))?;
+                let network = if network == USER { Network::User } else { Network::Default };
+                found.push(Inner { daemon: name.clone(), network, place, address });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A container image that holds the probe alone: a tar of its root.
 fn image() -> Result<Vec<u8>> {
-    let path = BUSYBOX.iter().map(Path::new).find(|path| path.is_file());
-    let path = path.context("there is no busybox on this machine: install the package busybox-static")?;
-    let busybox = fs_err::read(path)?;
-    // A dynamic program names its loader (ELF, PT_INTERP) near its head; in a container there is none.
-    let head = &busybox[..busybox.len().min(8192)];
-    if head.windows(7).any(|window| window == b"/ld-lin" || window == b"/ld-mus") {
-        bail!("{} is not static: install the package busybox-static", path.display());
-    }
     let mut tar = tar::Builder::new(Vec::new());
-    for folder in ["bin/", "tmp/"] {
-        let mut header = tar::Header::new_gnu();
-        header.set_entry_type(tar::EntryType::Directory);
-        header.set_mode(0o755);
-        header.set_size(0);
-        tar.append_data(&mut header, folder, std::io::empty()).context("cannot write the probe's image")?;
-    }
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Directory);
+    header.set_mode(0o755);
+    header.set_size(0);
+    tar.append_data(&mut header, "tmp/", std::io::empty()).context("cannot write the probe's image")?;
     let mut header = tar::Header::new_gnu();
     header.set_mode(0o755);
-    header.set_size(busybox.len() as u64);
-    tar.append_data(&mut header, "bin/busybox", busybox.as_slice()).context("cannot write the probe's image")?;
+    header.set_size(PROBE.len() as u64);
+    tar.append_data(&mut header, &IN_IMAGE[1..], PROBE).context("cannot write the probe's image")?;
     tar.into_inner().context("cannot write the probe's image")
 }

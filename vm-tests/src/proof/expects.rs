@@ -1,11 +1,10 @@
 //! The user's own lines of the proof, `[[expect]]`, held against the cells that decide them.
 //!
-//! What this version does not ask (UDP, containers, the host, beyond a gateway) is a red fact: a line that nobody checks must
-//! not look as if it held.
+//! A line that no cell decides is a red fact: what nobody checks must not look as if it held.
 
 use dmhost_layout::plan::{self, Expect, HostPlan, Protocol};
 
-use super::question::{Ask, Subject, Vantage, Verdict, ports_of};
+use super::question::{Ask, Place, Subject, Vantage, Verdict, datagrams_of, ports_of};
 use super::report::{Cell, Fact};
 
 /// One fact for each line.
@@ -16,20 +15,20 @@ pub fn facts(plan: &HostPlan, cells: &[Cell]) -> Vec<Fact> {
 fn fact(expect: &Expect, cells: &[Cell]) -> Fact {
     let Expect { from, to, protocol, port, verdict, path } = expect;
     let name = format!("{path}: {from} -> {to} {port}/{} {}", protocol.as_str(), verdict.as_str());
-    let Some(vantage) = wire(from).filter(|_| *protocol == Protocol::Tcp) else {
-        let found = "not asked: this version asks for TCP ports, from `vlan:` and `trunk:`".to_owned();
-        return Fact { name, holds: false, found };
-    };
     let subject = match to {
         plan::Target::Daemon(name) => Subject::Daemon(name.clone()),
         plan::Target::Host => Subject::Host,
     };
     let deciding: Vec<&Cell> = cells
         .iter()
-        .filter(|cell| cell.question.vantage == vantage && cell.question.target.subject == subject)
-        .filter(|cell| match &cell.question.ask {
-            Ask::OtherPorts { but } => !but.contains(port),
-            ask => ports_of(ask).contains(port),
+        .filter(|cell| is_from(&cell.question.vantage, from) && cell.question.target.subject == subject)
+        .filter(|cell| cell.question.target.place == Place::Planned)
+        .filter(|cell| match (protocol, &cell.question.ask) {
+            (Protocol::Tcp, Ask::OtherPorts { but }) => !but.contains(port),
+            // That an address which is not listed gets nothing says nothing of those that are.
+            (Protocol::Tcp, Ask::Unlisted { .. }) => false,
+            (Protocol::Tcp, ask) => ports_of(ask).contains(port),
+            (Protocol::Udp, ask) => datagrams_of(ask).contains(port),
         })
         .collect();
     // An API's cells differ by credential; a line is about one of them.
@@ -41,10 +40,18 @@ fn fact(expect: &Expect, cells: &[Cell]) -> Fact {
             Verdict::Silent | Verdict::Refuses | Verdict::Strange | Verdict::Unproven => cell.observed == wanted,
         },
         // Exposed and reached; that nobody is there is the proof's own choice.
-        Ask::Vacant { .. } => cell.observed == wanted || wanted == Verdict::Serves && cell.observed == Verdict::Refuses,
-        Ask::Neighbour | Ask::Echo | Ask::Published { .. } | Ask::Port { .. } | Ask::OtherPorts { .. } => {
-            cell.observed == wanted
+        Ask::Vacant { .. } | Ask::VacantDatagrams { .. } => {
+            cell.observed == wanted || wanted == Verdict::Serves && cell.observed == Verdict::Refuses
         }
+        Ask::Neighbour
+        | Ask::Echo
+        | Ask::Unlisted { .. }
+        | Ask::Published { .. }
+        | Ask::Port { .. }
+        | Ask::OtherPorts { .. }
+        | Ask::SomePorts { .. }
+        | Ask::Datagram { .. }
+        | Ask::OtherDatagrams { .. } => cell.observed == wanted,
     };
     let bad: Vec<String> = deciding
         .iter()
@@ -60,12 +67,22 @@ fn fact(expect: &Expect, cells: &[Cell]) -> Fact {
     Fact { name, holds, found }
 }
 
-/// The vantage of the matrix, if it is one on a wire.
-fn wire(from: &plan::Vantage) -> Option<Vantage> {
-    match from {
-        plan::Vantage::Vlan(name) => Some(Vantage::Vlan(name.clone())),
-        plan::Vantage::Trunk(name) => Some(Vantage::Trunk(name.clone())),
-        plan::Vantage::Beyond(_) | plan::Vantage::Container(_) | plan::Vantage::Host => None,
+/// Whether a line's vantage is this one of the matrix; a container is on some network.
+fn is_from(vantage: &Vantage, from: &plan::Vantage) -> bool {
+    match (vantage, from) {
+        (Vantage::Vlan(name), plan::Vantage::Vlan(from))
+        | (Vantage::Beyond(name), plan::Vantage::Beyond(from))
+        | (Vantage::Trunk(name), plan::Vantage::Trunk(from)) => name == from,
+        (Vantage::Container(name, _), plan::Vantage::Container(from)) => name == from,
+        (Vantage::Host, plan::Vantage::Host) => true,
+        (
+            Vantage::Vlan(_) | Vantage::Beyond(_) | Vantage::Trunk(_) | Vantage::Container(..) | Vantage::Host,
+            plan::Vantage::Vlan(_)
+            | plan::Vantage::Beyond(_)
+            | plan::Vantage::Trunk(_)
+            | plan::Vantage::Container(_)
+            | plan::Vantage::Host,
+        ) => false,
     }
 }
 
@@ -83,7 +100,7 @@ mod tests {
     use dmhost_layout::plan::{Expect, Protocol, Target as Whom, Vantage as From, Verdict as Word};
 
     use super::fact;
-    use crate::proof::question::{Ask, Credential, Question, Subject, Target, Vantage, Verdict};
+    use crate::proof::question::{Ask, Credential, Place, Question, Subject, Target, Vantage, Verdict};
     use crate::proof::report::Cell;
 
     fn expect(from: From, protocol: Protocol, port: u16, verdict: Word) -> Expect {
@@ -99,6 +116,7 @@ mod tests {
     fn cell(ask: Ask, expected: Verdict, observed: Verdict) -> Cell {
         let target = Target {
             subject: Subject::Daemon("web".parse().expect("a name")),
+            place: Place::Planned,
             interface: "web".parse().expect("a name"),
             address: "198.51.100.2".parse().expect("an address"),
         };
@@ -131,12 +149,11 @@ mod tests {
     #[test]
     fn what_is_not_asked_does_not_hold() {
         let cells = [cell(Ask::OtherPorts { but: Vec::new() }, Verdict::Silent, Verdict::Silent)];
-        for unasked in
-            [expect(lab(), Protocol::Udp, 53, Word::Silent), expect(From::Host, Protocol::Tcp, 53, Word::Silent)]
-        {
-            let fact = fact(&unasked, &cells);
-            assert!(!fact.holds);
-            assert_eq!(fact.found, "not asked: this version asks for TCP ports, from `vlan:` and `trunk:`");
-        }
+        let beyond = From::Beyond("lab".parse().expect("a name"));
+        let unasked = fact(&expect(beyond, Protocol::Tcp, 53, Word::Silent), &cells);
+        assert!(!unasked.holds);
+        assert_eq!(unasked.found, "nothing was asked that decides it");
+        // Cells of TCP decide nothing about UDP.
+        assert!(!fact(&expect(lab(), Protocol::Udp, 53, Word::Silent), &cells).holds);
     }
 }

@@ -3,10 +3,12 @@
 //! * [`question`]: every vantage asks every address; the promise comes from the plan alone;
 //! * [`topology`], [`stations`]: the host's wires on the fabric, and who stands on them;
 //! * [`inside`], [`containers`], [`clients`]: what the guest says of itself, something to reach in it, and who may;
-//! * [`canaries`], [`observe`]: asking, and judging by the frames that were seen; [`egress`]: judging all others too;
+//! * [`canaries`], [`observe`]: asking from the wire, and judging by the frames that were seen; [`egress`]: judging all others
+//!   too; [`asker`]: asking from inside;
 //! * [`expects`]: the user's own lines of the proof;
 //! * [`report`]: what was found.
 
+pub mod asker;
 pub mod canaries;
 pub mod clients;
 pub mod containers;
@@ -25,7 +27,7 @@ use dmhost_pki::Pki;
 
 use crate::bed::{BedRequest, Testbed};
 use observe::Observer;
-use question::{Question, questions};
+use question::{Ports, Question, questions};
 use report::{Cell, Fact, Report};
 
 /// Told of each stage as it begins.
@@ -50,24 +52,31 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, stage: Stage<'_>) -> Res
     stage("daemons and their sockets");
     let mut report = Report { facts: inside::facts(plan, &bed.guest)?, ..Report::default() };
     stage("probe containers");
-    if let Err(error) = containers::start(plan, &bed.guest) {
+    let inner = containers::start(plan, &bed.guest).or_else(|error| {
         bed.alive()?;
         report.facts.push(Fact { name: "probe containers".to_owned(), holds: false, found: format!("{error:#}") });
-    }
+        anyhow::Ok(Vec::new())
+    })?;
     stage("canaries");
     let mut observer = Observer::new(plan, bed, pki)?;
-    let (cells, egress) = egress::watched(plan, &bed.fabric, &bed.topology, || ask(plan, &mut observer, stage))?;
+    let ports = Ports::of(plan);
+    let ((cells, asked), egress) = egress::watched(plan, &bed.fabric, &bed.topology, || {
+        let mut cells = ask(&questions(plan, &inner, &ports), &mut observer, stage)?;
+        stage("containers and host");
+        let (within, asked) = asker::ask(plan, bed, &inner, &ports)?;
+        cells.extend(within);
+        Ok((cells, asked))
+    })?;
     report.facts.extend(expects::facts(plan, &cells));
     report.cells = cells;
     report.facts.push(egress);
-    report.probes = observer.probes();
+    report.probes = observer.probes() + asked;
     report.frames = bed.fabric.report()?.captured;
     Ok(report)
 }
 
 /// The whole matrix, vantage by vantage.
-fn ask(plan: &HostPlan, observer: &mut Observer<'_>, stage: Stage<'_>) -> Result<Vec<Cell>> {
-    let questions = questions(plan);
+fn ask(questions: &[Question], observer: &mut Observer<'_>, stage: Stage<'_>) -> Result<Vec<Cell>> {
     let mut from = None;
     let mut cells = Vec::with_capacity(questions.len());
     for group in questions.chunk_by(|one, next| one.vantage == next.vantage && one.target == next.target) {

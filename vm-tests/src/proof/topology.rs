@@ -3,11 +3,11 @@
 //! The untagged side of a NIC that carries VLANs is a segment too: silence there is part of the proof.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context, Result, bail};
 use dmhost_layout::plan::{HostPlan, Interface, InterfaceKind, InterfaceName, MacAddress, NicMatch};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::question::Vantage;
 use crate::fabric::{Builder, Mac, PortId, Segment};
@@ -71,8 +71,8 @@ impl Topology {
     /// # Errors
     /// If it names no interface of the host.
     pub fn segment(&self, vantage: &Vantage) -> Result<Segment> {
-        let name = vantage.interface();
-        self.segments.get(name).copied().with_context(|| format!("{vantage}: the host has no interface of that name"))
+        let segment = vantage.interface().and_then(|name| self.segments.get(name));
+        segment.copied().with_context(|| format!("{vantage}: the host has no interface of that name"))
     }
 
     /// The NIC that an interface's frames go through.
@@ -115,7 +115,12 @@ pub fn mac(address: MacAddress) -> Mac {
 #[derive(Debug)]
 pub struct Strangers {
     taken: Vec<IpAddr>,
+    local: Vec<IpNet>,
 }
+
+/// Where a station beyond a gateway is.
+const FAR_V4: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(100, 127, 0, 0), 16));
+const FAR_V6: IpNet = IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 0xdb8, 0xfffe, 0, 0, 0, 0, 0), 64));
 
 impl Strangers {
     /// Knows every address that the plan uses.
@@ -123,7 +128,9 @@ impl Strangers {
         let own = plan.interfaces.values().flat_map(|interface| interface.addresses.iter().map(IpNet::addr));
         let gateways = plan.interfaces.values().flat_map(|interface| interface.gateways.iter().copied());
         let dns = plan.interfaces.values().flat_map(|interface| interface.dns.iter().copied());
-        Self { taken: own.chain(gateways).chain(dns).collect() }
+        let subnets = plan.interfaces.values().flat_map(|interface| interface.addresses.iter().copied());
+        let pools = plan.daemons.values().flat_map(|daemon| daemon.pools.iter().map(|pool| pool.base));
+        Self { taken: own.chain(gateways).chain(dns).collect(), local: subnets.chain(pools).collect() }
     }
 
     /// A fresh address beside `address` in its subnet, preferably within `within`. `None` where the subnet is full.
@@ -140,6 +147,26 @@ impl Strangers {
         let candidate = ranges.into_iter().flat_map(|range| self.candidates(range)).find(host)?;
         self.taken.push(candidate);
         Some(candidate)
+    }
+
+    /// A fresh address in a subnet that none of these nets holds. `None` where they hold all of it.
+    pub fn outside(&mut self, subnet: IpNet, nets: &[IpNet]) -> Option<IpAddr> {
+        let found =
+            self.candidates(subnet).into_iter().find(|address| !nets.iter().any(|net| net.contains(address)))?;
+        self.taken.push(found);
+        Some(found)
+    }
+
+    /// A fresh address that is on no subnet of the plan and in none of its pools: in one of these nets, or in one that
+    /// nobody has on a link (RFC 6598, RFC 3849).
+    pub fn off_link(&mut self, v4: bool, within: &[IpNet]) -> Option<IpAddr> {
+        let usual = if v4 { FAR_V4 } else { FAR_V6 };
+        let whole = |net: &IpNet| net.contains(&usual);
+        let ranges = if within.is_empty() || within.iter().any(whole) { &[usual][..] } else { within };
+        let candidates = ranges.iter().flat_map(|range| self.candidates(*range));
+        let found = candidates.into_iter().find(|address| !self.local.iter().any(|net| net.contains(address)))?;
+        self.taken.push(found);
+        Some(found)
     }
 
     /// Up to some thousand free addresses, from the top of the subnet: gateways and servers live at its bottom.
@@ -164,7 +191,9 @@ impl Strangers {
     }
 }
 
-/// The subnet of an address of an interface.
-pub fn subnet_of(interface: &Interface, address: IpAddr) -> Option<IpNet> {
-    interface.addresses.iter().copied().find(|net| net.addr() == address)
+/// The link-local address of a NIC: RFC 4291 appendix A, the modified EUI-64 of its MAC address behind `fe80::`.
+pub fn link_local(mac: [u8; 6]) -> Ipv6Addr {
+    let mut address = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, 0, 0, 0];
+    address[13..].copy_from_slice(&mac[3..]);
+    address.into()
 }

@@ -162,7 +162,7 @@ impl Vantage {
             Err(unresolved) => return Ok(*unresolved),
         };
         let local = self.local_port();
-        let flow = Flow::Udp { local, remote: port };
+        let flow = Flow::Udp { local, remote: Some(port) };
         let identity = Identity { source: source.ip, target: target.ip, flow, exclusive: false };
         let frame = || packet::udp(source, target, (local, port), payload);
         self.ask(&identity, terms, grace, frame, |cause, seen| match (cause, Packet::of(&seen.frame)) {

@@ -1,11 +1,12 @@
 //! What the proof found: cells of the matrix and facts from inside, as a table, as text and as JSON.
 
-use std::collections::BTreeMap;
+mod table;
+
 use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::question::{Ask, Credential, Question, Subject, Vantage, Verdict};
+use super::question::{Place, Question, Verdict};
 
 /// One question with what was seen.
 #[derive(Debug, Clone)]
@@ -52,14 +53,6 @@ pub struct Report {
     pub probes: u64,
 }
 
-/// What a column of the table stands for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Column {
-    subject: Subject,
-    rank: u8,
-    head: String,
-}
-
 impl Report {
     /// Whether everything is as planned.
     pub fn holds(&self) -> bool {
@@ -69,7 +62,11 @@ impl Report {
     /// The table, the red cells below it, and one line that sums up.
     pub fn text(&self, color: bool) -> String {
         let paint = Paint { color };
-        let mut text = self.table(&paint);
+        let planned = self.cells.iter().filter(|cell| cell.question.target.place == Place::Planned);
+        let others = self.cells.iter().filter(|cell| cell.question.target.place != Place::Planned);
+        let mut text = table::table(planned, table::by_subject, paint);
+        text.push('\n');
+        text.push_str(&table::table(others, table::by_place, paint));
         text.push_str(
             "\nS serves  D denies  R refuses  · silent  U unproven  ? strange;  ! after a letter: not as planned\n",
         );
@@ -120,66 +117,6 @@ impl Report {
         text
     }
 
-    /// The matrix with one row per vantage. Where several addresses or questions share a place, the worst is shown.
-    fn table(&self, paint: &Paint) -> String {
-        let mut columns: Vec<Column> = self.cells.iter().map(|cell| column(&cell.question)).collect();
-        columns.sort();
-        columns.dedup();
-        let mut rows: BTreeMap<&Vantage, BTreeMap<&Column, &Cell>> = BTreeMap::new();
-        let heads: Vec<(&Cell, Column)> = self.cells.iter().map(|cell| (cell, column(&cell.question))).collect();
-        for (cell, head) in &heads {
-            let row = rows.entry(&cell.question.vantage).or_default();
-            let worst = row.entry(head).or_insert(cell);
-            if worst.holds() && (!cell.holds() || cell.observed > worst.observed) {
-                *worst = cell;
-            }
-        }
-        let first = rows.keys().map(|vantage| vantage.to_string().len()).max().unwrap_or(0).max("from".len());
-        let mut subjects = format!("{:first$}", "");
-        let mut head = format!("{:first$}", "from");
-        let mut last: Option<&Subject> = None;
-        for column in &columns {
-            if last != Some(&column.subject) {
-                while subjects.chars().count() < head.chars().count() {
-                    subjects.push(' ');
-                }
-                let _ = write!(subjects, " | {}", column.subject);
-                head.push_str(" |");
-            }
-            last = Some(&column.subject);
-            let _ = write!(head, " {}", column.head);
-        }
-        let width = head.chars().count().max(subjects.chars().count());
-        let mut text = format!("{}\n{}\n{}\n", subjects.trim_end(), head.trim_end(), "-".repeat(width));
-        for (vantage, row) in rows {
-            let _ = write!(text, "{:first$}", vantage.to_string());
-            let mut last: Option<&Subject> = None;
-            for column in &columns {
-                if last != Some(&column.subject) {
-                    text.push_str(" |");
-                }
-                last = Some(&column.subject);
-                let width = column.head.chars().count();
-                let cell = match row.get(column) {
-                    None => " ".repeat(width),
-                    Some(cell) => {
-                        let mark = if cell.holds() { "" } else { "!" };
-                        let letter = format!("{}{mark}", cell.observed.letter());
-                        let room = " ".repeat(width.saturating_sub(letter.chars().count()));
-                        match (cell.holds(), cell.observed) {
-                            (false, _) => format!("{room}{}", paint.red(&letter)),
-                            (true, Verdict::Silent) => format!("{room}{letter}"),
-                            (true, _) => format!("{room}{}", paint.green(&letter)),
-                        }
-                    }
-                };
-                let _ = write!(text, " {cell}");
-            }
-            text.push('\n');
-        }
-        text
-    }
-
     /// The report for programs.
     pub fn to_json(&self) -> Value {
         let cells: Vec<_> = self
@@ -190,6 +127,7 @@ impl Report {
                 json!({
                     "vantage": vantage.to_string(),
                     "target": target.subject.to_string(),
+                    "place": target.place.as_str(),
                     "interface": target.interface.as_str(),
                     "address": target.address,
                     "ask": ask.to_string(),
@@ -209,38 +147,21 @@ impl Report {
     }
 }
 
-fn column(question: &Question) -> Column {
-    let (rank, head) = match &question.ask {
-        Ask::Neighbour => (0, "who-has".to_owned()),
-        Ask::Echo => (1, "echo".to_owned()),
-        Ask::Api { credential, .. } => match credential {
-            Credential::Own => (2, "API".to_owned()),
-            Credential::Absent => (3, "no-cert".to_owned()),
-            Credential::Other(_) => (4, "other-CA".to_owned()),
-            Credential::Plaintext => (5, "no-TLS".to_owned()),
-        },
-        Ask::Published { port } => (6, format!(":{port}")),
-        Ask::Port { port } => (7, format!(":{port}")),
-        Ask::Vacant { .. } => (8, "vacant".to_owned()),
-        Ask::OtherPorts { .. } => (9, "others".to_owned()),
-    };
-    Column { subject: question.target.subject.clone(), rank, head }
-}
-
+#[derive(Debug, Clone, Copy)]
 struct Paint {
     color: bool,
 }
 
 impl Paint {
-    fn with(&self, code: &str, text: &str) -> String {
+    fn with(self, code: &str, text: &str) -> String {
         if self.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
-    fn red(&self, text: &str) -> String {
+    fn red(self, text: &str) -> String {
         self.with("1;31", text)
     }
 
-    fn green(&self, text: &str) -> String {
+    fn green(self, text: &str) -> String {
         self.with("32", text)
     }
 }

@@ -1,0 +1,40 @@
+//! The program in the guest's probe containers: static, so that an image needs nothing beside it.
+//!
+//! * `probe serve TEXT`: answers HTTP and datagrams on port 8000 with TEXT, until it is stopped;
+//! * `probe ask`: takes questions from standard input and says what came of each;
+//! * `probe send INTERFACE`: puts frames from standard input on an interface as they are.
+//!
+//! The harness builds it (`vm-tests/build.rs`), carries it into the guest and reads its answers; nobody else runs it.
+
+mod ask;
+mod icmp;
+mod send;
+mod serve;
+mod tcp;
+mod udp;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            use std::io::Write;
+            // Nobody is left to tell if standard error is closed.
+            let _ = writeln!(std::io::stderr(), "probe: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["serve", text] => serve::run(text),
+        ["ask"] => ask::run(),
+        ["send", interface] => send::run(interface),
+        _ => bail!("usage: probe serve TEXT | probe ask | probe send INTERFACE"),
+    }
+}

@@ -1,0 +1,46 @@
+//! Frames as they are, onto an interface: what a container with the default `CAP_NET_RAW` can do to its neighbours.
+//!
+//! Standard input has one frame per line, in hexadecimal digits.
+
+use std::io::BufRead;
+use std::os::fd::AsRawFd;
+
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::{AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, SockaddrLike, sendto, socket};
+
+pub(crate) fn run(interface: &str) -> Result<()> {
+    let to = link(interface)?;
+    let fd = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
+        .context("cannot open a packet socket")?;
+    for line in std::io::stdin().lock().lines() {
+        let line = line.context("cannot read a frame")?;
+        let frame = decode(line.trim()).with_context(|| format!("no frame in hexadecimal digits: {line}"))?;
+        match sendto(fd.as_raw_fd(), &frame, &to, MsgFlags::empty()) {
+            // A rule that drops what leaves says so to its sender.
+            Ok(_) | Err(Errno::EPERM | Errno::ENOBUFS) => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot send on {interface}")),
+        }
+    }
+    Ok(())
+}
+
+/// The packet address of an interface, as the kernel lists it.
+fn link(interface: &str) -> Result<LinkAddr> {
+    let all = getifaddrs().context("cannot list the interfaces")?;
+    for entry in all.filter(|entry| entry.interface_name == interface) {
+        let link = entry.address.as_ref().filter(|address| address.family() == Some(AddressFamily::Packet));
+        if let Some(link) = link.and_then(|address| address.as_link_addr().copied()) {
+            return Ok(link);
+        }
+    }
+    bail!("there is no interface {interface}")
+}
+
+fn decode(text: &str) -> Option<Vec<u8>> {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
+}

@@ -1,0 +1,193 @@
+//! Datagrams to many UDP ports of one address, judged by every frame the guest sends.
+//!
+//! As a scan: windows, each closed by a canary. A datagram has no cookie; it is told by a source address that nothing else
+//! uses. A server is a program: what ought to answer is asked again and waited for, up to the deadline.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+
+use super::Fabric;
+use super::canary::{Closed, Terms};
+use super::inbox::{Event, Seen, Station, Watch};
+use super::judge::{Cause, Evidence, Flow, Identity, random};
+use super::packet::{self, Host, Packet};
+use super::scan::PortState;
+use super::switch::Segment;
+use super::watchers::{Infrastructure, Watchers, answers};
+
+/// Datagrams between two canaries: fewer than the target's neighbour queue holds while it asks for the source.
+const WINDOW: usize = 64;
+/// How long a port that ought to answer is waited for before it is asked again.
+const AGAIN: Duration = Duration::from_millis(500);
+/// How often at most: one datagram may be lost, and a program be slow, but not for ever.
+const ROUNDS: usize = 8;
+
+/// What is to be asked.
+#[derive(Debug, Clone)]
+pub struct Datagrams {
+    /// The segment that the datagrams come from.
+    pub segment: Segment,
+    /// Their source. The IP must be used by nothing else meanwhile.
+    pub source: Host,
+    /// A gateway that `source.mac` stands in for, if the source is off-link.
+    pub via: Option<IpAddr>,
+    /// The address asked, and the Ethernet address it is asked at.
+    pub target: Host,
+    /// The ports, each once.
+    pub ports: Vec<u16>,
+    /// Those that ought to answer or refuse: they are waited for.
+    pub expected: BTreeSet<u16>,
+    /// What closes the windows, and until when.
+    pub terms: Terms,
+}
+
+/// What came of them.
+#[derive(Debug, Clone)]
+pub struct DatagramReport {
+    /// Every port that was asked.
+    pub ports: BTreeMap<u16, PortState>,
+    /// What those that serve said.
+    pub texts: BTreeMap<u16, Vec<u8>>,
+    /// ARP and ND for the source through the right NIC and segment.
+    pub asked: Vec<Evidence>,
+    /// Every other frame that the datagrams caused and that answers no port.
+    pub stray: Vec<Evidence>,
+    /// The canary's answer that closed the last window.
+    pub closed: Closed,
+    /// Datagrams sent.
+    pub probes: u64,
+}
+
+impl Fabric {
+    /// Asks, on the calling thread, until every port has a verdict.
+    ///
+    /// # Errors
+    /// [`Infrastructure`] if the canary is not answered before the deadline, or the fabric has stopped.
+    pub fn datagrams(&self, ask: &Datagrams) -> Result<DatagramReport, Infrastructure> {
+        if ask.source.ip.is_ipv4() != ask.target.ip.is_ipv4() {
+            return Err(anyhow!("datagrams from {} cannot ask {}", ask.source.ip, ask.target.ip).into());
+        }
+        let inbox = self.inbox(Watch::FromGuest)?;
+        let station = inbox.station(ask.segment, ask.source.mac, &answers(ask.source.ip, ask.via), false)?;
+        let watchers = Watchers::new(&inbox, &ask.terms)?;
+        // Any port: the source address alone tells these datagrams from others.
+        let local = 20_000 + (random() % 30_000) as u16;
+        let flow = Flow::Udp { local, remote: None };
+        let identity = Identity { source: ask.source.ip, target: ask.target.ip, flow, exclusive: true };
+        let states = ask.ports.iter().map(|port| (*port, PortState::Silent)).collect();
+        let (texts, asked, stray) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Run { ask, watchers, station, identity, local, states, texts, asked, stray, probes: 0 }.finish()
+    }
+}
+
+struct Run<'a> {
+    ask: &'a Datagrams,
+    watchers: Watchers<'a>,
+    station: Station,
+    identity: Identity,
+    local: u16,
+    states: BTreeMap<u16, PortState>,
+    texts: BTreeMap<u16, Vec<u8>>,
+    asked: Vec<Evidence>,
+    stray: Vec<Evidence>,
+    probes: u64,
+}
+
+impl Run<'_> {
+    fn finish(mut self) -> Result<DatagramReport, Infrastructure> {
+        self.close()?;
+        let ports: Vec<u16> = self.states.keys().copied().collect();
+        for window in ports.chunks(WINDOW) {
+            self.send(window)?;
+            self.close()?;
+        }
+        for _ in 0..ROUNDS {
+            let until = Instant::now() + AGAIN;
+            while !self.missing().is_empty() && Instant::now() < until {
+                self.turn(Some(until))?;
+            }
+            let missing = self.missing();
+            if missing.is_empty() || self.watchers.expired() {
+                break;
+            }
+            self.send(&missing)?;
+        }
+        self.watchers.call_others()?;
+        while !self.watchers.others_closed() {
+            self.turn(None)?;
+        }
+        let closed = self.close()?;
+        let Self { states, texts, asked, stray, probes, .. } = self;
+        Ok(DatagramReport { ports: states, texts, asked, stray, closed, probes })
+    }
+
+    fn missing(&self) -> Vec<u16> {
+        let silent = |port: &&u16| self.states.get(port) == Some(&PortState::Silent);
+        self.ask.expected.iter().filter(silent).copied().collect()
+    }
+
+    fn send(&mut self, ports: &[u16]) -> Result<(), Infrastructure> {
+        let frame = |port: &u16| packet::udp(self.ask.source, self.ask.target, (self.local, *port), b"dmhost");
+        self.station.send(ports.iter().filter_map(frame).collect())?;
+        self.probes += ports.len() as u64;
+        Ok(())
+    }
+
+    /// One more canary, and its answer.
+    fn close(&mut self) -> Result<Closed, Infrastructure> {
+        let canary = self.watchers.main.call()?;
+        loop {
+            if let Some(closed) = self.watchers.main.closed().filter(|closed| closed.canary >= canary) {
+                return Ok(closed);
+            }
+            self.turn(None)?;
+        }
+    }
+
+    fn turn(&mut self, at_most: Option<Instant>) -> Result<(), Infrastructure> {
+        for event in self.watchers.turn(at_most)? {
+            let Event::Seen(seen) = event else { continue };
+            self.hear(&seen);
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, seen: &Seen) {
+        let Some(cause) = self.identity.judge(&seen.frame) else { return };
+        let evidence = Evidence { frame: seen.number, port: seen.port, segment: seen.segment, at: seen.at, cause };
+        if seen.port != self.ask.terms.canary.nic || seen.segment != Some(self.ask.segment) {
+            self.stray.push(evidence);
+            return;
+        }
+        let answer = match cause {
+            Cause::AskedForSource => return self.asked.push(evidence),
+            Cause::Datagram => match Packet::of(&seen.frame) {
+                Packet::Ip(ip) => ip.ports().map(|(port, _)| {
+                    self.texts.insert(port, ip.payload.get(8..).unwrap_or_default().to_vec());
+                    (port, PortState::Serves(seen.number))
+                }),
+                Packet::Arp { .. } | Packet::Other => None,
+            },
+            Cause::IcmpError { port: Some(port), unreachable: true, .. } => {
+                Some((port, PortState::Refuses(seen.number)))
+            }
+            Cause::IcmpError { .. }
+            | Cause::SynAck(_)
+            | Cause::Reset(_)
+            | Cause::Segment(_)
+            | Cause::EchoReply
+            | Cause::IsAt(_)
+            | Cause::AskedForTarget
+            | Cause::Forwarded
+            | Cause::Addressed => None,
+        };
+        match answer.and_then(|(port, state)| Some((self.states.get_mut(&port)?, state))) {
+            Some((PortState::Serves(_), _)) => {}
+            Some((known, state)) => *known = state,
+            None => self.stray.push(evidence),
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! Asks every question of the matrix and judges the answers by the frames that were seen.
+//!
+//! For each vantage and address: neighbour and echo, then one scan of TCP ports and one of UDP ports, then sessions with what
+//! serves. From afar a probe goes to the NIC's own MAC: that is how a host that routes, or answers for others, would be
+//! reached.
+
+mod seen;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use dmhost_layout::plan::{Daemon, HostPlan};
+use dmhost_pki::Pki;
+use ipnet::IpNet;
+
+use self::seen::Seen;
+use super::canaries::Canaries;
+use super::clients::Clients;
+use super::question::{
+    Ask, Credential, Place, Question, Subject, Target, Vantage, Verdict, datagrams_of, listed_sources, ports_of,
+    subnet_of,
+};
+use super::report::Cell;
+use super::stations::Stations;
+use super::topology::{Nic, mac};
+use crate::bed::Outside;
+use crate::fabric::datagrams::{DatagramReport, Datagrams};
+use crate::fabric::scan::{PortState, Scan, ScanReport};
+use crate::fabric::{self, Host, Mac, Outcome, Peer, Terms};
+
+/// The end of all patience for one scan, on the reference machine.
+const SCAN: Duration = Duration::from_secs(60);
+/// The same for one session.
+const SESSION: Duration = Duration::from_secs(20);
+
+/// Everything it takes to ask.
+#[derive(Debug)]
+pub struct Observer<'a> {
+    plan: &'a HostPlan,
+    bed: &'a Outside,
+    clients: Clients,
+    stations: Stations,
+    canaries: Canaries,
+    probes: u64,
+}
+
+/// A station, and the gateway it stands in for if it is off-link.
+#[derive(Debug, Clone, Copy)]
+struct Position {
+    source: Host,
+    via: Option<IpAddr>,
+}
+
+impl<'a> Observer<'a> {
+    /// Makes ready: clients, and a canary through each NIC.
+    ///
+    /// # Errors
+    /// If the PKI lacks a client, or the fabric has stopped.
+    pub fn new(plan: &'a HostPlan, bed: &'a Outside, pki: &Pki) -> Result<Self> {
+        let clients = Clients::of(plan, pki)?;
+        let mut stations = Stations::new(plan);
+        let canaries = Canaries::find(plan, bed, &mut stations)?;
+        Ok(Self { plan, bed, clients, stations, canaries, probes: 0 })
+    }
+
+    /// Probes sent so far, each port counted.
+    pub fn probes(&self) -> u64 {
+        self.probes
+    }
+
+    /// The stations and the canaries, for probes of another kind.
+    pub fn hands(&mut self) -> (&mut Stations, &Canaries) {
+        (&mut self.stations, &self.canaries)
+    }
+
+    /// Asks everything that `questions` ask from one vantage of one address.
+    ///
+    /// # Errors
+    /// If the machine or the fabric has ended; a question without an answer is a cell.
+    pub fn ask(&mut self, questions: &[Question]) -> Result<Vec<Cell>> {
+        let Some(Question { vantage, target, .. }) = questions.first() else { return Ok(Vec::new()) };
+        let over = vantage.interface().with_context(|| format!("{vantage} is on no wire"))?;
+        let nic = self.bed.topology.nic(self.plan, over)?.clone();
+        let scan = self.scan(questions, vantage, target, &nic)?;
+        let datagrams = self.datagrams(questions, vantage, target, &nic)?;
+        let mut cells = Vec::with_capacity(questions.len());
+        for question in questions {
+            let Seen { observed, frames, note } = self.answer(question, &nic, scan.as_ref(), datagrams.as_ref())?;
+            self.bed.alive()?;
+            cells.push(Cell { question: question.clone(), observed, frames, note });
+        }
+        Ok(cells)
+    }
+
+    /// Where a probe comes from: an address that the target would answer on-link, also from afar, the easiest case for a
+    /// leak; beyond a gateway an address off-link. `None` where there is no free one.
+    fn station(&mut self, vantage: &Vantage, target: &Target) -> Option<Position> {
+        let within = self.listed(vantage, target);
+        if let Vantage::Beyond(over) = vantage {
+            let (source, gateway) = self.stations.beyond(over, target.address.is_ipv4(), &within)?;
+            return Some(Position { source, via: Some(gateway) });
+        }
+        let source = match target.place {
+            Place::LinkLocal | Place::AllNodes => self.stations.link_local(),
+            Place::Planned | Place::Broadcast | Place::Unplanned | Place::Container | Place::Bridge => {
+                let subnet = subnet_of(self.plan, target).or_else(|| self.own_subnet(vantage, target.address))?;
+                self.stations.beside(subnet, &within)?
+            }
+        };
+        Some(Position { source, via: None })
+    }
+
+    /// A subnet of this IP version at a vantage, or any of the plan.
+    fn own_subnet(&self, vantage: &Vantage, like: IpAddr) -> Option<IpNet> {
+        let own = vantage.interface().into_iter().flat_map(|name| &self.plan.interfaces[name].addresses);
+        let all = self.plan.interfaces.values().flat_map(|interface| &interface.addresses);
+        own.chain(all).find(|net| net.addr().is_ipv4() == like.is_ipv4()).copied()
+    }
+
+    /// Sources at this vantage that the plan lets in, where it names some; empty: any will do.
+    fn listed(&self, vantage: &Vantage, target: &Target) -> Vec<IpNet> {
+        let Subject::Daemon(name) = &target.subject else { return Vec::new() };
+        let from = self.plan.daemons[name].api.as_ref().and_then(|api| api.from.as_deref());
+        listed_sources(self.plan, vantage, target, from)
+    }
+
+    /// The TCP ports that are asked of the address, in one scan. `Err`: why nothing can be said.
+    fn scan(
+        &mut self,
+        questions: &[Question],
+        vantage: &Vantage,
+        target: &Target,
+        nic: &Nic,
+    ) -> Result<Result<ScanReport, String>> {
+        let all = questions.iter().any(|question| matches!(question.ask, Ask::OtherPorts { .. }));
+        let ports: BTreeSet<u16> = if all {
+            (1..=u16::MAX).collect()
+        } else {
+            questions.iter().flat_map(|question| ports_of(&question.ask)).collect()
+        };
+        let (terms, place) = match self.prepare(vantage, target, nic, SCAN) {
+            Ok(ready) => ready,
+            Err(why) => return Ok(Err(why)),
+        };
+        let expected = questions
+            .iter()
+            .filter(|question| question.expected != Verdict::Silent)
+            .flat_map(|question| ports_of(&question.ask))
+            .collect();
+        let scan = Scan {
+            segment: self.bed.topology.segment(vantage)?,
+            source: place.source,
+            via: place.via,
+            target: at(target, nic),
+            ports: ports.into_iter().collect(),
+            expected,
+            terms,
+        };
+        let report = self.bed.fabric.scan(&scan);
+        self.counted(report, |report| report.probes)
+    }
+
+    /// The UDP ports that are asked of the address.
+    fn datagrams(
+        &mut self,
+        questions: &[Question],
+        vantage: &Vantage,
+        target: &Target,
+        nic: &Nic,
+    ) -> Result<Result<DatagramReport, String>> {
+        let (terms, place) = match self.prepare(vantage, target, nic, SESSION) {
+            Ok(ready) => ready,
+            Err(why) => return Ok(Err(why)),
+        };
+        let ports: BTreeSet<u16> = questions.iter().flat_map(|question| datagrams_of(&question.ask)).collect();
+        let expected = questions
+            .iter()
+            .filter(|question| question.expected != Verdict::Silent)
+            .flat_map(|question| datagrams_of(&question.ask))
+            .collect();
+        let ask = Datagrams {
+            segment: self.bed.topology.segment(vantage)?,
+            source: place.source,
+            via: place.via,
+            target: at(target, nic),
+            ports: ports.into_iter().collect(),
+            expected,
+            terms,
+        };
+        let report = self.bed.fabric.datagrams(&ask);
+        self.counted(report, |report| report.probes)
+    }
+
+    fn counted<T>(
+        &mut self,
+        report: Result<T, fabric::Infrastructure>,
+        probes: impl Fn(&T) -> u64,
+    ) -> Result<Result<T, String>> {
+        match report {
+            Ok(report) => {
+                self.probes += probes(&report);
+                Ok(Ok(report))
+            }
+            Err(error) => {
+                self.bed.alive()?;
+                Ok(Err(format!("the scan did not end: {error}")))
+            }
+        }
+    }
+
+    /// What every probe takes: canaries, and a place to ask from. `Err`: why nothing can be said.
+    fn prepare(
+        &mut self,
+        vantage: &Vantage,
+        target: &Target,
+        nic: &Nic,
+        patience: Duration,
+    ) -> Result<(Terms, Position), String> {
+        let terms = self.canaries.terms(nic.port, self.bed, patience);
+        let terms =
+            terms.ok_or_else(|| format!("nothing answers through {}, so that its silence says nothing", nic.name))?;
+        let place = self.station(vantage, target);
+        Ok((terms, place.ok_or_else(|| format!("{vantage} has no free address to ask {target} from"))?))
+    }
+
+    fn answer(
+        &mut self,
+        question: &Question,
+        nic: &Nic,
+        scan: Result<&ScanReport, &String>,
+        datagrams: Result<&DatagramReport, &String>,
+    ) -> Result<Seen> {
+        let Question { vantage, target, ask, expected } = question;
+        let tcp = |of: &dyn Fn(&ScanReport) -> Seen| Ok(scan.map_or_else(Seen::unproven, of));
+        let udp = |of: &dyn Fn(&DatagramReport) -> Seen| Ok(datagrams.map_or_else(Seen::unproven, of));
+        match ask {
+            Ask::OtherPorts { but } => tcp(&|scan| {
+                let caused = (&scan.asked[..], &scan.stray[..]);
+                seen::silent_ports(&scan.ports, |port| !but.contains(&port), caused, scan.closed.frame)
+            }),
+            Ask::SomePorts { ports } => tcp(&|scan| {
+                let caused = (&scan.asked[..], &scan.stray[..]);
+                seen::silent_ports(&scan.ports, |port| ports.contains(&port), caused, scan.closed.frame)
+            }),
+            Ask::OtherDatagrams { ports } => udp(&|report| {
+                let caused = (&report.asked[..], &report.stray[..]);
+                seen::silent_ports(&report.ports, |port| ports.contains(&port), caused, report.closed.frame)
+            }),
+            Ask::Datagram { port } => udp(&|report| seen::datagram(target, report, *port)),
+            Ask::VacantDatagrams { ports } => udp(&|report| seen::vacant(&report.ports, report.closed.frame, ports)),
+            Ask::Port { port } => tcp(&|scan| seen::port_seen(&scan.ports, scan.closed.frame, *port)),
+            Ask::Vacant { ports } => tcp(&|scan| seen::vacant(&scan.ports, scan.closed.frame, ports)),
+            Ask::Api { port, .. } | Ask::Published { port }
+                if scan.map_or(true, |scan| {
+                    let silent = scan.ports.get(port) == Some(&PortState::Silent);
+                    // Where a port ought to be silent, a SYN says enough.
+                    silent || (*expected == Verdict::Silent && !matches!(ask, Ask::Published { .. }))
+                }) =>
+            {
+                tcp(&|scan| seen::port_seen(&scan.ports, scan.closed.frame, *port))
+            }
+            Ask::Api { .. } | Ask::Published { .. } | Ask::Unlisted { .. } | Ask::Neighbour | Ask::Echo => {
+                match self.prepare(vantage, target, nic, SESSION) {
+                    Ok((terms, place)) => self.session(question, nic, place, &terms),
+                    Err(why) => Ok(Seen::unproven(why)),
+                }
+            }
+        }
+    }
+
+    /// Questions that take more than a SYN, or a source of their own.
+    fn session(&mut self, question: &Question, nic: &Nic, place: Position, terms: &Terms) -> Result<Seen> {
+        let Question { vantage, target, ask, .. } = question;
+        let place = match (ask, vantage) {
+            (Ask::Unlisted { from, .. }, Vantage::Beyond(over)) => {
+                let (source, gateway) =
+                    self.stations.through(over, *from).context("a gateway that was there is gone")?;
+                Position { source, via: Some(gateway) }
+            }
+            (Ask::Unlisted { from, .. }, _) => Position { source: self.stations.at(*from), via: None },
+            _ => place,
+        };
+        let Host { mac: own, ip } = place.source;
+        let segment = self.bed.topology.segment(vantage)?;
+        let gateways: Vec<IpAddr> = place.via.into_iter().collect();
+        let mut from = self.bed.fabric.vantage_via(segment, own, &[ip], &gateways)?;
+        let peer = Peer::from(at(target, nic));
+        self.probes += 1;
+        let seen = match ask {
+            Ask::Neighbour => from.who_has(target.address, terms).map(|finding| {
+                let right = matches!(finding.outcome, Outcome::Serves(answer) if answer == mac(nic.mac));
+                let note = format!("{:?}", finding.outcome);
+                seen::seen(&finding, right, note)
+            }),
+            Ask::Echo => from.ping(peer, terms).map(|finding| seen::seen(&finding, true, String::new())),
+            Ask::Unlisted { port, .. } => {
+                from.tcp_connect(peer, *port, terms).map(|finding| seen::seen(&finding, true, String::new()))
+            }
+            Ask::Published { port } => {
+                from.http_get(peer, *port, "/", terms).map(|finding| seen::published(target, &finding))
+            }
+            Ask::Api { port, credential } => {
+                let Subject::Daemon(name) = &target.subject else {
+                    anyhow::bail!("{target} is asked for a daemon's API");
+                };
+                match self.clients.client(name, credential)? {
+                    None => from.http_get(peer, *port, "/version", terms).map(|finding| seen::plaintext(&finding)),
+                    Some(client) => {
+                        let names = certified_names(&self.plan.daemons[name], target, credential);
+                        let mut worst = None;
+                        for server in names {
+                            let finding = from.https_get(peer, *port, &server, client, "/version", terms);
+                            let seen = finding.map(|finding| seen::api(&server, &finding));
+                            let good = matches!(&seen, Ok(seen) if seen.observed == Verdict::Serves);
+                            worst = Some(seen);
+                            if !good {
+                                break;
+                            }
+                        }
+                        worst.context("an API has at least its address as a name")?
+                    }
+                }
+            }
+            Ask::Port { .. }
+            | Ask::Vacant { .. }
+            | Ask::OtherPorts { .. }
+            | Ask::SomePorts { .. }
+            | Ask::Datagram { .. }
+            | Ask::VacantDatagrams { .. }
+            | Ask::OtherDatagrams { .. } => anyhow::bail!("{ask} takes no session"),
+        };
+        Ok(seen.unwrap_or_else(|error: fabric::Infrastructure| Seen::unproven(error.to_string())))
+    }
+}
+
+/// The address asked, and the Ethernet address that its frames go to.
+fn at(target: &Target, nic: &Nic) -> Host {
+    let mac = match target.place {
+        Place::Broadcast => Mac::BROADCAST,
+        // RFC 2464 section 7: the last four bytes of the group's address.
+        Place::AllNodes => Mac([0x33, 0x33, 0, 0, 0, 1]),
+        Place::Planned | Place::LinkLocal | Place::Unplanned | Place::Container | Place::Bridge => mac(nic.mac),
+    };
+    Host { mac, ip: target.address }
+}
+
+/// The names that a server's certificate must be good for: the address, and with the right client every DNS name too.
+fn certified_names(daemon: &Daemon, target: &Target, credential: &Credential) -> Vec<String> {
+    let address = std::iter::once(target.address.to_string());
+    match (credential, &daemon.api) {
+        (Credential::Own, Some(api)) => address.chain(api.names.iter().cloned()).collect(),
+        (Credential::Own, None) | (Credential::Absent | Credential::Other(_) | Credential::Plaintext, _) => {
+            address.collect()
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! What the proof asks: where from, whom, what, and the answer that the plan promises.
+//!
+//! * `promise`: the matrix with its promises, which come from the plan alone, never from the rendered rules;
+//! * `within`: the same for containers and the host itself;
+//! * `target`: the addresses of the plan, and those that nobody planned;
+//! * `ports`: which ports are asked.
+
+mod ports;
+mod promise;
+mod target;
+mod within;
+
+use std::fmt;
+use std::net::IpAddr;
+
+use dmhost_layout::plan::{DaemonName, HostPlan, InterfaceName, Owner};
+
+pub use ports::{Ports, ProbePorts, probe_ports};
+pub use promise::{datagrams_of, listed_sources, ports_of, questions};
+pub use target::{Inner, Place, Subject, Target, subnet_of, targets};
+pub use within::{control, questions_within};
+
+/// How a question was answered, judged by frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// No frame on any port of the fabric that the probe caused.
+    Silent,
+    /// The connection is made and the client's certificate rejected.
+    Denies,
+    /// A TCP reset or an ICMP error.
+    Refuses,
+    /// It answers as it should.
+    Serves,
+    /// It answers, but not as a service of the plan would: no frame would have been right, or another's content came.
+    Strange,
+    /// Nothing is known: no positive control answered through the same NIC.
+    Unproven,
+}
+
+impl Verdict {
+    /// One letter for a table.
+    pub fn letter(self) -> char {
+        match self {
+            Self::Silent => '·',
+            Self::Denies => 'D',
+            Self::Refuses => 'R',
+            Self::Serves => 'S',
+            Self::Strange => '?',
+            Self::Unproven => 'U',
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Silent => "silent",
+            Self::Denies => "denies",
+            Self::Refuses => "refuses",
+            Self::Serves => "serves",
+            Self::Strange => "strange",
+            Self::Unproven => "unproven",
+        })
+    }
+}
+
+/// Where a probe comes from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Vantage {
+    /// A station on an interface's own segment.
+    Vlan(InterfaceName),
+    /// A station off-link, through the gateway of an interface, which the fabric plays.
+    Beyond(InterfaceName),
+    /// A station on the untagged side of a NIC that carries VLANs.
+    Trunk(InterfaceName),
+    /// A container of a daemon.
+    Container(DaemonName, Network),
+    /// The host's own namespace.
+    Host,
+}
+
+/// Which Docker network a container is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Network {
+    /// The default bridge.
+    Default,
+    /// A bridge that the proof makes as a user would.
+    User,
+}
+
+impl Vantage {
+    /// The interface whose segment this is; `None` inside the machine.
+    pub fn interface(&self) -> Option<&InterfaceName> {
+        match self {
+            Self::Vlan(name) | Self::Beyond(name) | Self::Trunk(name) => Some(name),
+            Self::Container(..) | Self::Host => None,
+        }
+    }
+
+    /// Every vantage inside a host: a container on each kind of network of each daemon, and the host itself.
+    pub fn inside(plan: &HostPlan) -> Vec<Self> {
+        let of = |name: &DaemonName| [Network::Default, Network::User].map(|on| Self::Container(name.clone(), on));
+        plan.daemons.keys().flat_map(of).chain([Self::Host]).collect()
+    }
+
+    /// Every wire vantage of a host: each segment, what is beyond its gateways, and the untagged side of each carrier.
+    pub fn wires(plan: &HostPlan) -> Vec<Self> {
+        let mut all = Vec::new();
+        for interface in plan.interfaces.values() {
+            let name = interface.name.clone();
+            match interface.owner {
+                Owner::Carrier => all.push(Self::Trunk(name)),
+                Owner::Host | Owner::Daemon(_) => {
+                    all.push(Self::Vlan(name.clone()));
+                    if !interface.gateways.is_empty() {
+                        all.push(Self::Beyond(name));
+                    }
+                }
+            }
+        }
+        all
+    }
+}
+
+impl fmt::Display for Vantage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vlan(name) => write!(f, "vlan:{name}"),
+            Self::Beyond(name) => write!(f, "beyond:{name}"),
+            Self::Trunk(name) => write!(f, "trunk:{name}"),
+            Self::Container(name, Network::Default) => write!(f, "container:{name}"),
+            Self::Container(name, Network::User) => write!(f, "container:{name}/user"),
+            Self::Host => f.write_str("host"),
+        }
+    }
+}
+
+/// What a client of a daemon's API shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// A certificate of the daemon's own client CA.
+    Own,
+    /// No certificate.
+    Absent,
+    /// A certificate of another daemon's client CA.
+    Other(DaemonName),
+    /// No TLS at all.
+    Plaintext,
+}
+
+/// One question to one address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// ARP or neighbour discovery: who has this address?
+    Neighbour,
+    /// ICMP echo.
+    Echo,
+    /// `GET /version` of the daemon's API.
+    Api {
+        /// TCP port.
+        port: u16,
+        /// What the client shows.
+        credential: Credential,
+    },
+    /// A connection to the daemon's API from an address that `api.from` does not list.
+    Unlisted {
+        /// TCP port.
+        port: u16,
+        /// The address.
+        from: IpAddr,
+    },
+    /// `GET /` of the probe container behind a published port; its answer names the daemon.
+    Published {
+        /// TCP port before DNAT.
+        port: u16,
+    },
+    /// A TCP port of the host's own: sshd.
+    Port {
+        /// TCP port.
+        port: u16,
+    },
+    /// TCP ports that `expose` opens and nobody serves: the spec lets them be asked, so they refuse.
+    Vacant {
+        /// The ports.
+        ports: Vec<u16>,
+    },
+    /// Every TCP port, 1 to 65,535, but these.
+    OtherPorts {
+        /// Ports that have a question of their own.
+        but: Vec<u16>,
+    },
+    /// These TCP ports: those in use somewhere on the host, and random ones.
+    SomePorts {
+        /// The ports.
+        ports: Vec<u16>,
+    },
+    /// A datagram to the probe container behind a published port; its answer names the daemon.
+    Datagram {
+        /// UDP port before DNAT.
+        port: u16,
+    },
+    /// UDP ports that `expose` opens and nobody serves.
+    VacantDatagrams {
+        /// The ports.
+        ports: Vec<u16>,
+    },
+    /// These UDP ports: those in use somewhere on the host, and well-known ones.
+    OtherDatagrams {
+        /// The ports.
+        ports: Vec<u16>,
+    },
+}
+
+impl fmt::Display for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Neighbour => f.write_str("who-has"),
+            Self::Echo => f.write_str("echo"),
+            Self::Api { port, credential } => match credential {
+                Credential::Own => write!(f, "{port}/tcp API"),
+                Credential::Absent => write!(f, "{port}/tcp API without a certificate"),
+                Credential::Other(name) => write!(f, "{port}/tcp API with a certificate of {name}"),
+                Credential::Plaintext => write!(f, "{port}/tcp API without TLS"),
+            },
+            Self::Unlisted { port, from } => write!(f, "{port}/tcp API from {from}, which is not listed"),
+            Self::Published { port } => write!(f, "{port}/tcp published"),
+            Self::Port { port } => write!(f, "{port}/tcp"),
+            Self::Vacant { ports } => write!(f, "{} exposed tcp ports without a server", ports.len()),
+            Self::OtherPorts { but } => write!(f, "{} other tcp ports", usize::from(u16::MAX) - but.len()),
+            Self::SomePorts { ports } => write!(f, "{} tcp ports", ports.len()),
+            Self::Datagram { port } => write!(f, "{port}/udp published"),
+            Self::VacantDatagrams { ports } => write!(f, "{} exposed udp ports without a server", ports.len()),
+            Self::OtherDatagrams { ports } => write!(f, "{} other udp ports", ports.len()),
+        }
+    }
+}
+
+/// A question with its promise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Where from.
+    pub vantage: Vantage,
+    /// Which address.
+    pub target: Target,
+    /// What.
+    pub ask: Ask,
+    /// What the plan promises.
+    pub expected: Verdict,
+}

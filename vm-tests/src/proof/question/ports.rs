@@ -1,0 +1,99 @@
+//! Which ports are asked: those of the plan, well-known ones, and random ones.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
+
+use dmhost_layout::plan::{Daemon, Expose, HostPlan, Protocol};
+
+/// How many random TCP ports are asked where not all are.
+const RANDOM: usize = 1000;
+/// UDP services that answer strangers, by their ports: names, boot, time, names of Windows and of the link, management,
+/// keys, logs, routes, tunnels, calls, and what floods are amplified by.
+const WELL_KNOWN_UDP: [u16; 38] = [
+    7, 19, 53, 67, 68, 69, 111, 123, 137, 138, 161, 177, 389, 427, 500, 514, 520, 546, 547, 623, 1194, 1701, 1900,
+    2049, 3478, 3702, 4500, 4789, 5060, 5353, 5355, 6081, 7946, 8472, 11211, 27015, 33434, 51820,
+];
+
+/// The ports on which the proof publishes a probe container of a daemon: one of each protocol that the plan lets the
+/// network reach, if any, and one that it does not, if any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProbePorts {
+    /// TCP, to be reached.
+    pub open: Option<u16>,
+    /// TCP, to be silent.
+    pub closed: Option<u16>,
+    /// UDP, to be reached.
+    pub open_udp: Option<u16>,
+    /// UDP, to be silent.
+    pub closed_udp: Option<u16>,
+}
+
+/// Ports of the probe container of a daemon.
+pub fn probe_ports(daemon: &Daemon) -> ProbePorts {
+    let api = daemon.api.as_ref().map(|api| api.port);
+    let free = |listed: &[Expose], protocol| {
+        (8080..=u16::MAX).find(|port| {
+            Some(*port) != api
+                && !listed.iter().any(|range| range.protocol == protocol && (range.first..=range.last).contains(port))
+        })
+    };
+    let first =
+        |listed: &[Expose], protocol| listed.iter().find(|range| range.protocol == protocol).map(|range| range.first);
+    match &daemon.expose {
+        None => ProbePorts {
+            open: free(&[], Protocol::Tcp),
+            closed: None,
+            open_udp: free(&[], Protocol::Udp),
+            closed_udp: None,
+        },
+        Some(listed) => ProbePorts {
+            open: first(listed, Protocol::Tcp),
+            closed: free(listed, Protocol::Tcp),
+            open_udp: first(listed, Protocol::Udp),
+            closed_udp: free(listed, Protocol::Udp),
+        },
+    }
+}
+
+/// The ports that are asked where not all are.
+#[derive(Debug, Clone)]
+pub struct Ports {
+    /// TCP: whatever is used somewhere on the host, and random ones.
+    pub tcp: Vec<u16>,
+    /// UDP: whatever is used somewhere on the host, and well-known ones.
+    pub udp: Vec<u16>,
+}
+
+impl Ports {
+    /// For a host; the random ones differ from run to run, and a port that answers is named.
+    pub fn of(plan: &HostPlan) -> Self {
+        let (mut tcp, mut udp) = (BTreeSet::from([22, 8000]), BTreeSet::from(WELL_KNOWN_UDP));
+        udp.insert(8000);
+        for daemon in plan.daemons.values() {
+            let ProbePorts { open, closed, open_udp, closed_udp } = probe_ports(daemon);
+            tcp.extend(daemon.api.as_ref().map(|api| api.port).into_iter().chain(open).chain(closed));
+            udp.extend(open_udp.into_iter().chain(closed_udp));
+            for Expose { protocol, first, last } in daemon.expose.iter().flatten() {
+                match protocol {
+                    Protocol::Tcp => tcp.extend(*first..=*last),
+                    Protocol::Udp => udp.extend(*first..=*last),
+                }
+            }
+        }
+        for expect in &plan.expects {
+            match expect.protocol {
+                Protocol::Tcp => tcp.insert(expect.port),
+                Protocol::Udp => udp.insert(expect.port),
+            };
+        }
+        let (seed, wanted) = (RandomState::new(), (tcp.len() + RANDOM).min(usize::from(u16::MAX)));
+        for nth in 0_u64.. {
+            if tcp.len() >= wanted {
+                break;
+            }
+            // 1 to 65,535: port 0 is none.
+            tcp.insert((seed.hash_one(nth) % 65_535) as u16 + 1);
+        }
+        Self { tcp: tcp.into_iter().collect(), udp: udp.into_iter().collect() }
+    }
+}

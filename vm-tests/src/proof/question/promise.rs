@@ -1,0 +1,214 @@
+//! The matrix of wire vantages, with its promises: whoever may reach an address is on its own segment, or beyond that
+//! segment's gateway, and reaches the ports the spec names there.
+
+use std::net::IpAddr;
+
+use dmhost_layout::plan::{Admin, Api, Daemon, HostPlan, Interface, Protocol};
+use ipnet::IpNet;
+
+use super::target::{places, version_of_gateway};
+use super::{Ask, Credential, Inner, Place, Ports, ProbePorts, Question, Subject, Target, Vantage, Verdict};
+use super::{probe_ports, targets};
+use crate::proof::topology::Strangers;
+
+/// The whole matrix of wire vantages. `inner`: what Docker told of the probe containers.
+pub fn questions(plan: &HostPlan, inner: &[Inner], ports: &Ports) -> Vec<Question> {
+    let mut questions = Vec::new();
+    for vantage in Vantage::wires(plan) {
+        let Some(over) = vantage.interface().map(|name| &plan.interfaces[name]) else { continue };
+        let beyond = matches!(vantage, Vantage::Beyond(_));
+        for target in targets(plan) {
+            if beyond && !version_of_gateway(over, target.address) {
+                continue;
+            }
+            let asks = planned(plan, &vantage, &target, ports);
+            let question =
+                |(ask, expected)| Question { vantage: vantage.clone(), target: target.clone(), ask, expected };
+            questions.extend(asks.into_iter().map(question));
+        }
+        for target in places(plan, inner, &vantage, over) {
+            let asks = unplanned(plan, &vantage, over, &target, ports);
+            let question =
+                |(ask, expected)| Question { vantage: vantage.clone(), target: target.clone(), ask, expected };
+            questions.extend(asks.into_iter().map(question));
+        }
+    }
+    questions
+}
+
+/// What is asked of an address of the plan.
+fn planned(plan: &HostPlan, vantage: &Vantage, target: &Target, ports: &Ports) -> Vec<(Ask, Verdict)> {
+    let near = match vantage {
+        Vantage::Vlan(name) | Vantage::Beyond(name) => *name == target.interface,
+        Vantage::Trunk(_) | Vantage::Container(..) | Vantage::Host => false,
+    };
+    let beyond = matches!(vantage, Vantage::Beyond(_));
+    let asks = match &target.subject {
+        Subject::Host => host_asks(plan, target),
+        Subject::Daemon(name) => daemon_asks(plan, &plan.daemons[name], vantage, target, near),
+    };
+    let tcp: Vec<u16> = asks.iter().flat_map(|(ask, _)| ports_of(ask)).collect();
+    let udp: Vec<u16> = asks.iter().flat_map(|(ask, _)| datagrams_of(ask)).collect();
+    // From beyond a gateway, as far as another network goes, what a station on the segment has asked in full.
+    let rest = if beyond && !near {
+        Ask::SomePorts { ports: ports.tcp.iter().filter(|port| !tcp.contains(port)).copied().collect() }
+    } else {
+        Ask::OtherPorts { but: deduplicated(tcp) }
+    };
+    let datagrams =
+        Ask::OtherDatagrams { ports: ports.udp.iter().filter(|port| !udp.contains(port)).copied().collect() };
+    let neighbour = (!beyond).then_some((Ask::Neighbour, Verdict::Serves));
+    let rest = [(rest, Verdict::Silent), (datagrams, Verdict::Silent)];
+    let all = neighbour.into_iter().chain([(Ask::Echo, Verdict::Serves)]).chain(asks).chain(rest);
+    all.map(|(ask, promise)| (ask, if near { promise } else { Verdict::Silent })).collect()
+}
+
+/// What is asked of an address that nobody planned to answer.
+fn unplanned(
+    plan: &HostPlan,
+    vantage: &Vantage,
+    over: &Interface,
+    target: &Target,
+    ports: &Ports,
+) -> Vec<(Ask, Verdict)> {
+    // IPv6 itself lives on link-local addresses: where it is planned they have neighbours and echo, and nothing else.
+    let speaks = over.addresses.iter().any(|net| net.addr().is_ipv6());
+    let lives = speaks
+        && matches!(vantage, Vantage::Vlan(_))
+        && match target.place {
+            Place::LinkLocal => plan.mac_of(over).is_some_and(|mac| target.is_link_local_of(mac)),
+            Place::AllNodes => true,
+            Place::Planned | Place::Broadcast | Place::Unplanned | Place::Container | Place::Bridge => false,
+        };
+    let promise = if lives { Verdict::Serves } else { Verdict::Silent };
+    let group = matches!(target.place, Place::AllNodes | Place::Broadcast);
+    let neighbour = (!group && !matches!(vantage, Vantage::Beyond(_))).then_some((Ask::Neighbour, promise));
+    let rest = [
+        (Ask::Echo, promise),
+        (Ask::SomePorts { ports: ports.tcp.clone() }, Verdict::Silent),
+        (Ask::OtherDatagrams { ports: ports.udp.clone() }, Verdict::Silent),
+    ];
+    neighbour.into_iter().chain(rest).collect()
+}
+
+fn host_asks(plan: &HostPlan, target: &Target) -> Vec<(Ask, Verdict)> {
+    match &plan.host.admin {
+        Some(Admin { interface, .. }) if *interface == target.interface => {
+            vec![(Ask::Port { port: 22 }, Verdict::Serves)]
+        }
+        Some(_) | None => Vec::new(),
+    }
+}
+
+/// What is asked of a daemon. Credentials matter only where a connection can be made at all.
+fn daemon_asks(
+    plan: &HostPlan,
+    daemon: &Daemon,
+    vantage: &Vantage,
+    target: &Target,
+    near: bool,
+) -> Vec<(Ask, Verdict)> {
+    let mut asks = Vec::new();
+    if let Some(Api { port, from, .. }) = &daemon.api {
+        let api = |credential| Ask::Api { port: *port, credential };
+        // A list is exhaustive over both IP versions: where nobody on the segment, or beyond it, is in it, nobody may connect.
+        let listed = listed_sources(plan, vantage, target, from.as_deref());
+        let reached = from.is_none() || !listed.is_empty();
+        asks.push((api(Credential::Own), if reached { Verdict::Serves } else { Verdict::Silent }));
+        if near && reached {
+            asks.push((api(Credential::Absent), Verdict::Denies));
+            asks.push((api(Credential::Plaintext), Verdict::Denies));
+            let other = plan.daemons.values().find(|other| other.name != daemon.name && other.api.is_some());
+            if let Some(other) = other {
+                asks.push((api(Credential::Other(other.name.clone())), Verdict::Denies));
+            }
+            if let Some(from) = from.as_deref().and_then(|from| unlisted_source(plan, vantage, target, from)) {
+                asks.push((Ask::Unlisted { port: *port, from }, Verdict::Silent));
+            }
+        }
+    }
+    let ProbePorts { open, closed, open_udp, closed_udp } = probe_ports(daemon);
+    asks.extend(open.map(|port| (Ask::Published { port }, Verdict::Serves)));
+    asks.extend(closed.map(|port| (Ask::Published { port }, Verdict::Silent)));
+    let vacant = exposed(daemon, Protocol::Tcp, open);
+    if !vacant.is_empty() {
+        asks.push((Ask::Vacant { ports: vacant }, Verdict::Refuses));
+    }
+    asks.extend(open_udp.map(|port| (Ask::Datagram { port }, Verdict::Serves)));
+    asks.extend(closed_udp.map(|port| (Ask::Datagram { port }, Verdict::Silent)));
+    // ICMP errors are rationed (`icmp_ratelimit`): some of a long range say enough.
+    let vacant: Vec<u16> = exposed(daemon, Protocol::Udp, open_udp).into_iter().take(3).collect();
+    if !vacant.is_empty() {
+        asks.push((Ask::VacantDatagrams { ports: vacant }, Verdict::Refuses));
+    }
+    asks
+}
+
+/// Ports of `expose` that nobody serves.
+fn exposed(daemon: &Daemon, protocol: Protocol, served: Option<u16>) -> Vec<u16> {
+    let ranges = daemon.expose.iter().flatten().filter(|range| range.protocol == protocol);
+    let ports = ranges.flat_map(|range| range.first..=range.last).filter(|port| Some(*port) != served);
+    deduplicated(ports.collect())
+}
+
+/// The nets of `api.from` that have a source at this vantage for this target.
+pub fn listed_sources(plan: &HostPlan, vantage: &Vantage, target: &Target, from: Option<&[IpNet]>) -> Vec<IpNet> {
+    let Some(subnet) = super::target::subnet_of(plan, target) else { return Vec::new() };
+    let fits = |net: &&IpNet| match vantage {
+        Vantage::Beyond(_) => net.addr().is_ipv4() == target.address.is_ipv4() && !subnet.contains(*net),
+        Vantage::Vlan(_) | Vantage::Trunk(_) => subnet.contains(*net) || net.contains(&subnet.trunc()),
+        Vantage::Container(..) | Vantage::Host => false,
+    };
+    from.unwrap_or_default().iter().filter(fits).copied().collect()
+}
+
+/// An address at this vantage that `api.from` does not list.
+fn unlisted_source(plan: &HostPlan, vantage: &Vantage, target: &Target, from: &[IpNet]) -> Option<IpAddr> {
+    let subnet = super::target::subnet_of(plan, target)?;
+    let mut strangers = Strangers::new(plan);
+    let listed = |address: &IpAddr| from.iter().any(|net| net.contains(address));
+    match vantage {
+        Vantage::Beyond(_) => strangers.off_link(target.address.is_ipv4(), &[]).filter(|address| !listed(address)),
+        Vantage::Vlan(_) | Vantage::Trunk(_) => strangers.outside(subnet, from),
+        Vantage::Container(..) | Vantage::Host => None,
+    }
+}
+
+/// The TCP ports a question is about, if it is about some by name.
+pub fn ports_of(ask: &Ask) -> Vec<u16> {
+    match ask {
+        Ask::Api { port, .. } | Ask::Unlisted { port, .. } | Ask::Published { port } | Ask::Port { port } => {
+            vec![*port]
+        }
+        Ask::Vacant { ports } | Ask::SomePorts { ports } => ports.clone(),
+        Ask::Neighbour
+        | Ask::Echo
+        | Ask::OtherPorts { .. }
+        | Ask::Datagram { .. }
+        | Ask::VacantDatagrams { .. }
+        | Ask::OtherDatagrams { .. } => Vec::new(),
+    }
+}
+
+/// The UDP ports a question is about.
+pub fn datagrams_of(ask: &Ask) -> Vec<u16> {
+    match ask {
+        Ask::Datagram { port } => vec![*port],
+        Ask::VacantDatagrams { ports } | Ask::OtherDatagrams { ports } => ports.clone(),
+        Ask::Neighbour
+        | Ask::Echo
+        | Ask::Api { .. }
+        | Ask::Unlisted { .. }
+        | Ask::Published { .. }
+        | Ask::Port { .. }
+        | Ask::Vacant { .. }
+        | Ask::SomePorts { .. }
+        | Ask::OtherPorts { .. } => Vec::new(),
+    }
+}
+
+fn deduplicated(mut ports: Vec<u16>) -> Vec<u16> {
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}

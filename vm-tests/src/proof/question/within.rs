@@ -1,0 +1,128 @@
+//! The matrix of the vantages inside: containers of each daemon on two kinds of network, and the host itself.
+//!
+//! A container reaches what its own daemon publishes, on the daemon's addresses and on the gateways of its networks; its
+//! daemon's API is for the network. Nobody inside reaches another daemon or the host; dockerd keeps its own networks apart.
+
+use std::net::IpAddr;
+
+use dmhost_layout::plan::{Admin, DaemonName, HostPlan, Owner};
+
+use super::{Ask, Inner, Network, Place, Ports, ProbePorts, Question, Subject, Target, Vantage, Verdict};
+use super::{probe_ports, targets};
+
+/// The questions of one vantage inside. Of a silent address all of [`Ports`] are asked.
+pub fn questions_within(plan: &HostPlan, inner: &[Inner], ports: &Ports, vantage: &Vantage) -> Vec<Question> {
+    let mut questions = Vec::new();
+    for target in targets(plan).into_iter().chain(behind(plan, inner, vantage)) {
+        let asks = match vantage {
+            Vantage::Container(name, network) => container(plan, inner, (name, *network), &target, ports),
+            Vantage::Host => host(plan, &target, ports),
+            Vantage::Vlan(_) | Vantage::Beyond(_) | Vantage::Trunk(_) => Vec::new(),
+        };
+        let question = |(ask, expected)| Question { vantage: vantage.clone(), target: target.clone(), ask, expected };
+        questions.extend(asks.into_iter().map(question));
+    }
+    questions
+}
+
+/// Addresses behind daemons that mean the same thing at this vantage: zones may have the same pools.
+fn behind(plan: &HostPlan, inner: &[Inner], vantage: &Vantage) -> Vec<Target> {
+    let mut targets: Vec<Target> = Vec::new();
+    for Inner { daemon, network, place, address } in inner {
+        let asked = match vantage {
+            Vantage::Container(name, on) if name == daemon => network != on || *place == Place::Bridge,
+            Vantage::Container(name, _) => !plan.daemons[name].pools.iter().any(|pool| pool.base.contains(address)),
+            Vantage::Host | Vantage::Vlan(_) | Vantage::Beyond(_) | Vantage::Trunk(_) => true,
+        };
+        let Some(interface) = plan.daemons[daemon].interfaces.first().filter(|_| asked) else { continue };
+        if targets.iter().all(|target| target.address != *address) {
+            let subject = Subject::Daemon(daemon.clone());
+            targets.push(Target { subject, place: *place, interface: interface.clone(), address: *address });
+        }
+    }
+    targets
+}
+
+fn container(
+    plan: &HostPlan,
+    inner: &[Inner],
+    (name, network): (&DaemonName, Network),
+    target: &Target,
+    ports: &Ports,
+) -> Vec<(Ask, Verdict)> {
+    // Without an address of this IP version there is no way at all.
+    let speaks = inner.iter().any(|own| {
+        own.daemon == *name
+            && own.network == network
+            && own.place == Place::Container
+            && own.address.is_ipv4() == target.address.is_ipv4()
+    });
+    let own = target.subject == Subject::Daemon(name.clone()) && speaks;
+    match target.place {
+        Place::Planned | Place::Bridge if own => {
+            let ProbePorts { open, closed, open_udp, closed_udp } = probe_ports(&plan.daemons[name]);
+            let (tcp, udp): (Vec<u16>, Vec<u16>) = (
+                [open, closed].into_iter().flatten().collect(),
+                [open_udp, closed_udp].into_iter().flatten().collect(),
+            );
+            let mut asks = vec![(Ask::Echo, Verdict::Serves)];
+            asks.extend(tcp.iter().map(|port| (Ask::Published { port: *port }, Verdict::Serves)));
+            // docker-proxy answers a datagram from the address of the bridge that it leaves by, whichever was asked (moby,
+            // `cmd/docker-proxy/udp_proxy.go`: one socket on the wildcard address): only there is it an answer.
+            let answers = control(plan, inner, &Vantage::Container(name.clone(), network)) == Some(target.address);
+            asks.extend(udp.iter().filter(|_| answers).map(|port| (Ask::Datagram { port: *port }, Verdict::Serves)));
+            asks.extend(rest(ports, &tcp, &udp));
+            asks
+        }
+        Place::Planned
+        | Place::LinkLocal
+        | Place::AllNodes
+        | Place::Broadcast
+        | Place::Unplanned
+        | Place::Container
+        | Place::Bridge => silent(ports),
+    }
+}
+
+fn host(plan: &HostPlan, target: &Target, ports: &Ports) -> Vec<(Ask, Verdict)> {
+    let own = target.place == Place::Planned && plan.interfaces[&target.interface].owner == Owner::Host;
+    if !own {
+        return silent(ports);
+    }
+    // What else the host says to itself is nobody's affair.
+    let ssh = match &plan.host.admin {
+        Some(Admin { interface, .. }) if *interface == target.interface => {
+            Some((Ask::Port { port: 22 }, Verdict::Serves))
+        }
+        Some(_) | None => None,
+    };
+    [(Ask::Echo, Verdict::Serves)].into_iter().chain(ssh).collect()
+}
+
+fn silent(ports: &Ports) -> Vec<(Ask, Verdict)> {
+    [(Ask::Echo, Verdict::Silent)].into_iter().chain(rest(ports, &[], &[])).collect()
+}
+
+fn rest(ports: &Ports, tcp: &[u16], udp: &[u16]) -> [(Ask, Verdict); 2] {
+    let but = |all: &[u16], some: &[u16]| all.iter().filter(|port| !some.contains(port)).copied().collect();
+    [
+        (Ask::SomePorts { ports: but(&ports.tcp, tcp) }, Verdict::Silent),
+        (Ask::OtherDatagrams { ports: but(&ports.udp, udp) }, Verdict::Silent),
+    ]
+}
+
+/// The address that closes a vantage's windows: it answers an echo as long as the vantage lives.
+pub fn control(plan: &HostPlan, inner: &[Inner], vantage: &Vantage) -> Option<IpAddr> {
+    match vantage {
+        Vantage::Container(name, network) => inner
+            .iter()
+            .find(|own| own.daemon == *name && own.network == *network && own.place == Place::Bridge)
+            .map(|own| own.address),
+        Vantage::Host => {
+            let own = plan.interfaces.values().filter(|interface| interface.owner == Owner::Host);
+            let own = own.flat_map(|interface| &interface.addresses).map(ipnet::IpNet::addr).next();
+            Some(own.unwrap_or(std::net::Ipv4Addr::LOCALHOST.into()))
+        }
+        Vantage::Vlan(_) | Vantage::Beyond(_) | Vantage::Trunk(_) => None,
+    }
+}
