@@ -5,6 +5,8 @@
 //! * [`inside`], [`containers`], [`clients`]: what the guest says of itself, something to reach in it, and who may;
 //! * [`canaries`], [`observe`]: asking from the wire, and judging by the frames that were seen; [`egress`]: judging all others
 //!   too; [`asker`]: asking from inside;
+//! * [`hostile`]: frames that no honest neighbour sends, from the wire and from containers;
+//! * [`watchers`]: console, journal and units meanwhile;
 //! * [`expects`]: the user's own lines of the proof;
 //! * [`report`]: what was found.
 
@@ -14,12 +16,14 @@ pub mod clients;
 pub mod containers;
 pub mod egress;
 pub mod expects;
+pub mod hostile;
 pub mod inside;
 pub mod observe;
 pub mod question;
 pub mod report;
 pub mod stations;
 pub mod topology;
+pub mod watchers;
 
 use anyhow::Result;
 use dmhost_layout::plan::HostPlan;
@@ -27,8 +31,9 @@ use dmhost_pki::Pki;
 
 use crate::bed::{BedRequest, Testbed};
 use observe::Observer;
-use question::{Ports, Question, questions};
+use question::{Ask, Ports, Question, Vantage, Verdict, questions};
 use report::{Cell, Fact, Report};
+use watchers::Watching;
 
 /// Told of each stage as it begins.
 pub type Stage<'a> = &'a mut dyn FnMut(&str);
@@ -57,19 +62,25 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, stage: Stage<'_>) -> Res
         report.facts.push(Fact { name: "probe containers".to_owned(), holds: false, found: format!("{error:#}") });
         anyhow::Ok(Vec::new())
     })?;
+    let watching = Watching::begin(plan, bed)?;
     stage("canaries");
     let mut observer = Observer::new(plan, bed, pki)?;
     let ports = Ports::of(plan);
-    let ((cells, asked), egress) = egress::watched(plan, &bed.fabric, &bed.topology, || {
+    let ((cells, hostile, asked), egress) = egress::watched(plan, &bed.fabric, &bed.topology, || {
         let mut cells = ask(&questions(plan, &inner, &ports), &mut observer, stage)?;
         stage("containers and host");
         let (within, asked) = asker::ask(plan, bed, &inner, &ports)?;
         cells.extend(within);
-        Ok((cells, asked))
+        stage("hostile frames");
+        let mut hostile = hostile::facts(plan, bed, &inner, observer.hands())?;
+        hostile.push(serves_after(&cells, &mut observer)?);
+        Ok((cells, hostile, asked))
     })?;
+    report.facts.extend(hostile);
     report.facts.extend(expects::facts(plan, &cells));
     report.cells = cells;
     report.facts.push(egress);
+    report.facts.extend(watching.facts(plan, bed)?);
     report.probes = observer.probes() + asked;
     report.frames = bed.fabric.report()?.captured;
     Ok(report)
@@ -88,4 +99,24 @@ fn ask(questions: &[Question], observer: &mut Observer<'_>, stage: Stage<'_>) ->
         cells.extend(observer.ask(group)?);
     }
     Ok(cells)
+}
+
+/// Asks once more for everything that serves from the segments, after all that was done to the host.
+fn serves_after(cells: &[Cell], observer: &mut Observer<'_>) -> Result<Fact> {
+    let served = |cell: &&Cell| {
+        let near = matches!(cell.question.vantage, Vantage::Vlan(_));
+        // A neighbour tells nothing of a service.
+        near && cell.holds() && cell.observed == Verdict::Serves && cell.question.ask != Ask::Neighbour
+    };
+    let again: Vec<Question> = cells.iter().filter(served).map(|cell| cell.question.clone()).collect();
+    let mut lost = Vec::new();
+    for group in again.chunk_by(|one, next| one.vantage == next.vantage && one.target == next.target) {
+        for cell in observer.ask(group)?.iter().filter(|cell| !cell.holds()) {
+            let Question { vantage, target, ask, .. } = &cell.question;
+            lost.push(format!("{vantage} -> {target} {ask}: {}", cell.observed));
+        }
+    }
+    let found =
+        if lost.is_empty() { format!("{} questions are served as before", again.len()) } else { lost.join("\n") };
+    Ok(Fact { name: "hostile: everything serves after".to_owned(), holds: lost.is_empty() && !again.is_empty(), found })
 }

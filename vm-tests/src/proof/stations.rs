@@ -47,6 +47,11 @@ impl Stations {
         self.beside(subnet, &[])
     }
 
+    /// A fresh address off-link, of no station.
+    pub fn far(&mut self, v4: bool) -> Option<IpAddr> {
+        self.strangers.off_link(v4, &[])
+    }
+
     /// A station with this address.
     pub fn at(&mut self, ip: IpAddr) -> Host {
         Host { mac: self.mac(), ip }

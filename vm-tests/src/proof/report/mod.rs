@@ -68,7 +68,8 @@ impl Report {
         text.push('\n');
         text.push_str(&table::table(others, table::by_place, paint));
         text.push_str(
-            "\nS serves  D denies  R refuses  · silent  U unproven  ? strange;  ! after a letter: not as planned\n",
+            "\nS serves  D denies  R refuses  · silent  U unproven  ? strange;  ! after a letter: not as planned\n\
+             API: with its certificate, none, another daemon's, in plain text; free: exposed and vacant; tcp, udp: all others asked\n",
         );
         let held: Vec<_> = self.facts.iter().filter(|fact| fact.holds).collect();
         let width = held.iter().map(|fact| fact.name.chars().count()).max().unwrap_or(0);

@@ -46,17 +46,17 @@ fn head(ask: &Ask) -> (u8, String) {
         Ask::Echo => (1, "echo".to_owned()),
         Ask::Api { credential, .. } => match credential {
             Credential::Own => (2, "API".to_owned()),
-            Credential::Absent => (3, "no-cert".to_owned()),
-            Credential::Other(_) => (4, "other-CA".to_owned()),
-            Credential::Plaintext => (5, "no-TLS".to_owned()),
+            Credential::Absent => (3, "none".to_owned()),
+            Credential::Other(_) => (4, "other".to_owned()),
+            Credential::Plaintext => (5, "plain".to_owned()),
         },
         Ask::Unlisted { .. } => (6, "unlisted".to_owned()),
         Ask::Published { port } => (7, format!(":{port}")),
         Ask::Port { port } => (8, format!(":{port}")),
-        Ask::Vacant { .. } => (9, "vacant".to_owned()),
+        Ask::Vacant { .. } => (9, "free".to_owned()),
         Ask::OtherPorts { .. } | Ask::SomePorts { .. } => (10, "tcp".to_owned()),
-        Ask::Datagram { port } => (11, format!("u:{port}")),
-        Ask::VacantDatagrams { .. } => (12, "u-vacant".to_owned()),
+        Ask::Datagram { port } => (11, format!("u{port}")),
+        Ask::VacantDatagrams { .. } => (12, "ufree".to_owned()),
         Ask::OtherDatagrams { .. } => (13, "udp".to_owned()),
     }
 }
