@@ -111,3 +111,13 @@ pub(super) fn strong_host(chain: Chain, interfaces: &str) -> Chain {
         .note("link-local addresses serve neighbour discovery and ICMP alone")
         .rule(format!("iifname {interfaces} ip6 daddr fe80::/10 meta l4proto != ipv6-icmp drop"))
 }
+
+/// What comes from within: a source that is at home where it comes from. A container is neither its neighbour nor its host.
+pub(super) fn at_home<'a>(chain: Chain, interfaces: impl IntoIterator<Item = &'a InterfaceName>) -> Chain {
+    let outside = interfaces.into_iter().map(InterfaceName::as_str).chain(["lo"]);
+    let inside = format!("iifname != {}", set(outside.map(|name| format!("\"{name}\""))));
+    chain
+        .note("a container's source is an address of the network that it is on; `::` looks for a double (RFC 4862)")
+        .rule(format!("{inside} meta nfproto ipv4 fib saddr . iif oif missing drop"))
+        .rule(format!("{inside} ip6 saddr != :: fib saddr . iif oif missing drop"))
+}

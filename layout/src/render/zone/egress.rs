@@ -1,12 +1,15 @@
-//! What may leave on a daemon's interfaces: planned MAC, planned source address, nothing tagged within the tag.
+//! What may leave on a daemon's interfaces: planned MAC, planned source address, nothing tagged within the tag, and no word of
+//! an address that is not theirs.
 //!
 //! A netdev chain on egress sees every frame, those of a macvlan that a user put on the interface and of a container that
 //! makes its own frames included. It is loaded when the link exists and before it is up.
 
+use std::net::Ipv6Addr;
+
 use ipnet::IpNet;
 
 use crate::layout::Layout;
-use crate::plan::{Daemon, HostPlan, Interface};
+use crate::plan::{Daemon, HostPlan, Interface, MacAddress};
 use crate::render::rules::{Chain, set, table};
 
 pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
@@ -24,9 +27,17 @@ fn chain(plan: &HostPlan, interface: &Interface) -> Chain {
         &format!("egress device \"{name}\" priority filter"),
         "drop",
     );
-    let chain = match plan.mac_of(interface) {
-        Some(mac) => chain.rule(format!("ether saddr != {mac} drop")),
-        None => chain,
+    // `ether type` reads the frame as it will be: a tag that the NIC is to put in counts too.
+    let chain = chain.note("a VLAN of a user's own below the interface").rule("ether type { 8021q, 8021ad } drop");
+    let (chain, local) = match plan.mac_of(interface) {
+        Some(mac) => {
+            let local = link_local(mac);
+            (
+                chain.rule(format!("ether saddr != {mac} drop")).when(!v6.is_empty(), |chain| told(chain, local, &v6)),
+                local.to_string(),
+            )
+        }
+        None => (chain, "fe80::/10".to_owned()),
     };
     chain
         .note(format!("interfaces.{name}.addresses"))
@@ -40,9 +51,31 @@ fn chain(plan: &HostPlan, interface: &Interface) -> Chain {
                 .note(
                     "neighbour discovery and multicast listener reports, from link-local and while an address is tried",
                 )
-                .rule(
-                    "ip6 saddr { ::, fe80::/10 } icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, \
-                     mld-listener-report, mld2-listener-report, echo-reply } accept",
-                )
+                .rule(format!(
+                    "ip6 saddr {{ ::, {local} }} icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert, \
+                     mld-listener-report, mld2-listener-report, echo-reply }} accept"
+                ))
         })
+}
+
+/// Neighbour advertisements for these addresses alone. Their target is 16 bytes from the ninth on (RFC 4861 section 4.4); nft
+/// has a word for it since 1.0.8 only.
+fn told(chain: Chain, local: Ipv6Addr, own: &[std::net::IpAddr]) -> Chain {
+    let own = own.iter().filter_map(|address| match address {
+        std::net::IpAddr::V6(address) => Some(*address),
+        std::net::IpAddr::V4(_) => None,
+    });
+    let targets: Vec<String> =
+        std::iter::once(local).chain(own).map(|address| format!("{:#034x}", u128::from(address))).collect();
+    chain
+        .note("neighbour advertisements, by their target: of its own addresses alone")
+        .rule(format!("icmpv6 type nd-neighbor-advert @th,64,128 != {} drop", set(&targets)))
+}
+
+/// RFC 4291 appendix A: the modified EUI-64 of the MAC address behind `fe80::`, as the kernel makes it (`addr_gen_mode` 0).
+fn link_local(mac: MacAddress) -> Ipv6Addr {
+    let octets = mac.octets();
+    let mut address = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, octets[0] ^ 2, octets[1], octets[2], 0xff, 0xfe, 0, 0, 0];
+    address[13..].copy_from_slice(&octets[3..]);
+    address.into()
 }

@@ -1,12 +1,13 @@
 //! The rules inside a zone, beside the ones dockerd makes there itself.
 //!
-//! * prerouting: nothing but the interface's own addresses (no routing to containers, no ICMP errors for others' addresses);
+//! * prerouting: nothing but the interface's own addresses (no routing to containers, no ICMP errors for others' addresses), and
+//!   from containers nothing but their own sources;
 //! * input: the API from `api.from`, docker-proxy's ports, ICMP and neighbour discovery;
 //! * forward: published ports as `expose` says, matched on the port before DNAT; containers out; nothing between uplinks.
 
 use crate::layout::Layout;
 use crate::plan::{Api, Daemon, Protocol};
-use crate::render::rules::{Chain, icmp, names, ports, set, strong_host, table};
+use crate::render::rules::{Chain, at_home, icmp, names, ports, set, strong_host, table};
 
 pub(super) fn render(daemon: &Daemon, layout: &mut Layout) {
     let name = &daemon.name;
@@ -16,7 +17,10 @@ pub(super) fn render(daemon: &Daemon, layout: &mut Layout) {
         "inet",
         &why,
         [
-            strong_host(Chain::base("prerouting", "prerouting priority raw", "accept"), &uplinks),
+            at_home(
+                strong_host(Chain::base("prerouting", "prerouting priority raw", "accept"), &uplinks),
+                &daemon.interfaces,
+            ),
             input(daemon, &uplinks),
             Chain::regular("published").note("filled when the daemon starts: what its docker-proxy listens on"),
             forward(daemon, &uplinks),
