@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::question::{Place, Question, Verdict};
+use super::question::{Question, Verdict};
 
 /// One question with what was seen.
 #[derive(Debug, Clone)]
@@ -62,13 +62,10 @@ impl Report {
     /// The table, the red cells below it, and one line that sums up.
     pub fn text(&self, color: bool) -> String {
         let paint = Paint { color };
-        let planned = self.cells.iter().filter(|cell| cell.question.target.place == Place::Planned);
-        let others = self.cells.iter().filter(|cell| cell.question.target.place != Place::Planned);
-        let mut text = table::table(planned, table::by_subject, paint);
-        text.push('\n');
-        text.push_str(&table::table(others, table::by_place, paint));
+        let mut text = table::overview(&self.cells, paint);
+        text.push_str(&table::blocks(&self.cells, paint));
         text.push_str(
-            "\nS serves  D denies  R refuses  · silent  U unproven  ? strange;  ! after a letter: not as planned\n\
+            "S serves  D denies  R refuses  · silent  U unproven  ? strange;  ! after a letter: not as planned\n\
              API: with its certificate, none, another daemon's, in plain text; free: exposed and vacant; tcp, udp: all others asked\n",
         );
         let held: Vec<_> = self.facts.iter().filter(|fact| fact.holds).collect();
