@@ -377,6 +377,9 @@ pub(crate) struct Verify {
     /// Folder for the capture (pcapng), the console and the report
     #[arg(long, value_name = "DIR", value_parser = path())]
     pub(crate) report: Option<Utf8PathBuf>,
+    /// Not every TCP port, but those in use and 1,000 random ones; no hostile frames
+    #[arg(long)]
+    pub(crate) quick: bool,
 }
 
 /// `dmhost run`.

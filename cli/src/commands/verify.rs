@@ -3,8 +3,8 @@
 use anyhow::Context;
 use dmhost_layout::HostPlan;
 use vm_tests::bed::BedRequest;
-use vm_tests::proof;
 use vm_tests::proof::report::Report;
+use vm_tests::proof::{self, Extent};
 use vm_tests::vm::Verdict;
 
 use super::image::Image;
@@ -28,10 +28,11 @@ pub(super) fn run(args: &args::Verify, terminal: &Terminal) -> Result<(), Failur
         cache_dir: cache.as_std_path(),
         report: args.report.as_deref().map(camino::Utf8Path::as_std_path),
     };
+    let extent = if args.quick { Extent::Quick } else { Extent::Whole };
     let report = interrupt::orderly(|| {
         let _trials = Trials::of(&cache);
         let mut under_way: Option<Step<'_>> = None;
-        let report = proof::verify(&request, &pki, &mut |stage: &str| {
+        let report = proof::verify(&request, &pki, extent, &mut |stage: &str| {
             interrupt::check();
             if let Some(step) = under_way.take() {
                 step.done("");

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::sockopt::Broadcast;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, recv, sendto, socket,
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, recv, sendto, setsockopt, socket,
 };
 
 use crate::ask::{Answer, Control};
@@ -48,6 +49,7 @@ impl Echo {
         };
         let fd = socket(family, SockType::Raw, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, protocol)
             .context("cannot open a raw socket")?;
+        setsockopt(&fd, Broadcast, &true).context("cannot prepare a raw socket")?;
         let cookie = cookie();
         // Type, code, checksum (the kernel's own for ICMPv6), identifier, sequence, cookie.
         let mut packet = vec![kind, 0, 0, 0, 0xd0, 0x57, 0, 1];

@@ -2,11 +2,13 @@
 //!
 //! * `probe serve TEXT`: answers HTTP and datagrams on port 8000 with TEXT, until it is stopped;
 //! * `probe ask`: takes questions from standard input and says what came of each;
-//! * `probe send INTERFACE`: puts frames from standard input on an interface as they are.
+//! * `probe send INTERFACE`: puts frames from standard input on an interface as they are;
+//! * `probe flood ADDRESS COUNT`: sends a datagram to each of so many addresses, upwards from the first.
 //!
 //! The harness builds it (`vm-tests/build.rs`), carries it into the guest and reads its answers; nobody else runs it.
 
 mod ask;
+mod flood;
 mod icmp;
 mod send;
 mod serve;
@@ -35,6 +37,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["serve", text] => serve::run(text),
         ["ask"] => ask::run(),
         ["send", interface] => send::run(interface),
-        _ => bail!("usage: probe serve TEXT | probe ask | probe send INTERFACE"),
+        ["flood", address, count] => flood::run(address.parse()?, count.parse()?),
+        _ => bail!("usage: probe serve TEXT | probe ask | probe send INTERFACE | probe flood ADDRESS COUNT"),
     }
 }

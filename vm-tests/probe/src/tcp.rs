@@ -25,13 +25,7 @@ pub(crate) fn ask(address: IpAddr, ports: &[u16], wanted: &[u16], control: &Cont
     control.close()?;
     let until = Instant::now() + PATIENCE;
     loop {
-        waiting.retain(|port, stream| match ended(stream) {
-            Some(answer) => {
-                answers.insert(*port, answer);
-                false
-            }
-            None => true,
-        });
+        take(&mut waiting, &mut answers)?;
         let due: Vec<&TcpStream> =
             waiting.iter().filter(|(port, _)| wanted.contains(port)).map(|(_, stream)| stream).collect();
         let left = until.saturating_duration_since(Instant::now());
@@ -45,6 +39,25 @@ pub(crate) fn ask(address: IpAddr, ports: &[u16], wanted: &[u16], control: &Cont
             Err(error) => return Err(error).context("cannot wait for a connection"),
         }
     }
+}
+
+/// Takes out what has come to an end. One call for all of them: under emulation each costs.
+fn take(waiting: &mut BTreeMap<u16, TcpStream>, answers: &mut BTreeMap<u16, Answer>) -> Result<()> {
+    let mut fds: Vec<PollFd<'_>> =
+        waiting.values().map(|stream| PollFd::new(stream.as_fd(), PollFlags::POLLOUT)).collect();
+    match poll(&mut fds, PollTimeout::ZERO) {
+        Ok(_) => {}
+        Err(Errno::EINTR) => return Ok(()),
+        Err(error) => return Err(error).context("cannot look at connections"),
+    }
+    let ended = waiting.iter().zip(&fds).filter(|(_, fd)| fd.any().unwrap_or(true));
+    let ended: Vec<(u16, Answer)> =
+        ended.filter_map(|((port, stream), _)| Some((*port, self::ended(stream)?))).collect();
+    for (port, answer) in ended {
+        waiting.remove(&port);
+        answers.insert(port, answer);
+    }
+    Ok(())
 }
 
 /// Begins a connection; `Err` if its end is known at once.

@@ -18,7 +18,7 @@ pub(crate) fn ask(address: IpAddr, ports: &[u16], wanted: &[u16], control: &Cont
     let mut waiting = BTreeMap::new();
     for port in ports {
         let socket = UdpSocket::bind((any, 0)).context("cannot open a socket")?;
-        socket.set_nonblocking(true).context("cannot prepare a socket")?;
+        socket.set_nonblocking(true).and_then(|()| socket.set_broadcast(true)).context("cannot prepare a socket")?;
         match socket.connect((address, *port)).and_then(|()| socket.send(b"dmhost")) {
             Ok(_) => drop(waiting.insert(*port, socket)),
             Err(error) => drop(answers.insert(*port, error_answer(&error))),

@@ -59,13 +59,14 @@ pub fn ask(plan: &HostPlan, bed: &Testbed, inner: &[Inner], ports: &Ports) -> Re
 }
 
 /// Stations that stand in for the gateways of the plan: ARP and ND for them are answered, and what comes is dropped.
-struct Gateways {
+#[derive(Debug)]
+pub(super) struct Gateways {
     _stations: Vec<Station>,
     _inbox: Inbox,
 }
 
 impl Gateways {
-    fn play(plan: &HostPlan, bed: &Testbed) -> Result<Self> {
+    pub(super) fn play(plan: &HostPlan, bed: &Testbed) -> Result<Self> {
         let inbox = bed.fabric.inbox(Watch::Nothing)?;
         let stations = Stations::new(plan);
         let mut played = Vec::new();

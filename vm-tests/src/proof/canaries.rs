@@ -25,18 +25,26 @@ const TRIAL: Duration = Duration::from_secs(4);
 
 /// The canaries of a host, by NIC.
 #[derive(Debug)]
-pub struct Canaries(BTreeMap<PortId, Canary>);
+pub struct Canaries(BTreeMap<PortId, Tried>);
+
+/// A canary that was answered, and where its sources may be.
+#[derive(Debug, Clone)]
+struct Tried {
+    canary: Canary,
+    beside: IpNet,
+    within: Vec<IpNet>,
+}
 
 impl Canaries {
     /// Finds one for each NIC that answers anything.
     ///
     /// # Errors
     /// If the fabric has stopped.
-    pub fn find(plan: &HostPlan, bed: &Outside, stations: &mut Stations) -> Result<Self> {
+    pub fn find(plan: &HostPlan, bed: &Outside, stations: &Stations) -> Result<Self> {
         let mut found = BTreeMap::new();
         for nic in &bed.topology.nics {
             for candidate in candidates(plan, bed, stations, nic)? {
-                if answers(bed, stations, &candidate)? {
+                if answers(bed, stations, &candidate.canary)? {
                     found.insert(nic.port, candidate);
                     break;
                 }
@@ -47,14 +55,23 @@ impl Canaries {
 
     /// What closes the windows of a probe through a NIC; `None` if nothing answers there.
     pub fn terms(&self, nic: PortId, bed: &Outside, deadline: Duration) -> Option<Terms> {
-        let canary = self.0.get(&nic)?.clone();
-        let others = self.0.iter().filter(|(port, _)| **port != nic).map(|(_, canary)| canary.clone()).collect();
+        let canary = self.0.get(&nic)?.canary.clone();
+        let others = self.0.iter().filter(|(port, _)| **port != nic).map(|(_, tried)| tried.canary.clone()).collect();
         Some(Terms { canary, others, deadline: bed.deadline(deadline) })
+    }
+
+    /// The same with sources of their own, for probes beside these. `None` where a subnet has no free address left.
+    pub fn apart(&self, stations: &Stations) -> Option<Self> {
+        let apart = |(port, tried): (&PortId, &Tried)| {
+            let source = stations.settled(tried.beside, &tried.within)?;
+            Some((*port, Tried { canary: Canary { source, ..tried.canary.clone() }, ..tried.clone() }))
+        };
+        self.0.iter().map(apart).collect::<Option<_>>().map(Self)
     }
 }
 
 /// Whether a candidate is answered: a scan of no port has its canary alone.
-fn answers(bed: &Outside, stations: &mut Stations, candidate: &Canary) -> Result<bool> {
+fn answers(bed: &Outside, stations: &Stations, candidate: &Canary) -> Result<bool> {
     let Some(source) = stations.like(candidate.source.ip) else { return Ok(false) };
     let scan = Scan {
         segment: candidate.segment,
@@ -71,39 +88,40 @@ fn answers(bed: &Outside, stations: &mut Stations, candidate: &Canary) -> Result
 
 /// What might answer through a NIC: services as planned, then echo and neighbours as planned, then any address on any of the
 /// NIC's segments.
-fn candidates(plan: &HostPlan, bed: &Outside, stations: &mut Stations, nic: &Nic) -> Result<Vec<Canary>> {
+fn candidates(plan: &HostPlan, bed: &Outside, stations: &Stations, nic: &Nic) -> Result<Vec<Tried>> {
     let behind: Vec<&Interface> =
         plan.interfaces.values().filter(|interface| plan.nic_of(interface).name == nic.name).collect();
     let mut found = Vec::new();
-    let mut add = |stations: &mut Stations, on: &Interface, address: &IpNet, within: &[IpNet], kind| -> Result<()> {
+    let mut add = |on: &Interface, address: &IpNet, within: &[IpNet], kind| -> Result<()> {
         let vantage = match on.owner {
             Owner::Carrier => Vantage::Trunk(on.name.clone()),
             Owner::Host | Owner::Daemon(_) => Vantage::Vlan(on.name.clone()),
         };
-        let Some(source) = stations.beside(*address, within) else { return Ok(()) };
+        let Some(source) = stations.settled(*address, within) else { return Ok(()) };
         let target = Host { mac: mac(nic.mac), ip: address.addr() };
         let segment = bed.topology.segment(&vantage)?;
-        found.push(Canary { nic: nic.port, segment, source, target, kind, patience: PATIENCE });
+        let canary = Canary { nic: nic.port, segment, source, target, kind, patience: PATIENCE };
+        found.push(Tried { canary, beside: *address, within: within.to_vec() });
         Ok(())
     };
     for interface in &behind {
         for address in &interface.addresses {
             if let Some((port, from)) = service(plan, interface, address.addr()) {
-                add(stations, interface, address, &from, CanaryKind::Tcp(port))?;
+                add(interface, address, &from, CanaryKind::Tcp(port))?;
             }
         }
     }
     for kind in [CanaryKind::Echo, CanaryKind::Neighbour] {
         for interface in &behind {
             for address in &interface.addresses {
-                add(stations, interface, address, &[], kind)?;
+                add(interface, address, &[], kind)?;
             }
         }
     }
     for on in &behind {
         for interface in behind.iter().filter(|interface| interface.name != on.name) {
             for address in &interface.addresses {
-                add(stations, on, address, &[], CanaryKind::Neighbour)?;
+                add(on, address, &[], CanaryKind::Neighbour)?;
             }
         }
     }
@@ -111,7 +129,7 @@ fn candidates(plan: &HostPlan, bed: &Outside, stations: &mut Stations, nic: &Nic
 }
 
 /// A TCP port that the plan promises on an address, and the sources it is promised to (empty: all).
-fn service(plan: &HostPlan, interface: &Interface, address: IpAddr) -> Option<(u16, Vec<IpNet>)> {
+pub(super) fn service(plan: &HostPlan, interface: &Interface, address: IpAddr) -> Option<(u16, Vec<IpNet>)> {
     match &interface.owner {
         Owner::Carrier => None,
         Owner::Host => match &plan.host.admin {

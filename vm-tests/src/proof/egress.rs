@@ -1,8 +1,8 @@
-//! The egress invariant: every frame that leaves the host has a planned VID, its NIC's MAC and a source address of the
-//! interface's owner. Watched from the first probe to the last, on every port.
+//! The egress invariant: every frame that leaves the host has a planned VID and no other tag, its NIC's MAC and a source
+//! address of the interface's owner, and tells of no other address. Watched from the first probe to the last, on every port.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,9 @@ use dmhost_layout::plan::{HostPlan, Owner};
 use smoltcp::wire::IpProtocol;
 
 use super::report::Fact;
-use super::topology::{Topology, Wire, mac};
-use crate::fabric::packet::Packet;
-use crate::fabric::{Event, Fabric, Inbox, Mac, Seen, Segment, Watch};
+use super::topology::{Topology, Wire, link_local, mac};
+use crate::fabric::packet::{self, Packet};
+use crate::fabric::{Event, Fabric, Inbox, Mac, Seen, Segment, Watch, tag};
 
 /// How many offences are told.
 const MOST: usize = 8;
@@ -92,6 +92,14 @@ impl Allowed {
     }
 }
 
+/// Whether a frame has a tag that its port did not put there: a priority tag, or one behind the planned one.
+fn nested(frame: &[u8]) -> bool {
+    tag::outer(frame).is_none_or(|(tag, rest)| {
+        let priority = tag.is_some_and(|tag| tag.vid.is_none());
+        priority || matches!(frame.get(rest..rest + 2), Some([0x81, 0x00] | [0x88, 0xa8]))
+    })
+}
+
 /// What is wrong with a frame that left the host.
 fn offence(seen: &Seen, allowed: &BTreeMap<Segment, Allowed>) -> Option<String> {
     let Some(wire) = seen.segment.and_then(|segment| allowed.get(&segment)) else {
@@ -104,13 +112,24 @@ fn offence(seen: &Seen, allowed: &BTreeMap<Segment, Allowed>) -> Option<String> 
     if seen.frame.get(6..12) != Some(mac.as_bytes()) {
         return Some(format!("a source MAC on {interface} that is not its NIC's"));
     }
+    if nested(&seen.frame) {
+        return Some(format!("a tag on {interface} besides the planned one"));
+    }
+    let own = |ip: &IpAddr| addresses.contains(ip) || *ip == IpAddr::from(link_local(mac.0));
+    if let Some((who, _)) = packet::answer(&seen.frame).filter(|(who, _)| !own(&who.ip)) {
+        return Some(format!("told on {interface} that {} were here", who.ip));
+    }
     let source = match Packet::of(&seen.frame) {
         Packet::Arp { source, .. } => source.ip,
         Packet::Ip(ip) => {
+            // Router solicitations, router advertisements, redirects (RFC 4861).
+            if ip.protocol == IpProtocol::Icmpv6 && matches!(ip.icmp(), Some((133 | 134 | 137, ..))) {
+                return Some(format!("a router's word on {interface}"));
+            }
             // Neighbour discovery and multicast listener reports speak from link-local, and from nowhere before an address
             // is settled (RFC 4862 section 5.4.2, RFC 3810 section 5.2.13).
             let local =
-                matches!(ip.source, IpAddr::V6(source) if source.is_unicast_link_local() || source.is_unspecified());
+                ip.source == IpAddr::from(link_local(mac.0)) || ip.source == IpAddr::from(Ipv6Addr::UNSPECIFIED);
             if local && ip.protocol == IpProtocol::Icmpv6 {
                 return None;
             }

@@ -25,6 +25,9 @@ pub mod stations;
 pub mod topology;
 pub mod watchers;
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use anyhow::Result;
 use dmhost_layout::plan::HostPlan;
 use dmhost_pki::Pki;
@@ -35,6 +38,15 @@ use question::{Ask, Ports, Question, Vantage, Verdict, questions};
 use report::{Cell, Fact, Report};
 use watchers::Watching;
 
+/// How much is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Everything.
+    Whole,
+    /// The whole matrix, but of TCP the ports in use and 1,000 random ones instead of all 65,535, and no hostile frames.
+    Quick,
+}
+
 /// Told of each stage as it begins.
 pub type Stage<'a> = &'a mut dyn FnMut(&str);
 
@@ -43,19 +55,20 @@ pub type Stage<'a> = &'a mut dyn FnMut(&str);
 /// # Errors
 /// If the machine cannot be booted or ends, or the harness fails: a [`crate::vm::Verdict`] in the chain tells which. A host
 /// that is not as planned is no error but a report that does not hold.
-pub fn verify(request: &BedRequest<'_>, pki: &Pki, stage: Stage<'_>) -> Result<Report> {
+pub fn verify(request: &BedRequest<'_>, pki: &Pki, extent: Extent, stage: Stage<'_>) -> Result<Report> {
     stage("boot");
     let bed = Testbed::boot(request)?;
-    prove(request.plan, &bed, pki, stage)
+    prove(request.plan, &bed, pki, extent, stage)
 }
 
 /// Proves the plan on a booted host.
 ///
 /// # Errors
 /// As [`verify`].
-pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, stage: Stage<'_>) -> Result<Report> {
+pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: Stage<'_>) -> Result<Report> {
     stage("daemons and their sockets");
-    let mut report = Report { facts: inside::facts(plan, &bed.guest)?, ..Report::default() };
+    let mut report =
+        Report { quick: extent == Extent::Quick, facts: inside::facts(plan, &bed.guest)?, ..Report::default() };
     stage("probe containers");
     let inner = containers::start(plan, &bed.guest).or_else(|error| {
         bed.alive()?;
@@ -65,15 +78,24 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, stage: Stage<'_>) -> Res
     let watching = Watching::begin(plan, bed)?;
     stage("canaries");
     let mut observer = Observer::new(plan, bed, pki)?;
-    let ports = Ports::of(plan);
+    let ports = Ports::of(plan, extent == Extent::Whole);
     let ((cells, hostile, asked), egress) = egress::watched(plan, &bed.fabric, &bed.topology, || {
-        let mut cells = ask(&questions(plan, &inner, &ports), &mut observer, stage)?;
-        stage("containers and host");
-        let (within, asked) = asker::ask(plan, bed, &inner, &ports)?;
+        stage("from the wire, from containers and from the host");
+        let wires = questions(plan, &inner, &ports);
+        // Side by side: the wire waits for one processor of the guest most of the time, and what is asked inside for another.
+        let (cells, within) = std::thread::scope(|scope| {
+            let within = scope.spawn(|| asker::ask(plan, bed, &inner, &ports));
+            let cells = ask(&wires, &mut observer);
+            (cells, within.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        let (mut cells, (within, asked)) = (cells?, within?);
         cells.extend(within);
-        stage("hostile frames");
-        let mut hostile = hostile::facts(plan, bed, &inner, observer.hands())?;
-        hostile.push(serves_after(&cells, &mut observer)?);
+        let mut hostile = Vec::new();
+        if extent == Extent::Whole {
+            hostile = hostile::facts(plan, bed, &inner, observer.hands(), stage)?;
+            stage("everything that serves, once more");
+            hostile.push(serves_after(&cells, &mut observer)?);
+        }
         Ok((cells, hostile, asked))
     })?;
     report.facts.extend(hostile);
@@ -86,19 +108,52 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, stage: Stage<'_>) -> Res
     Ok(report)
 }
 
-/// The whole matrix, vantage by vantage.
-fn ask(questions: &[Question], observer: &mut Observer<'_>, stage: Stage<'_>) -> Result<Vec<Cell>> {
-    let mut from = None;
-    let mut cells = Vec::with_capacity(questions.len());
-    for group in questions.chunk_by(|one, next| one.vantage == next.vantage && one.target == next.target) {
-        let vantage = group.first().map(|Question { vantage, .. }| vantage);
-        if vantage != from {
-            from = vantage;
-            stage(&from.map(ToString::to_string).unwrap_or_default());
+/// How many observers ask from the wire side by side: what waits for an answer leaves the processors to the others.
+const OBSERVERS: usize = 4;
+
+/// The whole matrix of wire vantages; each group of questions is of one vantage and one address.
+fn ask(questions: &[Question], observer: &mut Observer<'_>) -> Result<Vec<Cell>> {
+    let same = |one: &Question, next: &Question| one.vantage == next.vantage && one.target == next.target;
+    let groups: Vec<&[Question]> = questions.chunk_by(same).collect();
+    let order = order(&groups, observer);
+    let next = AtomicUsize::new(0);
+    let work = |observer: &mut Observer<'_>| -> Result<Vec<(usize, Vec<Cell>)>> {
+        let mut done = Vec::new();
+        while let Some(index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+            done.push((*index, observer.ask(groups[*index])?));
         }
-        cells.extend(observer.ask(group)?);
-    }
-    Ok(cells)
+        Ok(done)
+    };
+    let mut others: Vec<Observer<'_>> = (1..OBSERVERS).filter_map(|_| observer.beside()).collect();
+    let mut done = std::thread::scope(|scope| {
+        let asking: Vec<_> = others.iter_mut().map(|other| scope.spawn(|| work(other))).collect();
+        let mut done = work(observer)?;
+        for thread in asking {
+            match thread.join() {
+                Ok(cells) => done.extend(cells?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        anyhow::Ok(done)
+    })?;
+    observer.count(others.iter().map(Observer::probes).sum());
+    done.sort_by_key(|(index, _)| *index);
+    Ok(done.into_iter().flat_map(|(_, cells)| cells).collect())
+}
+
+/// The long ones first, so that nobody waits for one at the end; the NICs in turn, so that each processor of the guest has
+/// one to serve.
+fn order(groups: &[&[Question]], observer: &Observer<'_>) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..groups.len()).collect();
+    let mut turns = BTreeMap::new();
+    order.sort_by_cached_key(|index| {
+        let group = groups[*index];
+        let short = !group.iter().any(|question| matches!(question.ask, Ask::OtherPorts { .. }));
+        let turn: &mut usize = turns.entry((short, observer.nic(&group[0].vantage))).or_default();
+        *turn += 1;
+        (short, *turn)
+    });
+    order
 }
 
 /// Asks once more for everything that serves from the segments, after all that was done to the host.
@@ -110,11 +165,9 @@ fn serves_after(cells: &[Cell], observer: &mut Observer<'_>) -> Result<Fact> {
     };
     let again: Vec<Question> = cells.iter().filter(served).map(|cell| cell.question.clone()).collect();
     let mut lost = Vec::new();
-    for group in again.chunk_by(|one, next| one.vantage == next.vantage && one.target == next.target) {
-        for cell in observer.ask(group)?.iter().filter(|cell| !cell.holds()) {
-            let Question { vantage, target, ask, .. } = &cell.question;
-            lost.push(format!("{vantage} -> {target} {ask}: {}", cell.observed));
-        }
+    for cell in ask(&again, observer)?.iter().filter(|cell| !cell.holds()) {
+        let Question { vantage, target, ask, .. } = &cell.question;
+        lost.push(format!("{vantage} -> {target} {ask}: {}", cell.observed));
     }
     let found =
         if lost.is_empty() { format!("{} questions are served as before", again.len()) } else { lost.join("\n") };

@@ -1,8 +1,9 @@
 //! Where probes come from: fresh stations on the subnets of the plan and beyond its gateways, each with an address of its
 //! own, so that a frame tells which probe caused it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dmhost_layout::plan::{HostPlan, InterfaceName};
 use ipnet::IpNet;
@@ -10,13 +11,42 @@ use ipnet::IpNet;
 use super::topology::{Strangers, link_local};
 use crate::fabric::{Host, Mac};
 
-/// Hands out stations.
-#[derive(Debug)]
+/// Hands out stations. Clones hand out of one stock, so that probes side by side have addresses of their own.
+#[derive(Debug, Clone)]
 pub struct Stations {
-    strangers: Strangers,
+    stock: Arc<Mutex<Stock>>,
     subnets: Vec<IpNet>,
     gateways: BTreeMap<InterfaceName, (Mac, Vec<IpAddr>)>,
+}
+
+#[derive(Debug)]
+struct Stock {
+    strangers: Strangers,
     made: u32,
+    /// An address keeps its MAC address: the host remembers it.
+    macs: HashMap<IpAddr, Mac>,
+    /// Addresses that were handed out, the oldest first.
+    handed: VecDeque<IpAddr>,
+}
+
+impl Stock {
+    /// An address that nobody uses now.
+    fn take(&mut self, subnet: IpNet, within: &[IpNet]) -> Option<IpAddr> {
+        let fresh = self.strangers.beside(subnet, within);
+        fresh.or_else(|| {
+            // A small subnet has been through: what was caused long ago has been seen.
+            let fits =
+                |ip: &IpAddr| subnet.contains(ip) && (within.is_empty() || within.iter().any(|net| net.contains(ip)));
+            self.handed.iter().position(fits).and_then(|at| self.handed.remove(at))
+        })
+    }
+
+    /// A locally administered address that no NIC of the plan has: those are in OUIs, or QEMU's 52:54:00.
+    fn mac(&mut self) -> Mac {
+        self.made += 1;
+        let [a, b, c, d] = self.made.to_be_bytes();
+        Mac([0x06, 0xd0, a, b, c, d])
+    }
 }
 
 impl Stations {
@@ -32,34 +62,53 @@ impl Stations {
                 (interface.name.clone(), (Mac([0x06, 0xd1, a, b, c, d]), interface.gateways.clone()))
             })
             .collect();
-        Self { strangers: Strangers::new(plan), subnets, gateways, made: 0 }
+        let (macs, handed) = (HashMap::new(), VecDeque::new());
+        let stock = Stock { strangers: Strangers::new(plan), made: 0, macs, handed };
+        Self { stock: Arc::new(Mutex::new(stock)), subnets, gateways }
     }
 
-    /// A fresh station in the subnet of `address`, within `within` if that is not empty. `None` where there is no free address.
-    pub fn beside(&mut self, address: IpNet, within: &[IpNet]) -> Option<Host> {
-        let ip = self.strangers.beside(address, within)?;
+    fn stock(&self) -> MutexGuard<'_, Stock> {
+        // Whoever panicked has taken an address or has not.
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A station in the subnet of `address`, within `within` if that is not empty: a fresh one, or where there is no free address
+    /// left the one that was used longest ago. `None` where there never was one.
+    pub fn beside(&self, address: IpNet, within: &[IpNet]) -> Option<Host> {
+        let host = self.settled(address, within)?;
+        self.stock().handed.push_back(host.ip);
+        Some(host)
+    }
+
+    /// The same for one that stays as long as the run: its address is nobody else's again.
+    pub fn settled(&self, address: IpNet, within: &[IpNet]) -> Option<Host> {
+        let ip = self.stock().take(address, within)?;
         Some(self.at(ip))
     }
 
     /// A fresh station in the same subnet as this address.
-    pub fn like(&mut self, ip: IpAddr) -> Option<Host> {
+    pub fn like(&self, ip: IpAddr) -> Option<Host> {
         let subnet = *self.subnets.iter().find(|subnet| subnet.contains(&ip))?;
         self.beside(subnet, &[])
     }
 
     /// A fresh address off-link, of no station.
-    pub fn far(&mut self, v4: bool) -> Option<IpAddr> {
-        self.strangers.off_link(v4, &[])
+    pub fn far(&self, v4: bool) -> Option<IpAddr> {
+        self.stock().strangers.off_link(v4, &[])
     }
 
     /// A station with this address.
-    pub fn at(&mut self, ip: IpAddr) -> Host {
-        Host { mac: self.mac(), ip }
+    pub fn at(&self, ip: IpAddr) -> Host {
+        let mut stock = self.stock();
+        let known = stock.macs.get(&ip).copied();
+        let mac = known.unwrap_or_else(|| stock.mac());
+        stock.macs.insert(ip, mac);
+        Host { mac, ip }
     }
 
     /// A fresh station that has a link-local address alone.
-    pub fn link_local(&mut self) -> Host {
-        let mac = self.mac();
+    pub fn link_local(&self) -> Host {
+        let mac = self.stock().mac();
         let ip = link_local(mac.0);
         Host { mac, ip: ip.into() }
     }
@@ -68,8 +117,8 @@ impl Stations {
     /// through. `None` without a gateway for this IP version.
     ///
     /// A gateway has one MAC address for the whole run: the host remembers it.
-    pub fn beyond(&mut self, over: &InterfaceName, v4: bool, within: &[IpNet]) -> Option<(Host, IpAddr)> {
-        let ip = self.strangers.off_link(v4, within)?;
+    pub fn beyond(&self, over: &InterfaceName, v4: bool, within: &[IpNet]) -> Option<(Host, IpAddr)> {
+        let ip = self.stock().strangers.off_link(v4, within)?;
         self.through(over, ip)
     }
 
@@ -79,16 +128,9 @@ impl Stations {
     }
 
     /// The off-link station with this address.
-    pub fn through(&mut self, over: &InterfaceName, ip: IpAddr) -> Option<(Host, IpAddr)> {
+    pub fn through(&self, over: &InterfaceName, ip: IpAddr) -> Option<(Host, IpAddr)> {
         let (mac, gateways) = self.gateways.get(over)?;
         let gateway = gateways.iter().find(|gateway| gateway.is_ipv4() == ip.is_ipv4())?;
         Some((Host { mac: *mac, ip }, *gateway))
-    }
-
-    /// A locally administered address that no NIC of the plan has: those are in OUIs, or QEMU's 52:54:00.
-    fn mac(&mut self) -> Mac {
-        self.made += 1;
-        let [a, b, c, d] = self.made.to_be_bytes();
-        Mac([0x06, 0xd0, a, b, c, d])
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The untagged side of a NIC that carries VLANs is a segment too: silence there is part of the proof.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context, Result, bail};
@@ -114,9 +114,12 @@ pub fn mac(address: MacAddress) -> Mac {
 /// Addresses for stations of ours on the subnets of an interface: free ones, from the top of the subnet down.
 #[derive(Debug)]
 pub struct Strangers {
-    taken: Vec<IpAddr>,
+    taken: HashSet<IpAddr>,
     local: Vec<IpNet>,
 }
+
+/// The lowest addresses of a subnet, which are no stations: floods come from them, and are answered for long.
+pub(super) const FLOODED: u32 = 64;
 
 /// Where a station beyond a gateway is.
 const FAR_V4: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(100, 127, 0, 0), 16));
@@ -145,15 +148,14 @@ impl Strangers {
         let ends = [subnet.network(), subnet.broadcast()];
         let host = |address: &IpAddr| subnet.prefix_len() + 1 >= subnet.max_prefix_len() || !ends.contains(address);
         let candidate = ranges.into_iter().flat_map(|range| self.candidates(range)).find(host)?;
-        self.taken.push(candidate);
+        self.taken.insert(candidate);
         Some(candidate)
     }
 
     /// A fresh address in a subnet that none of these nets holds. `None` where they hold all of it.
     pub fn outside(&mut self, subnet: IpNet, nets: &[IpNet]) -> Option<IpAddr> {
-        let found =
-            self.candidates(subnet).into_iter().find(|address| !nets.iter().any(|net| net.contains(address)))?;
-        self.taken.push(found);
+        let found = self.candidates(subnet).find(|address| !nets.iter().any(|net| net.contains(address)))?;
+        self.taken.insert(found);
         Some(found)
     }
 
@@ -163,31 +165,36 @@ impl Strangers {
         let usual = if v4 { FAR_V4 } else { FAR_V6 };
         let whole = |net: &IpNet| net.contains(&usual);
         let ranges = if within.is_empty() || within.iter().any(whole) { &[usual][..] } else { within };
-        let candidates = ranges.iter().flat_map(|range| self.candidates(*range));
-        let found = candidates.into_iter().find(|address| !self.local.iter().any(|net| net.contains(address)))?;
-        self.taken.push(found);
+        let local = |address: &IpAddr| self.local.iter().any(|net| net.contains(address));
+        let found = ranges.iter().flat_map(|range| self.candidates(*range)).find(|address| !local(address))?;
+        self.taken.insert(found);
         Some(found)
     }
 
-    /// Up to some thousand free addresses, from the top of the subnet: gateways and servers live at its bottom.
-    fn candidates(&self, subnet: IpNet) -> Vec<IpAddr> {
+    /// Up to some thousand free addresses, from the top of the subnet: gateways and servers live at its bottom, and floods come
+    /// from there.
+    fn candidates(&self, subnet: IpNet) -> impl Iterator<Item = IpAddr> {
         const ENOUGH: u32 = 4096;
-        let free = |address: &IpAddr| !self.taken.contains(address);
-        match subnet {
+        let (first, last) = match subnet {
             IpNet::V4(net) => {
                 let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));
                 let (first, last) = if last - first < 2 { (first, last) } else { (first + 1, last - 1) };
-                let lowest = first.max(last.saturating_sub(ENOUGH));
-                (lowest..=last).rev().map(|bits| IpAddr::V4(bits.into())).filter(free).collect()
+                (u128::from(first), u128::from(last))
             }
             IpNet::V6(net) => {
                 let (first, last) = (u128::from(net.network()), u128::from(net.broadcast()));
                 // The last 128 addresses of a subnet are reserved for anycast (RFC 2526).
-                let last = if last - first > 1024 { last - 256 } else { last };
-                let lowest = first.max(last.saturating_sub(ENOUGH.into()));
-                (lowest..=last).rev().map(|bits| IpAddr::V6(bits.into())).filter(free).collect()
+                (first, if last - first > 1024 { last - 256 } else { last })
             }
-        }
+        };
+        let first = if last - first >= 2 * u128::from(FLOODED) { first + u128::from(FLOODED) } else { first };
+        let lowest = first.max(last.saturating_sub(ENOUGH.into()));
+        let v4 = subnet.addr().is_ipv4();
+        let address = move |bits: u128| match u32::try_from(bits) {
+            Ok(bits) if v4 => IpAddr::V4(bits.into()),
+            Ok(_) | Err(_) => IpAddr::V6(bits.into()),
+        };
+        (lowest..=last).rev().map(address).filter(|address| !self.taken.contains(address))
     }
 }
 

@@ -55,7 +55,7 @@ pub fn served(plan: &HostPlan, outside: &Outside, pki: &Pki, deadline: Duration)
     let mut stations = Stations::new(plan);
     let deadline = outside.deadline(deadline);
     let mut callers = Vec::new();
-    for question in questions(plan, &[], &Ports::of(plan)) {
+    for question in questions(plan, &[], &Ports::of(plan, false)) {
         if let (Ask::Port { port } | Ask::Api { port, credential: Credential::Own }, Verdict::Serves) =
             (&question.ask, question.expected)
         {
@@ -93,8 +93,9 @@ pub fn sshd_listens(plan: &HostPlan, outside: &Outside, deadline: Duration) -> R
         Ask::Port { port } if question.expected == Verdict::Serves => Some(port),
         _ => None,
     };
-    let found =
-        questions(plan, &[], &Ports::of(plan)).into_iter().find_map(|question| Some((port(&question)?, question)));
+    let found = questions(plan, &[], &Ports::of(plan, false))
+        .into_iter()
+        .find_map(|question| Some((port(&question)?, question)));
     let (port, question) = found.context("the host has no `host.admin`: it has no sshd")?;
     let caller = Caller::new(plan, outside, &mut Stations::new(plan), question, port)?;
     let connected = caller.connect(outside, outside.deadline(deadline));
@@ -132,7 +133,7 @@ impl Caller {
             Subject::Host => None,
         };
         let within = from.unwrap_or_default();
-        let mut station = || stations.beside(subnet, &within).with_context(|| format!("{subnet} has no free address"));
+        let station = || stations.beside(subnet, &within).with_context(|| format!("{subnet} has no free address"));
         let (source, scanning, session) = (station()?, station()?, station()?);
         let host = Host { mac: mac(nic.mac), ip: target.address };
         let kind = CanaryKind::Tcp(port);

@@ -101,8 +101,8 @@ fn carry(plan: &HostPlan, outside: &Outside, client: &TcpStream, deadline: Durat
     let (interface, subnet) = sshd(plan)?;
     let address = subnet.addr();
     let nic = outside.topology.nic(plan, &interface)?;
-    let mut stations = Stations::new(plan);
-    let mut station = || stations.beside(subnet, &[]).with_context(|| format!("{subnet} has no free address"));
+    let stations = Stations::new(plan);
+    let station = || stations.beside(subnet, &[]).with_context(|| format!("{subnet} has no free address"));
     let (source, watcher) = (station()?, station()?);
     let target = Host { mac: mac(nic.mac), ip: address };
     let segment = outside.topology.segment(&Vantage::Vlan(interface))?;

@@ -65,7 +65,7 @@ fn kill(bed: &Testbed, unit: &str, pid: &str) -> Result<()> {
 /// Asks every address of a daemon's API over and over; each round is one scan of one port, whose SYN must be answered at the
 /// first try. Gives the number of questions.
 fn ask_until(bed: &Testbed, host: &Host, daemon: &Daemon, over: &AtomicBool) -> Result<u32> {
-    let mut stations = Stations::new(&host.plan);
+    let stations = Stations::new(&host.plan);
     let api = daemon.api.as_ref().context("the daemon has no API")?;
     let interface = host.plan.interfaces_of(daemon).next().context("the daemon has no interface")?;
     let nic = bed.topology.nic(&host.plan, &interface.name)?;

@@ -168,8 +168,19 @@ pub(super) fn redirect(from: Host, to: Host, target: IpAddr, via: Host) -> Optio
 
 /// A neighbour advertisement to all nodes that nobody asked for: `ip` is at `mac`, override.
 pub(super) fn unsolicited(mac: EthernetAddress, ip: Ipv6Addr) -> Option<Vec<u8>> {
+    advertised(Host { mac, ip: ip.into() }, ip, mac)
+}
+
+/// A neighbour advertisement to all nodes that nobody asked for, by somebody else: `ip` is at `mac`, override.
+pub(super) fn advertised(from: Host, ip: Ipv6Addr, mac: EthernetAddress) -> Option<Vec<u8>> {
     let message = [&[136, 0, 0, 0, 0x20, 0, 0, 0][..], &ip.octets(), &[2, 1], &mac.0].concat();
-    icmp(Host { mac, ip: ip.into() }, all_nodes(), &message)
+    icmp(from, all_nodes(), &message)
+}
+
+/// The frame from another Ethernet address; what it says stays.
+pub(super) fn sent_by(mut frame: Vec<u8>, mac: EthernetAddress) -> Vec<u8> {
+    frame[6..12].copy_from_slice(&mac.0);
+    frame
 }
 
 /// A gratuitous ARP reply: `ip` is at `mac`, told to everybody (RFC 5227).

@@ -1,23 +1,30 @@
 //! Hostile frames, from the wire and from containers: each kind is a row of its own in the report.
 //!
-//! * [`attacks`]: the list, made from the plan; [`frames`]: what they are made of;
-//! * [`captive`]: the same from containers, up to one on the uplink itself with the right to make frames;
+//! * [`attacks`], [`lies`]: the list, made from the plan; [`frames`]: what they are made of;
+//! * [`captive`], [`deeds`]: the same from containers, up to one on the uplink itself with the right to make frames;
+//! * [`floods`]: what would fill the tables that all share, from both;
 //! * [`state`]: addresses, routes and neighbours of every namespace, before and after.
 //!
 //! A row holds if nothing was answered where nothing is due, and if no mark of a lie is in the guest's tables afterwards.
 
 mod attacks;
 mod captive;
+mod deeds;
+mod floods;
 mod frames;
+mod lies;
 mod state;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::Result;
-use dmhost_layout::plan::{HostPlan, InterfaceName, Owner};
+use dmhost_layout::plan::{HostPlan, Interface, InterfaceName, Owner};
+use ipnet::IpNet;
 
 use self::state::State;
+use super::Stage;
+use super::asker::Gateways;
 use super::canaries::Canaries;
 use super::question::{Inner, Subject, Target, Vantage, probe_ports, targets};
 use super::report::Fact;
@@ -38,7 +45,7 @@ struct Scene<'a> {
     plan: &'a HostPlan,
     targets: Vec<Target>,
     inner: Vec<IpAddr>,
-    stations: &'a mut Stations,
+    stations: &'a Stations,
     ports: std::cell::Cell<u16>,
 }
 
@@ -120,6 +127,14 @@ impl Scene<'_> {
         own.map(|target| target.address).find(|address| address.is_ipv4() == v4)
     }
 
+    /// The pools of the daemon that an interface belongs to.
+    fn pools_of(&self, interface: &Interface) -> Vec<IpNet> {
+        match &interface.owner {
+            Owner::Daemon(name) => self.plan.daemons[name].pools.iter().map(|pool| pool.base).collect(),
+            Owner::Host | Owner::Carrier => Vec::new(),
+        }
+    }
+
     /// A TCP port that somebody listens on.
     fn served(&self, subject: &Subject) -> u16 {
         match subject {
@@ -148,62 +163,76 @@ pub fn facts(
     plan: &HostPlan,
     bed: &Testbed,
     inner: &[Inner],
-    (stations, canaries): (&mut Stations, &Canaries),
+    (stations, canaries): (&Stations, &Canaries),
+    stage: Stage<'_>,
 ) -> Result<Vec<Fact>> {
     let mut addresses: Vec<IpAddr> = inner.iter().map(|inner| inner.address).collect();
     addresses.sort_unstable();
     addresses.dedup();
-    let mut scene =
-        Scene { plan, targets: targets(plan), inner: addresses, stations, ports: std::cell::Cell::new(5000) };
+    let scene = Scene { plan, targets: targets(plan), inner: addresses, stations, ports: std::cell::Cell::new(5000) };
     let before = State::read(plan, &bed.guest)?;
+    stage("hostile frames from the wire");
     let mut rows = Vec::new();
     for (name, make) in attacks::ROWS {
-        let rounds = make(&mut scene);
-        rows.push(Row::of(name, rounds, plan, bed, canaries)?);
+        rows.push(Row::of(name, make(&scene), plan, bed, canaries)?);
     }
-    let captive = captive::rows(&mut scene, bed, canaries)?;
+    stage("hostile frames from containers");
+    {
+        let _gateways = Gateways::play(plan, bed)?;
+        rows.extend(captive::rows(&scene, bed, inner, canaries)?);
+    }
+    stage("floods");
+    rows.extend(floods::rows(&scene, bed, inner, canaries)?);
     let after = State::read(plan, &bed.guest)?;
     let mut facts: Vec<Fact> = rows.into_iter().map(|row| row.fact(plan, &after)).collect();
-    facts.extend(captive);
     facts.push(before.unchanged(&after));
     Ok(facts)
 }
 
 /// What came of a row.
+#[derive(Debug, Default)]
 struct Row {
     name: String,
     frames: usize,
+    /// What is told if there are no offences.
+    good: String,
     offences: Vec<String>,
     marks: Vec<Mark>,
 }
 
 impl Row {
     fn of(name: &str, rounds: Vec<Round>, plan: &HostPlan, bed: &Testbed, canaries: &Canaries) -> Result<Self> {
-        let mut row = Self { name: name.to_owned(), frames: 0, offences: Vec::new(), marks: Vec::new() };
+        let mut row = Self { name: name.to_owned(), ..Self::default() };
         let mut rounds = rounds;
         rounds.sort_by(|one, next| one.vantage.cmp(&next.vantage));
         for group in rounds.chunk_by(|one, next| one.vantage == next.vantage && one.due == next.due) {
             row.frames += group.iter().map(|round| round.frames.len()).sum::<usize>();
-            row.offences.extend(offence(group, plan, bed, canaries)?);
+            row.offences.extend(offence(group, plan, bed, canaries, || Ok(()))?);
         }
+        row.good = match row.frames {
+            0 => "this host has no place for it".to_owned(),
+            frames => format!("{frames} frames, none of them answered where none is due"),
+        };
         row.marks = rounds.into_iter().flat_map(|round| round.marks).collect();
         Ok(row)
     }
 
     fn fact(self, plan: &HostPlan, after: &State) -> Fact {
-        let Self { name, frames, mut offences, marks } = self;
+        let Self { name, frames: _, good, mut offences, marks } = self;
         offences.extend(marks.iter().filter_map(|mark| after.has(plan, mark)));
-        let found = match (&offences[..], frames) {
-            ([], 0) => "this host has no place for it".to_owned(),
-            ([], _) => format!("{frames} frames, none of them answered where none is due"),
-            (_, _) => offences.join("\n"),
-        };
+        let found = if offences.is_empty() { good } else { offences.join("\n") };
         Fact { name: format!("hostile: {name}"), holds: offences.is_empty(), found }
     }
 }
 
-/// Sends rounds of one vantage; what is wrong with what came of them.
-fn offence(rounds: &[Round], plan: &HostPlan, bed: &Testbed, canaries: &Canaries) -> Result<Option<String>> {
+/// Sends rounds of one vantage and does what `act` does besides; what is wrong with what came of them.
+fn offence(
+    rounds: &[Round],
+    plan: &HostPlan,
+    bed: &Testbed,
+    canaries: &Canaries,
+    act: impl FnOnce() -> Result<()>,
+) -> Result<Option<String>> {
     let Some(Round { vantage, due, .. }) = rounds.first() else { return Ok(None) };
     let Some(name) = vantage.interface() else { return Ok(None) };
     let nic = bed.topology.nic(plan, name)?;
@@ -237,7 +266,7 @@ fn offence(rounds: &[Round], plan: &HostPlan, bed: &Testbed, canaries: &Canaries
         Due::Nothing => caused(seen),
         Due::SameWire => caused(seen) && (seen.port != nic.port || seen.segment != Some(segment) || passed_on(seen)),
     };
-    match bed.fabric.provoke(&provocation, || Ok(()), wrong) {
+    match bed.fabric.provoke(&provocation, act, wrong) {
         Ok(answers) => Ok(answers.first().map(|first| {
             let packet = Packet::of(&first.frame);
             let more = answers.len();

@@ -8,6 +8,7 @@ mod seen;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -28,7 +29,7 @@ use super::topology::{Nic, mac};
 use crate::bed::Outside;
 use crate::fabric::datagrams::{DatagramReport, Datagrams};
 use crate::fabric::scan::{PortState, Scan, ScanReport};
-use crate::fabric::{self, Host, Mac, Outcome, Peer, Terms};
+use crate::fabric::{self, Host, Mac, Outcome, Peer, PortId, Terms};
 
 /// The end of all patience for one scan, on the reference machine.
 const SCAN: Duration = Duration::from_secs(60);
@@ -40,7 +41,7 @@ const SESSION: Duration = Duration::from_secs(20);
 pub struct Observer<'a> {
     plan: &'a HostPlan,
     bed: &'a Outside,
-    clients: Clients,
+    clients: Arc<Clients>,
     stations: Stations,
     canaries: Canaries,
     probes: u64,
@@ -59,10 +60,18 @@ impl<'a> Observer<'a> {
     /// # Errors
     /// If the PKI lacks a client, or the fabric has stopped.
     pub fn new(plan: &'a HostPlan, bed: &'a Outside, pki: &Pki) -> Result<Self> {
-        let clients = Clients::of(plan, pki)?;
-        let mut stations = Stations::new(plan);
-        let canaries = Canaries::find(plan, bed, &mut stations)?;
+        let clients = Arc::new(Clients::of(plan, pki)?);
+        let stations = Stations::new(plan);
+        let canaries = Canaries::find(plan, bed, &stations)?;
         Ok(Self { plan, bed, clients, stations, canaries, probes: 0 })
+    }
+
+    /// Another one, to ask beside this one. `None` where there are no addresses left for it.
+    #[must_use]
+    pub fn beside(&self) -> Option<Self> {
+        let (clients, stations) = (Arc::clone(&self.clients), self.stations.clone());
+        let canaries = self.canaries.apart(&stations)?;
+        Some(Self { plan: self.plan, bed: self.bed, clients, stations, canaries, probes: 0 })
     }
 
     /// Probes sent so far, each port counted.
@@ -70,9 +79,20 @@ impl<'a> Observer<'a> {
         self.probes
     }
 
+    /// The NIC that the frames of a vantage go through.
+    pub fn nic(&self, vantage: &Vantage) -> Option<PortId> {
+        let nic = self.bed.topology.nic(self.plan, vantage.interface()?);
+        nic.ok().map(|nic| nic.port)
+    }
+
+    /// Counts probes of another observer as this one's.
+    pub fn count(&mut self, probes: u64) {
+        self.probes += probes;
+    }
+
     /// The stations and the canaries, for probes of another kind.
-    pub fn hands(&mut self) -> (&mut Stations, &Canaries) {
-        (&mut self.stations, &self.canaries)
+    pub fn hands(&self) -> (&Stations, &Canaries) {
+        (&self.stations, &self.canaries)
     }
 
     /// Asks everything that `questions` ask from one vantage of one address.
@@ -96,7 +116,7 @@ impl<'a> Observer<'a> {
 
     /// Where a probe comes from: an address that the target would answer on-link, also from afar, the easiest case for a
     /// leak; beyond a gateway an address off-link. `None` where there is no free one.
-    fn station(&mut self, vantage: &Vantage, target: &Target) -> Option<Position> {
+    fn station(&self, vantage: &Vantage, target: &Target) -> Option<Position> {
         let within = self.listed(vantage, target);
         if let Vantage::Beyond(over) = vantage {
             let (source, gateway) = self.stations.beyond(over, target.address.is_ipv4(), &within)?;
@@ -212,7 +232,7 @@ impl<'a> Observer<'a> {
 
     /// What every probe takes: canaries, and a place to ask from. `Err`: why nothing can be said.
     fn prepare(
-        &mut self,
+        &self,
         vantage: &Vantage,
         target: &Target,
         nic: &Nic,

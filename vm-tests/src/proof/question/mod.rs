@@ -247,3 +247,55 @@ pub struct Question {
     /// What the plan promises.
     pub expected: Verdict,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fmt::Write;
+
+    use super::*;
+
+    /// The size of the matrix, by vantage and kind of address: what is left out shows here.
+    #[test]
+    fn every_vantage_asks_every_kind_of_address() {
+        let spec = include_str!("../../../../examples/two-vlans.toml");
+        let (plan, _) = dmhost_layout::plan_from_toml("two-vlans.toml", spec);
+        let plan = plan.expect("the example is a plan");
+        let mut inner = Vec::new();
+        for (name, nth) in plan.daemons.keys().zip(20..) {
+            for (network, third) in [(Network::Default, 0), (Network::User, 1)] {
+                for (place, last) in [(Place::Bridge, 1), (Place::Container, 2)] {
+                    let address = IpAddr::from([172, nth, third, last]);
+                    inner.push(Inner { daemon: name.clone(), network, place, address });
+                }
+            }
+        }
+        let ports = Ports::of(&plan, true);
+        let mut all = questions(&plan, &inner, &ports);
+        for vantage in Vantage::inside(&plan) {
+            all.extend(questions_within(&plan, &inner, &ports, &vantage));
+        }
+        let mut counted: BTreeMap<(Vantage, Place), BTreeMap<&str, usize>> = BTreeMap::new();
+        for Question { vantage, target, ask, .. } in &all {
+            let protocol = match ask {
+                Ask::Neighbour => "arp",
+                Ask::Echo => "icmp",
+                Ask::Api { .. }
+                | Ask::Unlisted { .. }
+                | Ask::Published { .. }
+                | Ask::Port { .. }
+                | Ask::Vacant { .. }
+                | Ask::OtherPorts { .. }
+                | Ask::SomePorts { .. } => "tcp",
+                Ask::Datagram { .. } | Ask::VacantDatagrams { .. } | Ask::OtherDatagrams { .. } => "udp",
+            };
+            *counted.entry((vantage.clone(), target.place)).or_default().entry(protocol).or_default() += 1;
+        }
+        let mut text = String::new();
+        for ((vantage, place), protocols) in counted {
+            let each: Vec<String> = protocols.iter().map(|(protocol, count)| format!("{count} {protocol}")).collect();
+            let _ = writeln!(text, "{vantage} -> {}: {}", place.as_str(), each.join(", "));
+        }
+        insta::assert_snapshot!(text);
+    }
+}

@@ -58,15 +58,19 @@ pub fn probe_ports(daemon: &Daemon) -> ProbePorts {
 /// The ports that are asked where not all are.
 #[derive(Debug, Clone)]
 pub struct Ports {
+    /// Whether every TCP port of the plan's addresses is asked from the wire, and not [`Ports::tcp`] alone.
+    pub every: bool,
     /// TCP: whatever is used somewhere on the host, and random ones.
     pub tcp: Vec<u16>,
+    /// TCP: whatever is used somewhere on the host.
+    pub used: Vec<u16>,
     /// UDP: whatever is used somewhere on the host, and well-known ones.
     pub udp: Vec<u16>,
 }
 
 impl Ports {
     /// For a host; the random ones differ from run to run, and a port that answers is named.
-    pub fn of(plan: &HostPlan) -> Self {
+    pub fn of(plan: &HostPlan, every: bool) -> Self {
         let (mut tcp, mut udp) = (BTreeSet::from([22, 8000]), BTreeSet::from(WELL_KNOWN_UDP));
         udp.insert(8000);
         for daemon in plan.daemons.values() {
@@ -86,6 +90,7 @@ impl Ports {
                 Protocol::Udp => udp.insert(expect.port),
             };
         }
+        let used = tcp.iter().copied().collect();
         let (seed, wanted) = (RandomState::new(), (tcp.len() + RANDOM).min(usize::from(u16::MAX)));
         for nth in 0_u64.. {
             if tcp.len() >= wanted {
@@ -94,6 +99,6 @@ impl Ports {
             // 1 to 65,535: port 0 is none.
             tcp.insert((seed.hash_one(nth) % 65_535) as u16 + 1);
         }
-        Self { tcp: tcp.into_iter().collect(), udp: udp.into_iter().collect() }
+        Self { every, tcp: tcp.into_iter().collect(), used, udp: udp.into_iter().collect() }
     }
 }

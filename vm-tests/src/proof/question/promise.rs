@@ -50,7 +50,7 @@ fn planned(plan: &HostPlan, vantage: &Vantage, target: &Target, ports: &Ports) -
     let tcp: Vec<u16> = asks.iter().flat_map(|(ask, _)| ports_of(ask)).collect();
     let udp: Vec<u16> = asks.iter().flat_map(|(ask, _)| datagrams_of(ask)).collect();
     // From beyond a gateway, as far as another network goes, what a station on the segment has asked in full.
-    let rest = if beyond && !near {
+    let rest = if !ports.every || beyond && !near {
         Ask::SomePorts { ports: ports.tcp.iter().filter(|port| !tcp.contains(port)).copied().collect() }
     } else {
         Ask::OtherPorts { but: deduplicated(tcp) }

@@ -136,17 +136,8 @@ pub(super) fn places(plan: &HostPlan, inner: &[Inner], vantage: &Vantage, over: 
         places.push(target(Place::AllNodes, Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1).into(), subject(over)));
         places.push(target(Place::Broadcast, Ipv4Addr::BROADCAST.into(), subject(over)));
     }
-    let mut strangers = Strangers::new(plan);
-    for interface in plan.interfaces.values() {
-        for net in &interface.addresses {
-            if net.addr().is_ipv4() && net.prefix_len() < 31 {
-                places.push(target(Place::Broadcast, net.broadcast(), subject(interface)));
-            }
-            if let Some(free) = strangers.beside(*net, &[]) {
-                places.push(target(Place::Unplanned, free, subject(interface)));
-            }
-        }
-    }
+    let at = |free: Target| Target { interface: over.name.clone(), ..free };
+    places.extend(free(plan).into_iter().map(at));
     for Inner { daemon, network: _, place, address } in inner {
         places.push(target(*place, *address, Subject::Daemon(daemon.clone())));
     }
@@ -158,6 +149,26 @@ pub(super) fn places(plan: &HostPlan, inner: &[Inner], vantage: &Vantage, over: 
         new && (!beyond || version_of_gateway(over, target.address))
     });
     places
+}
+
+/// Of each subnet of the plan an address that nobody has, and the one that all have. An interface may have two addresses of one
+/// subnet: their twins are the caller's affair.
+pub(super) fn free(plan: &HostPlan) -> Vec<Target> {
+    let mut strangers = Strangers::new(plan);
+    let mut found = Vec::new();
+    for interface in plan.interfaces.values() {
+        let target =
+            |place, address| Target { subject: subject(interface), place, interface: interface.name.clone(), address };
+        for net in &interface.addresses {
+            if net.addr().is_ipv4() && net.prefix_len() < 31 {
+                found.push(target(Place::Broadcast, net.broadcast()));
+            }
+            if let Some(free) = strangers.beside(*net, &[]) {
+                found.push(target(Place::Unplanned, free));
+            }
+        }
+    }
+    found
 }
 
 /// Whether an interface has a gateway for this IP version.

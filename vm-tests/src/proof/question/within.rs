@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use dmhost_layout::plan::{Admin, DaemonName, HostPlan, Owner};
 
+use super::target::free;
 use super::{Ask, Inner, Network, Place, Ports, ProbePorts, Question, Subject, Target, Vantage, Verdict};
 use super::{probe_ports, targets};
 
@@ -19,6 +20,21 @@ pub fn questions_within(plan: &HostPlan, inner: &[Inner], ports: &Ports, vantage
             Vantage::Host => host(plan, &target, ports),
             Vantage::Vlan(_) | Vantage::Beyond(_) | Vantage::Trunk(_) => Vec::new(),
         };
+        let question = |(ask, expected)| Question { vantage: vantage.clone(), target: target.clone(), ask, expected };
+        questions.extend(asks.into_iter().map(question));
+    }
+    // What is nobody's is asked for what is used somewhere. Link-local addresses and groups of a link mean another link here.
+    let mut twins = Vec::new();
+    for target in free(plan) {
+        if twins.contains(&target.address) {
+            continue;
+        }
+        twins.push(target.address);
+        let asks = [
+            (Ask::Echo, Verdict::Silent),
+            (Ask::SomePorts { ports: ports.used.clone() }, Verdict::Silent),
+            (Ask::OtherDatagrams { ports: ports.udp.clone() }, Verdict::Silent),
+        ];
         let question = |(ask, expected)| Question { vantage: vantage.clone(), target: target.clone(), ask, expected };
         questions.extend(asks.into_iter().map(question));
     }

@@ -43,6 +43,8 @@ pub struct Fact {
 /// The whole proof.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
+    /// Whether it is no more than [`super::Extent::Quick`].
+    pub quick: bool,
     /// The matrix.
     pub cells: Vec<Cell>,
     /// What the guest says of itself.
@@ -107,7 +109,8 @@ impl Report {
             self.frames
         );
         let end = if red == 0 {
-            format!("{}: {sum}", paint.green("All as planned"))
+            let quick = if self.quick { " (quick: not every TCP port, no hostile frames)" } else { "" };
+            format!("{}: {sum}{quick}", paint.green("All as planned"))
         } else {
             format!("{}: {sum}", paint.red(&format!("{red} not as planned")))
         };
@@ -141,7 +144,7 @@ impl Report {
             .iter()
             .map(|fact| json!({ "name": fact.name, "holds": fact.holds, "found": fact.found }))
             .collect();
-        json!({ "holds": self.holds(), "probes": self.probes, "frames": self.frames, "cells": cells, "facts": facts })
+        json!({ "holds": self.holds(), "quick": self.quick, "probes": self.probes, "frames": self.frames, "cells": cells, "facts": facts })
     }
 }
 
