@@ -6,6 +6,7 @@ use camino::Utf8PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use dmhost_layout::plan::InterfaceName;
 
 /// Several Docker daemons on one Linux machine, each bound to its own network and proven to serve only that network.
 #[derive(Debug, Parser)]
@@ -137,6 +138,22 @@ pub(crate) enum Command {
         after_help = "Example:\n  dmhost run host.toml --image host.raw\n\nLeave with `poweroff`, or with Ctrl-A x."
     )]
     Run(Run),
+    /// Run a program, or a shell, on one of the host's networks: docker, curl, nmap as they are
+    #[command(after_help = "Examples:\n  dmhost lab host.toml --on vlan:web -- docker ps\n  \
+                      dmhost lab host.toml --on trunk:trunk --image host.raw\n\n\
+                      The program is in a user and network namespace: its one link is on that network, the docker client \
+                      finds the daemon there, and DNS names of the spec are known. Nothing is written back to the image. \
+                      Exits as the program did.")]
+    Lab(Lab),
+    /// What `lab` runs in its namespace
+    #[command(hide = true)]
+    LabInside {
+        /// The description of the place
+        file: std::path::PathBuf,
+        /// The program and its words
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        program: Vec<String>,
+    },
     /// Print the JSON Schema of a host spec, for editors; or the page of every key, for people
     #[command(after_help = "Example:\n  dmhost schema > host-spec.schema.json\n\n\
                       Editors with taplo (Even Better TOML) use it when a spec's first line is\n  \
@@ -145,6 +162,9 @@ pub(crate) enum Command {
         /// The page of every key instead, as Markdown
         #[arg(long)]
         markdown: bool,
+        /// The JSON Schema of `dmhost verify`'s report.json instead
+        #[arg(long, conflicts_with = "markdown")]
+        report: bool,
     },
     /// Write the man pages; without --out, print that of dmhost
     #[command(after_help = "Example:\n  dmhost man --out /usr/local/share/man/man1\n  dmhost man | man -l -")]
@@ -374,6 +394,9 @@ pub(crate) struct Machine {
 pub(crate) struct Verify {
     #[command(flatten)]
     pub(crate) machine: Machine,
+    /// Boot the image even if its booted state is in the cache
+    #[arg(long)]
+    pub(crate) fresh: bool,
     /// Folder for the capture (pcapng), the console and the report
     #[arg(long, value_name = "DIR", value_parser = path())]
     pub(crate) report: Option<Utf8PathBuf>,
@@ -387,6 +410,50 @@ pub(crate) struct Verify {
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) machine: Machine,
+}
+
+/// `dmhost lab`.
+#[derive(Debug, Args)]
+pub(crate) struct Lab {
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+    /// Which network: `vlan:INTERFACE`, or `trunk:INTERFACE` for the untagged side of a trunk
+    #[arg(long, value_name = "VANTAGE")]
+    pub(crate) on: Standing,
+    /// Whose client certificate of the daemon
+    #[arg(long = "as", value_name = "CLIENT", default_value = dmhost_pki::DEFAULT_CLIENT)]
+    pub(crate) who: String,
+    /// Boot the image even if its booted state is in the cache
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// Folder for the capture (pcapng) and the console
+    #[arg(long, value_name = "DIR", value_parser = path())]
+    pub(crate) report: Option<Utf8PathBuf>,
+    /// The program and its words; without it, $SHELL
+    #[arg(last = true, value_name = "PROGRAM")]
+    pub(crate) program: Vec<String>,
+}
+
+/// Where somebody can stand on a host's networks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Vlan(InterfaceName),
+    Trunk(InterfaceName),
+}
+
+impl std::str::FromStr for Standing {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no network of a host: `vlan:INTERFACE` or `trunk:INTERFACE`");
+        let (kind, name) = text.split_once(':').ok_or_else(wrong)?;
+        let name = name.parse().map_err(|_| wrong())?;
+        match kind {
+            "vlan" => Ok(Self::Vlan(name)),
+            "trunk" => Ok(Self::Trunk(name)),
+            _ => Err(wrong()),
+        }
+    }
 }
 
 /// How QEMU runs the guest's code.

@@ -16,17 +16,20 @@ pub(crate) enum Failure {
     Usage(anyhow::Error),
     /// The machine cannot do it: a missing tool, no space, no network.
     Machine(anyhow::Error),
+    /// The program that was run for the user ended with this code; it has said why.
+    Program(u8),
     /// A signal came first.
     Interrupted(i32),
 }
 
 impl Failure {
-    /// The exit code: 1, 2 or 3, or 128 and the signal.
+    /// The exit code: 1, 2 or 3, a program's own, or 128 and the signal.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::No | Self::Dead(_) => 1,
             Self::Usage(_) => 2,
             Self::Machine(_) => 3,
+            Self::Program(code) => *code,
             // Signals end at 64.
             Self::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
         })
@@ -54,7 +57,7 @@ impl From<anyhow::Error> for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::No => Ok(()),
+            Self::No | Self::Program(_) => Ok(()),
             Self::Dead(error) | Self::Usage(error) | Self::Machine(error) => write!(f, "error: {error:#}"),
             Self::Interrupted(signal) => {
                 let name = signal_hook::low_level::signal_name(*signal).unwrap_or("a signal");

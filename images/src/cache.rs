@@ -31,24 +31,30 @@ fn lock_file(path: &Utf8Path) -> anyhow::Result<File> {
 
 /// A lock that one process has alone, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Exclusive {
+pub struct Exclusive {
     _file: File,
 }
 
 /// A lock that any number of processes have together, and none alone meanwhile; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub struct Shared {
     _file: File,
 }
 
 impl Exclusive {
-    /// Waits until no other process has it, and says so.
-    pub(crate) fn wait(path: &Utf8Path, progress: &mut dyn Progress) -> anyhow::Result<Self> {
+    /// Waits until no other process has it, and says so by [`Event::Waiting`].
+    ///
+    /// # Errors
+    /// If there can be no file at `path`, or the wait is ended from outside.
+    pub fn wait(path: &Utf8Path, progress: &mut dyn Progress) -> anyhow::Result<Self> {
         wait(path, "--exclusive", FileExt::try_lock_exclusive, progress).map(|file| Self { _file: file })
     }
 
     /// Takes it if no other process has it.
-    pub(crate) fn try_take(path: &Utf8Path) -> anyhow::Result<Option<Self>> {
+    ///
+    /// # Errors
+    /// If there can be no file at `path`.
+    pub fn try_take(path: &Utf8Path) -> anyhow::Result<Option<Self>> {
         let file = lock_file(path)?;
         let ours = FileExt::try_lock_exclusive(file.file()).with_context(|| format!("could not lock {path}"))?;
         Ok(ours.then(|| Self { _file: file }))
@@ -56,8 +62,11 @@ impl Exclusive {
 }
 
 impl Shared {
-    /// Waits until no other process has it alone, and says so.
-    pub(crate) fn wait(path: &Utf8Path, progress: &mut dyn Progress) -> anyhow::Result<Self> {
+    /// Waits until no other process has it alone, and says so by [`Event::Waiting`].
+    ///
+    /// # Errors
+    /// If there can be no file at `path`, or the wait is ended from outside.
+    pub fn wait(path: &Utf8Path, progress: &mut dyn Progress) -> anyhow::Result<Self> {
         wait(path, "--shared", FileExt::try_lock_shared, progress).map(|file| Self { _file: file })
     }
 }
@@ -131,7 +140,10 @@ impl Drop for Workspace {
 }
 
 /// Notes that an entry of the cache has been used now.
-pub(crate) fn touch(folder: &Utf8Path) -> anyhow::Result<()> {
+///
+/// # Errors
+/// If the entry cannot be written to.
+pub fn touch(folder: &Utf8Path) -> anyhow::Result<()> {
     Ok(fs_err::write(folder.join("used"), "")?)
 }
 

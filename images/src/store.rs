@@ -35,6 +35,8 @@ pub enum EntryKind {
     Package,
     /// Package lists of the archive, and what they last came to.
     Lists,
+    /// A host as it was when its boot was done: memory and overlay.
+    State,
 }
 
 impl EntryKind {
@@ -45,6 +47,7 @@ impl EntryKind {
             Self::Leaving => "leaving",
             Self::Package => "package",
             Self::Lists => "lists",
+            Self::State => "state",
         }
     }
 }
@@ -89,6 +92,12 @@ pub fn list(cache_dir: &Utf8Path) -> anyhow::Result<Vec<Entry>> {
     for path in folder(&packages::folder(cache_dir))? {
         let kind = if path.is_dir() { EntryKind::Leaving } else { EntryKind::Package };
         entries.push(entry(kind, path, privilege)?);
+    }
+    for path in folder(&cache_dir.join("states"))? {
+        if path.is_dir() {
+            let kind = if hidden(&path) { EntryKind::Leaving } else { EntryKind::State };
+            entries.push(entry(kind, path, privilege)?);
+        }
     }
     for name in ["archive", "resolutions"] {
         let path = cache_dir.join(name);
@@ -164,14 +173,14 @@ fn remove(cache_dir: &Utf8Path, entry: &Entry) -> anyhow::Result<bool> {
     let lock = match entry.kind {
         EntryKind::Lists => cache_dir.join("archive.lock"),
         EntryKind::Package => cache_dir.join("packages.lock"),
-        EntryKind::Base => cache_dir.join(format!("bases/{name}.lock")),
+        EntryKind::Base | EntryKind::State => entry.path.with_file_name(format!("{name}.lock")),
         EntryKind::Leaving if entry.path.parent() == Some(&packages::folder(cache_dir)) => {
             cache_dir.join("packages.lock")
         }
         // `.NAME.making` is made under the lock of NAME.
         EntryKind::Leaving => {
-            let base = name.strip_prefix('.').and_then(|name| name.strip_suffix(".making")).unwrap_or(name);
-            cache_dir.join(format!("bases/{base}.lock"))
+            let of = name.strip_prefix('.').and_then(|name| name.strip_suffix(".making")).unwrap_or(name);
+            entry.path.with_file_name(format!("{of}.lock"))
         }
     };
     let Some(_lock) = Exclusive::try_take(&lock)? else { return Ok(false) };
@@ -199,6 +208,7 @@ mod tests {
             used.file().set_modified(then).expect("a time");
         }
         fs_err::create_dir_all(folder.join("bases/.new.making")).expect("a folder");
+        fs_err::create_dir_all(folder.join("states/.key.making")).expect("a folder");
         fs_err::create_dir_all(folder.join("packages")).expect("a folder");
         fs_err::write(folder.join("packages/aa.deb"), vec![1; 100_000]).expect("a file");
     }
@@ -216,7 +226,7 @@ mod tests {
         assert_eq!(names(&list(folder).expect("it is listed"))[..3], ["old", "busy", "new"]);
         let held = Exclusive::try_take(&folder.join("bases/busy.lock")).expect("a lock").expect("it is free");
         let pruned = prune(folder, Prune::DownTo(250_000)).expect("it is pruned");
-        assert_eq!(names(&pruned.removed), [".new.making", "old", "new"]);
+        assert_eq!(names(&pruned.removed), [".new.making", ".key.making", "old", "new"]);
         assert_eq!(names(&pruned.busy), ["busy"]);
         drop(held);
         let pruned = prune(folder, Prune::All).expect("it is pruned");
@@ -229,6 +239,20 @@ mod tests {
         let folder = Utf8Path::from_path(folder.path()).expect("UTF-8");
         cache(folder);
         let pruned = prune(folder, Prune::Leavings).expect("it is pruned");
-        assert_eq!(names(&pruned.removed), [".new.making"]);
+        assert_eq!(names(&pruned.removed), [".new.making", ".key.making"]);
+    }
+
+    #[test]
+    fn a_state_goes_under_its_own_lock() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = Utf8Path::from_path(folder.path()).expect("UTF-8");
+        fs_err::create_dir_all(folder.join("states/key")).expect("a folder");
+        fs_err::write(folder.join("states/key/memory"), vec![1; 100_000]).expect("a file");
+        let held = Exclusive::try_take(&folder.join("states/key.lock")).expect("a lock").expect("it is free");
+        assert_eq!(names(&prune(folder, Prune::All).expect("it is pruned").busy), ["key"]);
+        drop(held);
+        let pruned = prune(folder, Prune::All).expect("it is pruned");
+        assert_eq!(pruned.removed[0].kind.as_str(), "state");
+        assert!(!folder.join("states/key").exists());
     }
 }

@@ -1,20 +1,30 @@
 //! A host in a virtual machine on the fabric: what every VM test and `dmhost verify` start from.
 //!
-//! The image is booted as it is, through an overlay that goes with the run; only the agent comes in from outside.
+//! The image is booted as it is, through an overlay that goes with the run; only the agent comes in from outside. A host that
+//! has booted once is kept as a saved state, and the next run of the same image starts from there.
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
-use dmhost_layout::plan::HostPlan;
+use dmhost_layout::plan::{DaemonName, HostPlan};
 use tempfile::TempDir;
 
-use crate::fabric::Fabric;
+use crate::fabric::{Fabric, PortId};
 use crate::guest::{Guest, with_agent, with_login};
+use crate::proof::question::Vantage;
 use crate::proof::topology::Topology;
-use crate::vm::{self, Accel, Boot, Card, Console, DiskBus, Limit, Mac, Nic, PciSlot, Verdict, Vm, VmSpec};
+use crate::states::{State, States};
+use crate::vm::{
+    self, Accel, Boot, Card, Console, DiskBus, Leave, Limit, Mac, Nic, PciSlot, Turn, Verdict, Vm, VmSpec, Waiting,
+};
+
+/// What the console of a restored machine said before it was saved: a file of the run folder.
+const BEFORE: &str = "before.log";
+/// For the guest's clock to be set.
+const CLOCK: Duration = Duration::from_secs(20);
 
 /// What is to be booted, and how.
 #[derive(Debug, Clone)]
@@ -38,10 +48,13 @@ pub struct Outside {
     pub fabric: Fabric,
     /// Which wire is which.
     pub topology: Topology,
+    /// A port that is no NIC's of the host.
+    extra: Option<PortId>,
     /// The machine.
     pub vm: Vm,
     // Last: the folder outlives what has files in it.
     run: Run,
+    _turn: Turn,
 }
 
 /// A running host with an agent inside; all of [`Outside`] is its own too.
@@ -68,19 +81,129 @@ struct Run {
 }
 
 impl Testbed {
-    /// Boots a host to its agent's hello.
+    /// Boots a host to its agent's hello. `waiting` is told while other machines run.
     ///
     /// # Errors
     /// A [`Verdict`] in the chain tells a panic, a stall and a fault of this machine apart; without one, the image or the plan
     /// cannot be booted here.
-    pub fn boot(request: &BedRequest<'_>) -> Result<Self> {
-        let outside = Outside::boot(request.plan, request.report, |run_dir| {
-            let (mut spec, pace) = machine(request, run_dir)?;
-            with_agent(&mut spec, request.plan.host.base)?;
-            Ok((spec, pace))
-        })?;
+    pub fn boot(request: &BedRequest<'_>, waiting: Waiting<'_>) -> Result<Self> {
+        Wires::lay(request.plan, request.report, request.report, None)?.boot(request, waiting)
+    }
+
+    /// A host whose boot is done: restored from a saved state if there is one of this image, else booted, saved and restored.
+    /// Its clock is set to now.
+    ///
+    /// # Errors
+    /// As [`Testbed::boot`], and if a state can neither be read nor written.
+    pub fn settled(request: &BedRequest<'_>, waiting: Waiting<'_>) -> Result<Self> {
+        Self::settled_on(request, || Wires::lay(request.plan, request.report, request.report, None), waiting)
+    }
+
+    /// [`Testbed::settled`] on wires that the caller lays.
+    pub(crate) fn settled_on(
+        request: &BedRequest<'_>,
+        lay: impl FnOnce() -> Result<Wires>,
+        waiting: Waiting<'_>,
+    ) -> Result<Self> {
+        let states = States::of(request.cache_dir)?;
+        let wires = lay()?;
+        let (mut spec, pace) = wires.machine(request)?;
+        let key = States::key(&spec, request.image)?;
+        spec.incoming = true;
+        loop {
+            if let Some(state) = states.find(&key, waiting)? {
+                return wires.restore(&spec, pace, &state, request.image, waiting);
+            }
+            keep(request, &states, &key, waiting)?;
+        }
+    }
+}
+
+/// Boots a host, waits for its units and keeps it. One with units that fail is kept too: the proof tells of them.
+fn keep(request: &BedRequest<'_>, states: &States, key: &str, waiting: Waiting<'_>) -> Result<()> {
+    let making = states.make(key, waiting)?;
+    if making.is_there() {
+        return Ok(());
+    }
+    // Frames of a boot prove nothing; its console is worth having.
+    let bed = Wires::lay(request.plan, request.report, None, None)?.boot(request, waiting)?;
+    bed.guest.wait_booted(&bed.daemons(request.plan))?;
+    let booted = bed.guest.booted_in().unwrap_or_default();
+    let Outside { vm, run, fabric, .. } = bed.outside;
+    vm.save(&making.memory())?;
+    drop(fabric);
+    making.done(run.folder.path(), booted)?;
+    states.trim()
+}
+
+/// A host's wires, laid out, with no machine on them yet.
+#[derive(Debug)]
+pub(crate) struct Wires {
+    fabric: Fabric,
+    topology: Topology,
+    extra: Option<PortId>,
+    run: Run,
+}
+
+impl Wires {
+    /// Lays them out, with a further port of this name on the network of a vantage; console and capture are kept in these
+    /// folders.
+    pub(crate) fn lay(
+        plan: &HostPlan,
+        console: Option<&Path>,
+        capture: Option<&Path>,
+        extra: Option<(&str, &Vantage)>,
+    ) -> Result<Self> {
+        let run = Run::new(console)?;
+        let capture = capture.unwrap_or(run.folder.path()).join("capture.pcapng");
+        let mut builder = Fabric::builder(run.folder.path(), capture);
+        let topology = Topology::lay(plan, &mut builder)?;
+        let extra = match extra {
+            Some((name, on)) => Some(builder.guest_access(name, topology.segment(on)?)),
+            None => None,
+        };
+        Ok(Self { fabric: builder.start()?, topology, extra, run })
+    }
+
+    /// The machine of a request, with its NICs on these wires and the agent.
+    fn machine(&self, request: &BedRequest<'_>) -> Result<(VmSpec, vm::Pace)> {
+        let (mut spec, pace) = machine(request, self.run.folder.path())?;
+        with_agent(&mut spec, request.plan.host.base)?;
+        plug(&mut spec, &self.topology, &self.fabric)?;
+        Ok((spec, pace))
+    }
+
+    pub(crate) fn boot(self, request: &BedRequest<'_>, waiting: Waiting<'_>) -> Result<Testbed> {
+        let (spec, pace) = self.machine(request)?;
+        let turn = Turn::take(waiting)?;
+        let _leave = Leave::take(waiting)?;
+        let outside = self.with(Vm::boot(&spec, pace)?, turn);
         let guest = Guest::attach(&outside.vm)?;
-        Ok(Self { guest, outside })
+        Ok(Testbed { guest, outside })
+    }
+
+    fn restore(
+        self,
+        spec: &VmSpec,
+        pace: vm::Pace,
+        state: &State,
+        image: &Utf8Path,
+        waiting: Waiting<'_>,
+    ) -> Result<Testbed> {
+        let turn = Turn::take(waiting)?;
+        state.unpack(&spec.run_dir, image)?;
+        fs_err::write(spec.run_dir.join(BEFORE), state.console()?)?;
+        let vm = Vm::restore(spec, pace, &state.memory())?;
+        let outside = self.with(vm, turn);
+        let guest = Guest::attach_running(&outside.vm, state.booted())?;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock says before 1970")?;
+        guest.must(&format!("date --set=@{}.{:09} >/dev/null", now.as_secs(), now.subsec_nanos()), CLOCK)?;
+        Ok(Testbed { guest, outside })
+    }
+
+    fn with(self, vm: Vm, turn: Turn) -> Outside {
+        let Self { fabric, topology, extra, run } = self;
+        Outside { fabric, topology, extra, vm, run, _turn: turn }
     }
 }
 
@@ -92,22 +215,34 @@ impl Outside {
     pub(crate) fn boot(
         plan: &HostPlan,
         report: Option<&Path>,
+        waiting: Waiting<'_>,
         spec: impl FnOnce(&Path) -> Result<(VmSpec, vm::Pace)>,
     ) -> Result<Self> {
-        let run = Run::new(report)?;
-        let mut builder = Fabric::builder(run.folder.path(), run.place("capture.pcapng"));
-        let topology = Topology::lay(plan, &mut builder)?;
-        let fabric = builder.start()?;
-        let (mut spec, pace) = spec(run.folder.path())?;
-        plug(&mut spec, &topology, &fabric)?;
-        let vm = Vm::boot(&spec, pace)?;
-        Ok(Self { fabric, topology, vm, run })
+        let wires = Wires::lay(plan, report, report, None)?;
+        let (mut spec, pace) = spec(wires.run.folder.path())?;
+        plug(&mut spec, &wires.topology, &wires.fabric)?;
+        let turn = Turn::take(waiting)?;
+        Ok(wires.with(Vm::boot(&spec, pace)?, turn))
+    }
+
+    /// The socket of the further port.
+    pub(crate) fn extra_socket(&self) -> Option<&Path> {
+        self.fabric.socket_path(self.extra?)
+    }
+
+    /// The folder of this run.
+    pub(crate) fn run_dir(&self) -> &Path {
+        self.run.folder.path()
+    }
+
+    /// The units of the daemons of this plan.
+    fn daemons(&self, plan: &HostPlan) -> Vec<String> {
+        plan.daemons.keys().map(DaemonName::service).collect()
     }
 
     /// What the console has said so far.
     pub fn console(&self) -> String {
-        let text = fs_err::read(self.run.folder.path().join("console.log")).unwrap_or_default();
-        String::from_utf8_lossy(&text).into_owned()
+        String::from_utf8_lossy(&self.run.console()).into_owned()
     }
 
     /// The capture of all frames; whole after [`Fabric::report`].
@@ -133,7 +268,7 @@ impl Drop for Run {
     fn drop(&mut self) {
         // The console helps whoever reads the report, above all of a boot that failed; a report without it is still one.
         if let Some(report) = &self.report {
-            let _ = fs_err::copy(self.folder.path().join("console.log"), report.join("console.log"));
+            let _ = fs_err::write(report.join("console.log"), self.console());
         }
     }
 }
@@ -149,9 +284,10 @@ impl Run {
         Ok(Self { folder, report: report.map(Path::to_owned) })
     }
 
-    /// Where a file of the report is written.
-    fn place(&self, name: &str) -> PathBuf {
-        self.report.as_deref().unwrap_or(self.folder.path()).join(name)
+    /// What the console has said, before the machine was saved and since.
+    fn console(&self) -> Vec<u8> {
+        let said = |name: &str| fs_err::read(self.folder.path().join(name)).unwrap_or_default();
+        [said(BEFORE), said("console.log")].concat()
     }
 }
 
@@ -203,8 +339,8 @@ fn plug(spec: &mut VmSpec, topology: &Topology, fabric: &Fabric) -> Result<()> {
 ///
 /// # Errors
 /// As [`Testbed::boot`], and if the machine did not end by itself.
-pub fn run_on_terminal(request: &BedRequest<'_>) -> Result<()> {
-    let outside = Outside::boot(request.plan, request.report, |run_dir| {
+pub fn run_on_terminal(request: &BedRequest<'_>, waiting: Waiting<'_>) -> Result<()> {
+    let outside = Outside::boot(request.plan, request.report, waiting, |run_dir| {
         let (mut spec, pace) = machine(request, run_dir)?;
         spec.console = Console::Terminal;
         with_login(&mut spec, request.plan.host.base)?;

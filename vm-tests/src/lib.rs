@@ -3,6 +3,8 @@
 pub mod bed;
 pub mod fabric;
 pub mod guest;
+pub mod lab;
 pub mod proof;
+mod states;
 pub mod truth;
 pub mod vm;

@@ -38,3 +38,10 @@ fn every_key_that_a_spec_has() -> Result<()> {
     cases::matrix::holds(&bed, &host).context("the matrix is as planned, the user's own lines included")?;
     cases::budget::stands(&bed, &host).context("quotas, budgets and networks are as planned")
 }
+
+#[test]
+fn a_settled_host_is_there_in_a_moment() -> Result<()> {
+    let host = Host::of("../examples/two-vlans.toml")?;
+    cases::state::is_where_it_was(&host)?;
+    cases::lab::real_clients(&host).context("docker, curl, arping and nmap as they are")
+}

@@ -10,6 +10,7 @@ mod fmt;
 mod graph;
 mod image;
 mod init;
+mod lab;
 mod lint;
 mod man;
 mod pki;
@@ -46,10 +47,12 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> 
         Command::Build(args) => build::run(&args, terminal),
         Command::Verify(args) => verify::run(&args, terminal),
         Command::Run(args) => run::run(&args, terminal),
+        Command::Lab(args) => lab::run(&args, terminal),
+        Command::LabInside { file, program } => lab::inside(&file, &program),
         Command::Client(args) => client::run(&args, terminal),
         Command::Cache(args) => cache::run(&args, terminal),
         Command::Pki(args) => pki::run(&args, terminal),
-        Command::Schema { markdown } => schema::run(markdown, terminal),
+        Command::Schema { markdown, report } => schema::run(markdown, report, terminal),
         Command::Man { out } => man::run(out.as_deref(), terminal),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -38,7 +38,7 @@ pub(super) fn run(args: &args::Run, terminal: &Terminal) -> Result<(), Failure> 
     interrupt::orderly(|| {
         let _trials = Trials::of(&cache);
         let _modes = Modes::save();
-        run_on_terminal(&request).map_err(dead_or_machine)
+        run_on_terminal(&request, &mut |text| terminal.say(text)).map_err(dead_or_machine)
     })
 }
 

@@ -29,10 +29,12 @@ pub(super) fn run(args: &args::Verify, terminal: &Terminal) -> Result<(), Failur
         report: args.report.as_deref().map(camino::Utf8Path::as_std_path),
     };
     let extent = if args.quick { Extent::Quick } else { Extent::Whole };
+    // An image that goes with this run is never booted again.
+    let fresh = args.fresh || args.machine.image.is_none();
     let report = interrupt::orderly(|| {
         let _trials = Trials::of(&cache);
         let mut under_way: Option<Step<'_>> = None;
-        let report = proof::verify(&request, &pki, extent, &mut |stage: &str| {
+        let report = proof::verify(&request, &pki, extent, fresh, &mut |stage: &str| {
             interrupt::check();
             if let Some(step) = under_way.take() {
                 step.done("");
@@ -45,18 +47,13 @@ pub(super) fn run(args: &args::Verify, terminal: &Terminal) -> Result<(), Failur
         }
         Ok(report)
     })?;
-    if let Some(folder) = &args.report {
-        let json = format!("{:#}\n", report.to_json());
-        fs_err::write(folder.join("report.json"), json).context("cannot write the report")?;
-        fs_err::write(folder.join("report.txt"), report.text(false)).context("cannot write the report")?;
-    }
     print(&plan, &report, terminal)?;
     if report.holds() { Ok(()) } else { Err(Failure::No) }
 }
 
 fn print(plan: &HostPlan, report: &Report, terminal: &Terminal) -> Result<(), Failure> {
     if terminal.json() {
-        terminal.print(format!("{:#}", report.to_json()))
+        terminal.print(format!("{:#}", report.to_json().context("the report cannot be written as JSON")?))
     } else {
         terminal.print(format!("Who reaches what on {}\n\n{}", plan.host.name, report.text(terminal.color_out())))
     }

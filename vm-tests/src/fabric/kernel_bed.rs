@@ -1,25 +1,11 @@
 //! A bed for tests: the Linux kernel as the guest, in a user and network namespace of its own.
 //!
-//! Each NIC is a veth pair: the kernel has its addresses on one end, and AF_PACKET carries the frames of the other to
-//! the fabric's socket, as QEMU would. A test runs itself again inside `unshare -rn`, so no privilege is needed.
+//! Each NIC is a veth pair (`veth`). A test runs itself again inside `unshare -rn`, so no privilege is needed.
 
-use std::io::ErrorKind;
-use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
-use mio::net::UnixStream;
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
-use smoltcp::phy::{Device, Medium, RawSocket, RxToken, TxToken};
-use smoltcp::time::Instant;
-use smoltcp::wire::{IpAddress, IpProtocol, TcpPacket};
-
-use super::link::{Deframer, Outbox};
-use super::packet::{Ip, Packet};
+use super::veth::Carrier;
 
 const INSIDE: &str = "DMHOST_FABRIC_INSIDE";
 
@@ -55,9 +41,7 @@ pub(super) fn ip(words: &str) {
 
 /// A NIC of the kernel, plugged into the fabric; it is unplugged with its drop.
 pub(super) struct Nic {
-    stop: Arc<AtomicBool>,
-    waker: Arc<Waker>,
-    thread: Option<JoinHandle<()>>,
+    carrier: Option<Carrier>,
 }
 
 impl Nic {
@@ -77,75 +61,13 @@ impl Nic {
             let nodad = if address.contains(':') { " nodad" } else { "" };
             ip(&format!("addr add {address} dev {name}{nodad}"));
         }
-        let stream = UnixStream::connect(socket).expect("the fabric listens");
-        let poll = Poll::new().expect("epoll is there");
-        let waker = Arc::new(Waker::new(poll.registry(), Token(2)).expect("eventfd is there"));
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || carry(poll, &far, stream, &stopped));
-        Self { stop, waker, thread: Some(thread) }
+        Self { carrier: Some(Carrier::start(&far, socket).expect("the fabric listens")) }
     }
 }
 
 impl Drop for Nic {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
-        self.waker.wake().expect("the thread waits");
-        let joined = self.thread.take().map(JoinHandle::join);
-        assert!(std::thread::panicking() || matches!(joined, Some(Ok(()))), "the bridge panicked");
-    }
-}
-
-fn carry(mut poll: Poll, name: &str, mut stream: UnixStream, stop: &AtomicBool) {
-    let mut raw = RawSocket::new(name, Medium::Ethernet).expect("AF_PACKET is the namespace's own");
-    let fd = raw.as_raw_fd();
-    poll.registry().register(&mut SourceFd(&fd), Token(0), Interest::READABLE).expect("a socket is polled");
-    poll.registry()
-        .register(&mut stream, Token(1), Interest::READABLE | Interest::WRITABLE)
-        .expect("a socket is polled");
-    let (mut inward, mut outward, mut events) = (Deframer::default(), Outbox::default(), Events::with_capacity(8));
-    while !stop.load(Ordering::Acquire) {
-        poll.poll(&mut events, None).expect("epoll waits");
-        loop {
-            match inward.fill(&mut stream) {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => panic!("the fabric's socket: {error}"),
-            }
-            while let Some(frame) = inward.next_frame().expect("the fabric keeps step") {
-                let bytes = inward.bytes(frame);
-                let token = raw.transmit(Instant::now()).expect("a raw socket sends always");
-                token.consume(bytes.len(), |buffer| buffer.copy_from_slice(bytes));
-                gather(&mut raw, &mut outward);
-            }
-        }
-        gather(&mut raw, &mut outward);
-        while !outward.flush(&mut stream).expect("the fabric reads") {
-            poll.poll(&mut events, None).expect("epoll waits");
-        }
-    }
-}
-
-/// Takes what the kernel sent, and finishes its checksums as a NIC with offload does.
-fn gather(raw: &mut RawSocket, outward: &mut Outbox) {
-    while let Some((token, _)) = raw.receive(Instant::now()) {
-        token.consume(|bytes| {
-            let mut frame = bytes.to_vec();
-            let start = match Packet::of(&frame) {
-                Packet::Ip(ip @ Ip { protocol: IpProtocol::Tcp, .. }) => Some((
-                    ip.source,
-                    ip.target,
-                    ip.payload.as_ptr() as usize - frame.as_ptr() as usize,
-                    ip.payload.len(),
-                )),
-                _ => None,
-            };
-            if let Some((source, target, start, length)) = start {
-                TcpPacket::new_unchecked(&mut frame[start..start + length])
-                    .fill_checksum(&IpAddress::from(source), &IpAddress::from(target));
-            }
-            assert!(outward.push(&frame), "the fabric reads");
-        });
+        let ended = self.carrier.take().map(Carrier::end);
+        assert!(std::thread::panicking() || matches!(ended, Some(Ok(()))), "the bridge failed: {ended:?}");
     }
 }

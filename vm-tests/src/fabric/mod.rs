@@ -31,6 +31,7 @@ pub mod tag;
 pub mod vantage;
 #[cfg(test)]
 mod vantage_tests;
+pub(crate) mod veth;
 mod watchers;
 
 use std::collections::BTreeMap;

@@ -71,12 +71,14 @@ impl Guest {
         Ok(guest)
     }
 
-    /// Takes up the line to the agent of a machine that was restored from a saved state: it has said hello long ago.
+    /// Takes up the line to the agent of a machine that was restored from a saved state: it said hello when it `booted`, that
+    /// long after the start of QEMU.
     ///
     /// # Errors
     /// If the agent does not answer.
-    pub fn attach_running(vm: &Vm) -> anyhow::Result<Self> {
-        let guest = Self::line(vm)?;
+    pub fn attach_running(vm: &Vm, booted: Duration) -> anyhow::Result<Self> {
+        let mut guest = Self::line(vm)?;
+        guest.booted_in = Some(booted);
         // Numbers that the agent has answered before the machine was saved may still be on their way.
         guest.next.store(1_000_000, Ordering::Relaxed);
         guest.run(":", Duration::from_secs(10)).context("the restored guest's agent does not answer")?;
@@ -103,7 +105,7 @@ impl Guest {
         })
     }
 
-    /// From the start of QEMU to the agent's hello; `None` for a restored machine.
+    /// From the start of QEMU to the agent's hello; of a restored machine, when it was booted.
     pub fn booted_in(&self) -> Option<Duration> {
         self.booted_in
     }

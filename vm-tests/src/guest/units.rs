@@ -29,6 +29,20 @@ impl Guest {
         }
     }
 
+    /// Waits until the boot is done and these units are up or have failed: nothing changes by itself any more.
+    ///
+    /// # Errors
+    /// The [`Verdict`] that ended the machine, or [`Verdict::Stall`] if the boot does not end.
+    pub fn wait_booted(&self, units: &[String]) -> anyhow::Result<()> {
+        let output = self.run("systemctl is-system-running --wait", SETTLE)?;
+        if output.status.is_none() {
+            return self.wait_settled();
+        }
+        // dockerd gives its containerd 15 s and is started anew after that: on a slow machine the boot is done before.
+        self.run(&format!("systemctl start {}", units.join(" ")), SETTLE)?;
+        Ok(())
+    }
+
     /// Waits until these units are up, and starts those that nothing has started.
     ///
     /// # Errors

@@ -8,7 +8,7 @@
 //! * [`hostile`]: frames that no honest neighbour sends, from the wire and from containers;
 //! * [`watchers`]: console, journal and units meanwhile;
 //! * [`expects`]: the user's own lines of the proof;
-//! * [`report`]: what was found.
+//! * [`timeline`]: how the host booted; [`report`]: what was found.
 
 pub mod asker;
 pub mod canaries;
@@ -22,6 +22,7 @@ pub mod observe;
 pub mod question;
 pub mod report;
 pub mod stations;
+pub mod timeline;
 pub mod topology;
 pub mod watchers;
 
@@ -50,15 +51,20 @@ pub enum Extent {
 /// Told of each stage as it begins.
 pub type Stage<'a> = &'a mut dyn FnMut(&str);
 
-/// Boots the image and proves the plan on it.
+/// Boots the image and proves the plan on it. With `fresh` it is booted even if there is a saved state of it, and none is made.
 ///
 /// # Errors
 /// If the machine cannot be booted or ends, or the harness fails: a [`crate::vm::Verdict`] in the chain tells which. A host
 /// that is not as planned is no error but a report that does not hold.
-pub fn verify(request: &BedRequest<'_>, pki: &Pki, extent: Extent, stage: Stage<'_>) -> Result<Report> {
+pub fn verify(request: &BedRequest<'_>, pki: &Pki, extent: Extent, fresh: bool, stage: Stage<'_>) -> Result<Report> {
     stage("boot");
-    let bed = Testbed::boot(request)?;
-    prove(request.plan, &bed, pki, extent, stage)
+    let bed = if fresh { Testbed::boot(request, stage)? } else { Testbed::settled(request, stage)? };
+    let report = prove(request.plan, &bed, pki, extent, stage)?;
+    if let Some(folder) = request.report {
+        stage("report");
+        report.write(request.plan, bed.capture(), folder)?;
+    }
+    Ok(report)
 }
 
 /// Proves the plan on a booted host.
@@ -69,6 +75,7 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
     stage("daemons and their sockets");
     let mut report =
         Report { quick: extent == Extent::Quick, facts: inside::facts(plan, &bed.guest)?, ..Report::default() };
+    report.boot = timeline::timeline(&bed.guest)?;
     stage("probe containers");
     let inner = containers::start(plan, &bed.guest).or_else(|error| {
         bed.alive()?;

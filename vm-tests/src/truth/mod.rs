@@ -53,7 +53,7 @@ impl Installed {
     /// If QEMU cannot be started; a [`vm::Verdict`] in the chain tells why.
     pub fn boot(&self, request: &BedRequest<'_>, bus: DiskBus) -> Result<Outside> {
         let image = request.image;
-        Outside::boot(request.plan, request.report, |run_dir: &Path| {
+        Outside::boot(request.plan, request.report, &mut |_| {}, |run_dir: &Path| {
             let kernel = self.folder.path().join("kernel");
             if !kernel.exists() {
                 let disk =

@@ -100,7 +100,7 @@ pub fn cache_dir() -> anyhow::Result<PathBuf> {
 }
 
 /// The version line's number, for example `10.0.2`, with the distribution's own in parentheses.
-fn qemu_version() -> anyhow::Result<String> {
+pub(crate) fn qemu_version() -> anyhow::Result<String> {
     let missing = |error| {
         let text = format!(
             "{QEMU} (Debian: qemu-system-x86 of version 10, on Debian 12 from backports) cannot be run: {error}"

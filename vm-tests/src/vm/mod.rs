@@ -12,9 +12,12 @@ mod overlay;
 mod process;
 mod qmp;
 mod spec;
+mod state;
+mod turn;
 mod verdict;
 mod watch;
 
+pub(crate) use accel::qemu_version;
 pub use accel::{Accel, Engine, Pace, cache_dir, probe};
 pub use argv::argv;
 pub use console::{Finding, Pattern, Severity, patterns};
@@ -23,6 +26,7 @@ pub use overlay::overlay;
 pub use process::{Process, accept};
 pub use qmp::{Event, Events, Qmp};
 pub use spec::{Boot, Card, Console, Credential, Disk, DiskBus, DiskFormat, Mac, Nic, PciSlot, VmSpec};
+pub use turn::{Leave, Turn, Waiting};
 pub use verdict::Verdict;
 pub use watch::{Limit, Watch};
 

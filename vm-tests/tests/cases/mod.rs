@@ -2,6 +2,8 @@
 
 pub(crate) mod blast;
 pub(crate) mod budget;
+pub(crate) mod lab;
 pub(crate) mod matrix;
+pub(crate) mod state;
 pub(crate) mod vm;
 pub(crate) mod watch;

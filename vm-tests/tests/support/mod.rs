@@ -20,6 +20,8 @@ pub(crate) struct Host {
     pub(crate) plan: HostPlan,
     /// Its keys.
     pub(crate) pki: Pki,
+    /// Where they are.
+    pub(crate) keys: Utf8PathBuf,
     /// Its image.
     pub(crate) image: Utf8PathBuf,
     _folder: TempDir,
@@ -69,12 +71,12 @@ impl Host {
             spec: None,
         };
         dmhost_images::build(&request, &mut |_: Event<'_>| {})?;
-        Ok(Self { plan, pki, image, _folder: folder, _alone: alone })
+        Ok(Self { plan, pki, keys, image, _folder: folder, _alone: alone })
     }
 
     /// Boots it.
     pub(crate) fn boot(&self) -> Result<Testbed> {
-        Testbed::boot(&self.request(&cache_dir()?))
+        Testbed::boot(&self.request(&cache_dir()?), &mut |_| {})
     }
 
     /// What it takes to boot it.

@@ -1,12 +1,26 @@
-//! What the proof found: cells of the matrix and facts from inside, as a table, as text and as JSON.
+//! What the proof found: cells of the matrix and facts from inside.
+//!
+//! * [`table`]: the matrix as text; [`record`]: as JSON, with its schema; [`junit`]: for CI services;
+//! * [`html`]: as a page, with the [`frames`] behind each cell; [`write`]: all of them in a folder.
 
+mod frames;
+mod html;
+mod junit;
+mod record;
 mod table;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use record::schema;
 
 use std::fmt::Write;
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::question::{Question, Verdict};
+use super::timeline::Span;
 
 /// One question with what was seen.
 #[derive(Debug, Clone)]
@@ -30,7 +44,7 @@ impl Cell {
 }
 
 /// Something seen from inside the guest, against the plan.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Fact {
     /// What was looked at, for example `sockets of zone web`.
     pub name: String,
@@ -53,6 +67,8 @@ pub struct Report {
     pub frames: u64,
     /// Probes that were sent, TCP ports each counted.
     pub probes: u64,
+    /// How the host booted; empty where nobody inside could tell.
+    pub boot: Vec<Span>,
 }
 
 impl Report {
@@ -116,35 +132,6 @@ impl Report {
         };
         let _ = write!(text, "\n{end}\n");
         text
-    }
-
-    /// The report for programs.
-    pub fn to_json(&self) -> Value {
-        let cells: Vec<_> = self
-            .cells
-            .iter()
-            .map(|cell| {
-                let Question { vantage, target, ask, expected } = &cell.question;
-                json!({
-                    "vantage": vantage.to_string(),
-                    "target": target.subject.to_string(),
-                    "place": target.place.as_str(),
-                    "interface": target.interface.as_str(),
-                    "address": target.address,
-                    "ask": ask.to_string(),
-                    "expected": expected.to_string(),
-                    "observed": cell.observed.to_string(),
-                    "frames": cell.frames,
-                    "note": cell.note,
-                })
-            })
-            .collect();
-        let facts: Vec<_> = self
-            .facts
-            .iter()
-            .map(|fact| json!({ "name": fact.name, "holds": fact.holds, "found": fact.found }))
-            .collect();
-        json!({ "holds": self.holds(), "quick": self.quick, "probes": self.probes, "frames": self.frames, "cells": cells, "facts": facts })
     }
 }
 

@@ -1,0 +1,48 @@
+//! A host that was booted once is there again in a moment, as it was.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, ensure};
+use vm_tests::bed::Testbed;
+use vm_tests::truth::served;
+use vm_tests::vm::cache_dir;
+
+use crate::support::Host;
+
+const SHORT: Duration = Duration::from_secs(20);
+/// To the last API, on the reference machine.
+const SERVE: Duration = Duration::from_secs(60);
+
+/// Restored twice: every daemon serves over TLS, the clock is right, and neither run sees what the other has written.
+#[expect(clippy::print_stderr, reason = "how long it took is shown with --nocapture, and if the case fails")]
+pub(crate) fn is_where_it_was(host: &Host) -> Result<()> {
+    let cache = cache_dir()?;
+    let request = host.request(&cache);
+    let settle = || {
+        let begun = Instant::now();
+        let bed = Testbed::settled(&request, &mut |text| eprintln!("{text}"))?;
+        eprintln!("a settled host after {:.2} s", begun.elapsed().as_secs_f64());
+        anyhow::Ok(bed)
+    };
+    drop(settle().context("the first run boots and saves")?);
+    let mut boots = Vec::new();
+    for run in 1..=2 {
+        let bed = settle().with_context(|| format!("run {run} restores"))?;
+        ensure!(
+            bed.guest.must("ls /srv/left 2>/dev/null || echo none", SHORT)? == "none",
+            "another run's file is there"
+        );
+        bed.guest.must("touch /srv/left; sync", SHORT)?;
+        let clock: u64 = bed.guest.must("date +%s", SHORT)?.parse().context("no time")?;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("before 1970")?.as_secs();
+        ensure!(now.abs_diff(clock) <= SHORT.as_secs(), "the guest's clock says {clock}, and it is {now}");
+        bed.guest.wait_settled()?;
+        for answer in served(&host.plan, &bed, &host.pki, SERVE)? {
+            eprintln!("{answer}");
+        }
+        boots.push(bed.guest.must("cat /proc/sys/kernel/random/boot_id", SHORT)?);
+        ensure!(bed.console().contains(" login: "), "the console of the boot is lost: {:?}", bed.console());
+    }
+    ensure!(boots[0] == boots[1], "the host has booted again");
+    Ok(())
+}
