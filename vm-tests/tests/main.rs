@@ -24,6 +24,21 @@ fn two_vlans_and_an_admin_nic() -> Result<()> {
 }
 
 #[test]
+fn an_image_boots_by_itself_on_three_machines() -> Result<()> {
+    let admin = cases::truth::Admin::new()?;
+    let host = Host::edited("../examples/atlas.toml", |text| admin.may_log_in(&text, "generic"))?;
+    cases::truth::on_three_machines(&host, &admin).context("one disk, three machines")
+}
+
+#[test]
+fn an_image_boots_after_power_cuts() -> Result<()> {
+    let admin = cases::truth::Admin::new()?;
+    let host = Host::edited("../examples/two-vlans.toml", |text| admin.may_log_in(&text, "cloud"))?;
+    cases::truth::bios_is_told(&host).context("a BIOS is told that the disk wants UEFI")?;
+    cases::truth::power_cuts(&host, &admin).context("power cuts in the first boots")
+}
+
+#[test]
 fn a_host_that_no_code_names() -> Result<()> {
     let host = Host::of("tests/specs/foundry.toml")?;
     let bed = host.boot()?;

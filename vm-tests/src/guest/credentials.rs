@@ -63,6 +63,6 @@ fn push_argument(spec: &mut VmSpec, argument: &str) {
             cmdline.push_str(argument);
         }
         // What comes from the disk is the disk's own.
-        Boot::Firmware { .. } => {}
+        Boot::Firmware { .. } | Boot::Bios => {}
     }
 }

@@ -84,19 +84,18 @@ pub fn served(plan: &HostPlan, outside: &Outside, pki: &Pki, deadline: Duration)
     Ok(all)
 }
 
-/// Waits until sshd's port takes connections; for all of it, on the reference machine.
+/// Waits until the first API takes connections; for all of it, on the reference machine.
 ///
 /// # Errors
 /// As [`served`].
-pub fn sshd_listens(plan: &HostPlan, outside: &Outside, deadline: Duration) -> Result<()> {
-    let port = |question: &Question| match question.ask {
-        Ask::Port { port } if question.expected == Verdict::Serves => Some(port),
+pub fn api_listens(plan: &HostPlan, outside: &Outside, deadline: Duration) -> Result<()> {
+    let api = |question: &Question| match question.ask {
+        Ask::Api { port, credential: Credential::Own } if question.expected == Verdict::Serves => Some(port),
         _ => None,
     };
-    let found = questions(plan, &[], &Ports::of(plan, false))
-        .into_iter()
-        .find_map(|question| Some((port(&question)?, question)));
-    let (port, question) = found.context("the host has no `host.admin`: it has no sshd")?;
+    let found =
+        questions(plan, &[], &Ports::of(plan, false)).into_iter().find_map(|question| Some((api(&question)?, question)));
+    let (port, question) = found.context("the plan promises no API")?;
     let caller = Caller::new(plan, outside, &mut Stations::new(plan), question, port)?;
     let connected = caller.connect(outside, outside.deadline(deadline));
     if connected.is_err() {

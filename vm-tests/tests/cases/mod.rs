@@ -3,5 +3,6 @@
 pub(crate) mod blast;
 pub(crate) mod budget;
 pub(crate) mod matrix;
+pub(crate) mod truth;
 pub(crate) mod vm;
 pub(crate) mod watch;
