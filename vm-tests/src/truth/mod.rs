@@ -6,17 +6,22 @@
 //! * [`Machine`]: what it is put into, with firmware that remembers: a disk may move from one to another;
 //! * [`Doomed`]: a boot whose power goes, and with it what the drive had not been told to keep;
 //! * [`served`]: waiting until every API and sshd answer on their own networks;
-//! * [`Ssh`]: the administrator, with the real client.
+//! * [`Ssh`]: the administrator, with the real client;
+//! * [`verify`]: the matrix, with probe containers that are started through the APIs.
 
+mod engine;
 mod firmware;
 mod machine;
 mod power;
+mod prove;
 mod served;
 mod ssh;
 mod writes;
 
+pub use firmware::preflight;
 pub use machine::{Installed, Machine};
 pub use power::{Doomed, Lost};
+pub use prove::{prove, verify};
 pub use served::{Served, api_listens, served};
 pub use ssh::{Ssh, admin_key};
 pub use writes::Moment;

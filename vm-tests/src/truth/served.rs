@@ -93,8 +93,9 @@ pub fn api_listens(plan: &HostPlan, outside: &Outside, deadline: Duration) -> Re
         Ask::Api { port, credential: Credential::Own } if question.expected == Verdict::Serves => Some(port),
         _ => None,
     };
-    let found =
-        questions(plan, &[], &Ports::of(plan, false)).into_iter().find_map(|question| Some((api(&question)?, question)));
+    let found = questions(plan, &[], &Ports::of(plan, false))
+        .into_iter()
+        .find_map(|question| Some((api(&question)?, question)));
     let (port, question) = found.context("the plan promises no API")?;
     let caller = Caller::new(plan, outside, &mut Stations::new(plan), question, port)?;
     let connected = caller.connect(outside, outside.deadline(deadline));

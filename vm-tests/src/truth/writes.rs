@@ -91,10 +91,10 @@ impl Writes {
     pub(super) fn at(&self, moment: Moment) -> (Vec<Write>, Vec<Write>) {
         let last_write = self.0.iter().rposition(|entry| matches!(entry, Entry::Write(_))).map_or(0, |at| at + 1);
         let before = &self.0[..last_write];
-        let flushes: Vec<_> = (0..before.len()).filter(|at| before[*at] == Entry::Flush).collect();
+        let ends: Vec<_> = (0..before.len()).filter(|at| before[*at] == Entry::Flush).collect();
         let before = match moment {
             Moment::Now => before,
-            Moment::Halfway => &before[..flushes.get(flushes.len() / 2).copied().unwrap_or(0)],
+            Moment::Halfway => &before[..ends.get(ends.len() / 2).copied().unwrap_or(0)],
         };
         let flushed = before.iter().rposition(|entry| *entry == Entry::Flush).unwrap_or(0);
         let writes = |entries: &[Entry]| {
@@ -156,8 +156,8 @@ mod tests {
         let places = |writes: &[Write]| -> Vec<_> { writes.iter().map(|write| (write.at, write.length)).collect() };
         assert_eq!(places(&flushed), [(0, 4096), (1 << 20, 8192)]);
         assert_eq!(places(&cached), [(2 << 20, 4096), (1 << 20, 4096), (0, 4096)]);
-        let (none, halfway) = writes.at(Moment::Halfway);
-        assert_eq!((places(&none), places(&halfway)), (Vec::new(), places(&flushed)));
+        let (nothing, halfway) = writes.at(Moment::Halfway);
+        assert_eq!((places(&nothing), places(&halfway)), (Vec::new(), places(&flushed)));
         assert_eq!(cached.iter().map(|write| write.data.is_some()).collect::<Vec<_>>(), [true, false, true]);
 
         let again = File::create(path("again")).unwrap();

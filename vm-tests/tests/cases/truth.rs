@@ -1,6 +1,6 @@
 //! An image as its user has it: on a disk, booted by UEFI, seen from its networks and told of over ssh.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,8 +8,11 @@ use anyhow::{Context, Result, ensure};
 use qapi::qmp;
 use tempfile::TempDir;
 use vm_tests::bed::Outside;
-use vm_tests::truth::{Installed, Machine, Moment, Ssh, admin_key, api_listens, served};
-use vm_tests::vm::{DiskBus, Limit, Verdict, cache_dir};
+use vm_tests::proof::Extent;
+use vm_tests::proof::question::{Question, Vantage, Verdict};
+use vm_tests::proof::report::{Cell, Report};
+use vm_tests::truth::{self, Installed, Machine, Moment, Ssh, admin_key, api_listens, served};
+use vm_tests::vm::{self, DiskBus, Limit, cache_dir};
 
 use crate::support::Host;
 
@@ -17,6 +20,8 @@ use crate::support::Host;
 const BOOT: Duration = Duration::from_secs(480);
 /// For a login and a script.
 const LOGIN: Duration = Duration::from_secs(90);
+/// For an initramfs to be made.
+const UPDATE: Duration = Duration::from_secs(300);
 /// For an orderly end.
 const SHUTDOWN: Duration = Duration::from_secs(90);
 
@@ -118,7 +123,7 @@ fn look(host: &Host, outside: &Outside, ssh: &Ssh) -> Result<Inside> {
 fn ended(outside: &Outside, what: &str) -> Result<()> {
     let deadline = outside.vm.pace().scale(SHUTDOWN);
     let verdict = outside.vm.watch().wait_end(what, Limit { deadline, stall: None })?;
-    ensure!(verdict == Verdict::Pass, "{what}: {verdict}");
+    ensure!(verdict == vm::Verdict::Pass, "{what}: {verdict}");
     Ok(())
 }
 
@@ -151,11 +156,51 @@ pub(crate) fn on_three_machines(host: &Host, admin: &Admin) -> Result<()> {
             extras(host, &outside, &ssh)?;
             first = Some(inside);
         }
+        match boot {
+            0 => kernel_comes(host, &outside, &ssh)?,
+            1 => kernel_goes(host, &outside, &ssh)?,
+            _ => booted_with(host, &outside, &ssh, "$(uname -r)")?,
+        }
         // The power button, as a hypervisor or a hand presses it.
         outside.vm.qmp().execute(&qmp::system_powerdown {}, LOGIN)?;
         ended(&outside, "the power button")?;
     }
     its_own(&first.context("no machine was booted")?.machine_id)
+}
+
+/// A version that no kernel has yet.
+const NEXT: &str = "99.0-next";
+
+/// What apt does when it brings a kernel: it is in `/boot`, its initramfs is made, and initramfs-tools calls its hooks. The kernel is
+/// the same by another name; its initramfs leaves a mark.
+fn kernel_comes(host: &Host, outside: &Outside, ssh: &Ssh) -> Result<()> {
+    let script = format!(
+        r#"set -eu
+        mark=/etc/initramfs-tools/scripts/init-bottom/mark
+        printf '#!/bin/sh\n[ "$1" = prereqs ] || : >/run/mark\n' >$mark
+        chmod 755 $mark
+        update-initramfs -u -k "$(uname -r)" >&2
+        for file in vmlinuz initrd.img; do cp "/boot/$file-$(uname -r)" /boot/$file-{NEXT}; done
+        run-parts --arg={NEXT} --arg=/boot/initrd.img-{NEXT} /etc/initramfs/post-update.d"#
+    );
+    ssh.run(&host.plan, outside, &script, UPDATE).context("a new kernel does not get to the boot loader").map(drop)
+}
+
+/// It was booted; then it is removed, as dpkg does it.
+fn kernel_goes(host: &Host, outside: &Outside, ssh: &Ssh) -> Result<()> {
+    booted_with(host, outside, ssh, NEXT).context("the new kernel is not what was booted")?;
+    let script = format!("set -eu; rm /boot/*-{NEXT}; /etc/kernel/postrm.d/zz-dmhost {NEXT} /boot/vmlinuz-{NEXT}");
+    ssh.run(&host.plan, outside, &script, LOGIN).context("a kernel does not go from the boot loader").map(drop)
+}
+
+/// The boot loader took the entry of this version, whose initramfs is the one with the mark.
+fn booted_with(host: &Host, outside: &Outside, ssh: &Ssh, version: &str) -> Result<()> {
+    // Four bytes of attributes, then UTF-16: https://systemd.io/BOOT_LOADER_INTERFACE
+    let script = format!(
+        r#"entry=$(tail -c +5 /sys/firmware/efi/efivars/LoaderEntrySelected-* | tr -d '\0')
+        [ "$entry" = "dmhost-{version}.conf" ] && [ -e /run/mark ] || {{ echo "$entry"; ls /run/mark; exit 1; }}"#
+    );
+    ssh.run(&host.plan, outside, &script, LOGIN).map(drop)
 }
 
 /// A machine-id that no other host of this run has.
@@ -199,7 +244,7 @@ fn extras(host: &Host, outside: &Outside, ssh: &Ssh) -> Result<()> {
 /// The power goes halfway through the first boot, and once more in the second, when a daemon first answers; then the host is well.
 /// What the host had not flushed is lost each time.
 #[expect(clippy::print_stderr, reason = "what a cut did is shown with --nocapture, and if the case fails")]
-pub(crate) fn power_cuts(host: &Host, admin: &Admin) -> Result<()> {
+pub(crate) fn power_cuts(host: &Host, admin: &Admin, fast: &Report) -> Result<()> {
     let cache = cache_dir()?;
     let request = host.request(&cache);
     let disk = Installed::new(&host.image, None)?;
@@ -215,6 +260,7 @@ pub(crate) fn power_cuts(host: &Host, admin: &Admin) -> Result<()> {
     let outside = machine.boot(&request, &disk)?;
     let inside = look(host, &outside, &ssh).context("after two power cuts")?;
     ensure!(inside.kernel.contains("cloud"), "the kernel is {}", inside.kernel);
+    same_matrix(host, &outside, fast).context("the matrix of a host that booted by itself")?;
     // The host takes the connection with it.
     ssh.output(&host.plan, &outside, "systemctl poweroff", LOGIN)?;
     ended(&outside, "poweroff over ssh")?;
@@ -230,5 +276,28 @@ pub(crate) fn bios_is_told(host: &Host) -> Result<()> {
     for words in ["This disk boots by UEFI only", "Choose UEFI in the firmware's setup"] {
         outside.vm.watch().wait_line(words, limit).with_context(|| outside.console())?;
     }
+    Ok(())
+}
+
+/// The matrix of a host that booted by itself is that of the fast lane, wherever both can ask.
+fn same_matrix(host: &Host, outside: &Outside, fast: &Report) -> Result<()> {
+    let truth = truth::prove(&host.plan, outside, &host.pki, Extent::Whole, &mut |_| {})?;
+    ensure!(truth.holds(), "{}", truth.text(false));
+    let key = |cell: &Cell| {
+        let Question { vantage, target, ask, .. } = &cell.question;
+        (format!("{vantage} -> {target} {ask}"), cell.observed)
+    };
+    let cells = |report: &Report| -> BTreeMap<String, Verdict> {
+        report.cells.iter().filter(|cell| cell.question.vantage != Vantage::Host).map(key).collect()
+    };
+    let (fast, truth) = (cells(fast), cells(&truth));
+    let differ = |one: &BTreeMap<String, Verdict>, other: &BTreeMap<String, Verdict>| -> Vec<String> {
+        let only = one.iter().filter(|(key, verdict)| other.get(*key) != Some(verdict));
+        only.map(|(key, verdict)| format!("{key}: {verdict}")).collect()
+    };
+    let (by_fast, by_truth) = (differ(&fast, &truth), differ(&truth, &fast));
+    ensure!(by_fast.is_empty() && by_truth.is_empty(), "fast lane: {by_fast:#?}\ntruth lane: {by_truth:#?}");
+    let containers = truth.keys().filter(|key| key.starts_with("container:")).count();
+    ensure!(containers > 0 && truth.len() > containers, "{containers} of {} cells are containers'", truth.len());
     Ok(())
 }
