@@ -15,6 +15,7 @@ fn two_vlans_and_an_admin_nic() -> Result<()> {
     let admin = cases::truth::Admin::new()?;
     let host = Host::edited("../examples/two-vlans.toml", |text| admin.may_log_in(&text, "cloud"))?;
     let bed = host.boot()?;
+    cases::truth::serves(&host, &bed, "kernel").context("every daemon answers")?;
     cases::vm::agent_runs_scripts(&bed.guest).context("the agent runs scripts")?;
     cases::vm::agent_kills_what_takes_too_long(&bed.guest).context("the agent kills what takes too long")?;
     let report = cases::matrix::holds(&bed, &host).context("the matrix is as planned")?;
