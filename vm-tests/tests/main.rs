@@ -12,22 +12,34 @@ use support::Host;
 
 #[test]
 fn two_vlans_and_an_admin_nic() -> Result<()> {
-    let host = Host::of("../examples/two-vlans.toml")?;
+    let admin = cases::truth::Admin::new()?;
+    let host = Host::edited("../examples/two-vlans.toml", |text| admin.may_log_in(&text, "cloud"))?;
     let bed = host.boot()?;
+    cases::truth::serves(&host, &bed, "kernel").context("every daemon answers")?;
     cases::vm::agent_runs_scripts(&bed.guest).context("the agent runs scripts")?;
     cases::vm::agent_kills_what_takes_too_long(&bed.guest).context("the agent kills what takes too long")?;
-    cases::matrix::holds(&bed, &host).context("the matrix is as planned")?;
+    let report = cases::matrix::holds(&bed, &host).context("the matrix is as planned")?;
     cases::blast::kill_one_daemon(&bed, &host).context("killing one daemon loses no frame of another")?;
     cases::watch::faults_are_told(&bed, &host).context("faults are told by their names")?;
     cases::vm::units_are_waited_for_and_blamed(&bed.guest).context("units are waited for and blamed")?;
-    cases::vm::power_off_ends_cleanly(&bed.vm, &bed.guest).context("a power-off ends cleanly")
+    cases::vm::power_off_ends_cleanly(&bed.vm, &bed.guest).context("a power-off ends cleanly")?;
+    drop(bed);
+    cases::truth::bios_is_told(&host).context("a BIOS is told that the disk wants UEFI")?;
+    cases::truth::power_cuts(&host, &admin, &report).context("power cuts in the first boots")
+}
+
+#[test]
+fn an_image_boots_by_itself_on_three_machines() -> Result<()> {
+    let admin = cases::truth::Admin::new()?;
+    let host = Host::edited("../examples/atlas.toml", |text| admin.may_log_in(&text, "generic"))?;
+    cases::truth::on_three_machines(&host, &admin).context("one disk, three machines")
 }
 
 #[test]
 fn a_host_that_no_code_names() -> Result<()> {
     let host = Host::of("tests/specs/foundry.toml")?;
     let bed = host.boot()?;
-    cases::matrix::holds(&bed, &host).context("the matrix is as planned")?;
+    drop(cases::matrix::holds(&bed, &host).context("the matrix is as planned")?);
     cases::vm::panic_is_a_verdict(&bed.vm, &bed.guest).context("a panic is seen as one")
 }
 
@@ -35,7 +47,7 @@ fn a_host_that_no_code_names() -> Result<()> {
 fn every_key_that_a_spec_has() -> Result<()> {
     let host = Host::of("../examples/atlas.toml")?;
     let bed = host.boot()?;
-    cases::matrix::holds(&bed, &host).context("the matrix is as planned, the user's own lines included")?;
+    drop(cases::matrix::holds(&bed, &host).context("the matrix is as planned, the user's own lines included")?);
     cases::budget::stands(&bed, &host).context("quotas, budgets and networks are as planned")
 }
 

@@ -10,7 +10,9 @@ use fatfs::{Dir, FatType, FileSystem, FormatVolumeOptions, FsOptions, ReadWriteS
 use super::Window;
 
 const ENTRIES: &str = "loader/entries";
-const ENTRY: &str = "loader/entries/dmhost.conf";
+/// An entry for each kernel, named for its release: the boot loader takes the newest. The host itself adds those of kernels
+/// that apt brings, and removes those of kernels that go (`layout`, `render/host/kernels.rs`).
+const ENTRY: &str = "dmhost-";
 
 /// What an EFI system partition is made of.
 #[derive(Debug)]
@@ -69,9 +71,9 @@ pub(crate) fn write(mut partition: Window<&std::fs::File>, files: &BootFiles) ->
     );
     put(&root, "EFI/BOOT/BOOTX64.EFI", &files.loader)?;
     put(&root, "EFI/systemd/systemd-bootx64.efi", &files.loader)?;
-    put(&root, "loader/loader.conf", b"timeout 0\ndefault dmhost.conf\neditor no\n")?;
+    put(&root, "loader/loader.conf", b"timeout 0\ndefault dmhost-*\neditor no\n")?;
     put(&root, "loader/entries.srel", b"type1\n")?;
-    put(&root, ENTRY, entry.as_bytes())?;
+    put(&root, &format!("{ENTRIES}/{ENTRY}{}.conf", files.release), entry.as_bytes())?;
     put(&root, &format!("{folder}/linux"), &files.kernel)?;
     put(&root, &format!("{folder}/initrd"), &files.initrd)?;
     drop(root);
@@ -123,16 +125,24 @@ fn put<T: ReadWriteSeek>(root: &Dir<'_, T>, path: &str, bytes: &[u8]) -> anyhow:
     file.write_all(bytes).with_context(|| format!("could not write {path} to the EFI system partition"))
 }
 
-/// Reads the entry and the files it names.
+/// Reads the one entry of an image and the files it names.
 pub(crate) fn read(partition: Window<&std::fs::File>) -> anyhow::Result<Boot> {
     let fat = FileSystem::new(partition, FsOptions::new()).context("the EFI system partition is not FAT")?;
     let root = fat.root_dir();
-    let entry = get(&root, ENTRY)?;
-    let entry = String::from_utf8(entry).with_context(|| format!("{ENTRY} is not text"))?;
+    let folder = root.open_dir(ENTRIES).context("the EFI system partition has no boot entries")?;
+    let names: Vec<String> = folder
+        .iter()
+        .map(|entry| Ok(entry?.file_name()))
+        .filter(|name| name.as_ref().is_ok_and(|name| name.starts_with(ENTRY)) || name.is_err())
+        .collect::<std::io::Result<_>>()
+        .context("could not list the boot entries")?;
+    let [name] = &names[..] else { anyhow::bail!("there is not one boot entry of dmhost's but {names:?}") };
+    let entry = get(&folder, name)?;
+    let entry = String::from_utf8(entry).with_context(|| format!("{name} is not text"))?;
     let value = |key: &str| {
         let mut lines = entry.lines().filter_map(|line| line.split_once(char::is_whitespace));
         let found = lines.find(|(word, _)| *word == key).map(|(_, value)| value.trim().to_owned());
-        found.with_context(|| format!("{ENTRY} has no line `{key}`"))
+        found.with_context(|| format!("{name} has no line `{key}`"))
     };
     Ok(Boot {
         kernel: get(&root, value("linux")?.trim_start_matches('/'))?,

@@ -108,7 +108,8 @@ fn oracle_of(path: &str) -> Option<Oracle> {
             Oracle::Rules
         }
         ["etc", "dmhost", _, "daemon.json"] => Oracle::Dockerd,
-        ["etc", "dmhost", _, "tls", _] => Oracle::WithAnother,
+        // The hooks are links to a script.
+        ["etc", "dmhost", _, "tls", _] | ["etc", "initramfs" | "kernel", _, _] => Oracle::WithAnother,
         ["etc", "dmhost", _, "networks.sh"] | ["usr", "lib", "dmhost", _] => Oracle::Script,
         ["etc", "ssh", "sshd_config.d", _] => Oracle::Sshd,
         ["etc", "ssh", "authorized_keys.d", _] => Oracle::Keys,

@@ -24,6 +24,7 @@ const PARTS: &[fn(&HostPlan, &mut Layout)] = &[
     host::identity::render,
     host::storage::render,
     host::first_boot::render,
+    host::kernels::render,
     host::network::render,
     host::sysctl::render,
     host::admin::render,

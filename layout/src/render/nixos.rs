@@ -28,6 +28,8 @@ const ELSEWHERE: &[Elsewhere] = &[
     at("/etc/fstab", "fileSystems"),
     at("/etc/hostname", "networking.hostName"),
     at("/etc/hosts", "networking.hosts"),
+    at("/etc/initramfs/", "boot.loader"),
+    at("/etc/kernel/", "boot.loader"),
     at("/etc/machine-id", "none: NixOS makes it at the first boot"),
     at("/etc/repart.d/", "boot.growPartition"),
     at("/etc/ssh/authorized_keys.d/", "users.users.<name>.openssh.authorizedKeys.keys"),
@@ -54,6 +56,7 @@ const ELSEWHERE: &[Elsewhere] = &[
     at("/etc/sysusers.d/", "users.groups, users.users"),
     at("/etc/tmpfiles.d/dmhost-admin.conf", "users.users.<name>.createHome"),
     at("/etc/tmpfiles.d/dmhost-files.conf", "environment.etc.<name>.user, systemd.tmpfiles.rules"),
+    at("/usr/lib/dmhost/boot-entries", "boot.loader"),
     at("/usr/lib/dmhost/grow", "boot.growPartition"),
     at("/usr/lib/dmhost/host-key", "services.openssh.hostKeys"),
 ];

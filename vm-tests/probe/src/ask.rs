@@ -1,4 +1,4 @@
-//! Questions from inside, one per line of standard input, and what came of them.
+//! Questions from inside, one per line, and what came of them.
 //!
 //! ```text
 //! control ADDRESS            every window closes with an echo that this address answers
@@ -69,13 +69,13 @@ impl Control {
     }
 }
 
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(sheet: impl BufRead) -> Result<()> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most).context("cannot raise the limit of open files")?;
     let mut control = Control(None);
     let mut asked = 0_usize;
     let mut out = std::io::stdout().lock();
-    for line in std::io::stdin().lock().lines() {
+    for line in sheet.lines() {
         let line = line.context("cannot read a question")?;
         let words: Vec<&str> = line.split_whitespace().collect();
         let address = words.get(1).context("a question names an address")?;

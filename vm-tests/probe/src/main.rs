@@ -1,7 +1,7 @@
 //! The program in the guest's probe containers: static, so that an image needs nothing beside it.
 //!
 //! * `probe serve TEXT`: answers HTTP and datagrams on port 8000 with TEXT, until it is stopped;
-//! * `probe ask`: takes questions from standard input and says what came of each;
+//! * `probe ask [FILE]`: takes questions from a file or from standard input and says what came of each;
 //! * `probe send INTERFACE`: puts frames from standard input on an interface as they are;
 //! * `probe flood ADDRESS COUNT`: sends a datagram to each of so many addresses, upwards from the first.
 //!
@@ -15,6 +15,7 @@ mod serve;
 mod tcp;
 mod udp;
 
+use std::io::BufReader;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -35,9 +36,10 @@ fn main() -> ExitCode {
 fn run(arguments: &[String]) -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve", text] => serve::run(text),
-        ["ask"] => ask::run(),
+        ["ask"] => ask::run(std::io::stdin().lock()),
+        ["ask", sheet] => ask::run(BufReader::new(fs_err::File::open(sheet)?)),
         ["send", interface] => send::run(interface),
         ["flood", address, count] => flood::run(address.parse()?, count.parse()?),
-        _ => bail!("usage: probe serve TEXT | probe ask | probe send INTERFACE | probe flood ADDRESS COUNT"),
+        _ => bail!("usage: probe serve TEXT | probe ask [FILE] | probe send INTERFACE | probe flood ADDRESS COUNT"),
     }
 }

@@ -255,7 +255,8 @@ fn https_tells_served_from_denied_refused_and_silent() {
         let body: &mut dyn Read = &mut std::io::repeat(7);
         let kind = "application/x-tar";
         let to = address(FOUR);
-        let posted = vantage.https_post(to, 2376, FOUR, &good, "/images/load", kind, (length, body), &bed.terms());
+        let (what, content) = (("POST", "/images/load"), (kind, length, body));
+        let posted = vantage.https_send(to, 2376, FOUR, &good, what, content, &bed.terms());
         assert_eq!(clean(posted), served(&format!("body{length}")));
         figure(&format!("figure: 8 MiB over TLS to the kernel: {:.3} s", begun.elapsed().as_secs_f64()));
     });

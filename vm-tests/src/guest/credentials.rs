@@ -48,7 +48,7 @@ fn enter(spec: &mut VmSpec, base: Base, unit: &str, dropin: Option<&str>, text: 
             match &spec.boot {
                 Boot::Kernel { initrd: Some(initrd), .. } => initrd::add_unit(initrd, &path, text),
                 // What comes from the disk is the disk's own.
-                Boot::Kernel { initrd: None, .. } | Boot::Firmware { .. } => Ok(()),
+                Boot::Kernel { initrd: None, .. } | Boot::Firmware { .. } | Boot::Bios => Ok(()),
             }
         }
     }
@@ -63,6 +63,6 @@ fn push_argument(spec: &mut VmSpec, argument: &str) {
             cmdline.push_str(argument);
         }
         // What comes from the disk is the disk's own.
-        Boot::Firmware { .. } => {}
+        Boot::Firmware { .. } | Boot::Bios => {}
     }
 }

@@ -18,9 +18,8 @@ use super::question::{
 };
 use super::report::Cell;
 use super::stations::Stations;
-use crate::bed::Testbed;
+use crate::bed::{Outside, Testbed};
 use crate::fabric::{Inbox, Station, Watch};
-use crate::guest::Guest;
 
 /// For all questions of one vantage, on the reference machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,11 +38,31 @@ struct Heard {
 /// # Errors
 /// If the machine has ended or a probe does not run.
 pub fn ask(plan: &HostPlan, bed: &Testbed, inner: &[Inner], ports: &Ports) -> Result<(Vec<Cell>, u64)> {
-    let _gateways = Gateways::play(plan, bed)?;
+    ask_through(plan, bed, inner, ports, Vantage::inside(plan), |vantage, sheet| {
+        let output = bed.guest.run(&script(vantage, sheet)?, PATIENCE)?;
+        let failed = || String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Ok(if output.status == Some(0) { Ok(output.text()) } else { Err(failed()) })
+    })
+}
+
+/// [`ask`] of some vantages, whose probes are given their sheets by `run`: it has what they said, or why they failed.
+///
+/// # Errors
+/// Those of `run`, or if a probe is not understood.
+pub(crate) fn ask_through(
+    plan: &HostPlan,
+    outside: &Outside,
+    inner: &[Inner],
+    ports: &Ports,
+    vantages: Vec<Vantage>,
+    run: impl Fn(&Vantage, &str) -> Result<Result<String, String>> + Sync,
+) -> Result<(Vec<Cell>, u64)> {
+    let _gateways = Gateways::play(plan, outside)?;
+    let run = &run;
     std::thread::scope(|scope| {
-        let asking: Vec<_> = Vantage::inside(plan)
+        let asking: Vec<_> = vantages
             .into_iter()
-            .map(|vantage| scope.spawn(move || ask_from(plan, &bed.guest, inner, ports, &vantage)))
+            .map(|vantage| scope.spawn(move || ask_from(plan, inner, ports, &vantage, run)))
             .collect();
         let (mut cells, mut probes) = (Vec::new(), 0);
         for thread in asking {
@@ -66,7 +85,7 @@ pub(super) struct Gateways {
 }
 
 impl Gateways {
-    pub(super) fn play(plan: &HostPlan, bed: &Testbed) -> Result<Self> {
+    pub(super) fn play(plan: &HostPlan, bed: &Outside) -> Result<Self> {
         let inbox = bed.fabric.inbox(Watch::Nothing)?;
         let stations = Stations::new(plan);
         let mut played = Vec::new();
@@ -81,10 +100,10 @@ impl Gateways {
 
 fn ask_from(
     plan: &HostPlan,
-    guest: &Guest,
     inner: &[Inner],
     ports: &Ports,
     vantage: &Vantage,
+    run: impl Fn(&Vantage, &str) -> Result<Result<String, String>>,
 ) -> Result<(Vec<Cell>, u64)> {
     let questions = questions_within(plan, inner, ports, vantage);
     let unproven = |why: &str| {
@@ -94,12 +113,11 @@ fn ask_from(
     let Some(control) = control(plan, inner, vantage) else {
         return Ok(unproven("there is nobody to ask from"));
     };
-    let script = script(vantage, &sheet(control, &questions))?;
-    let output = guest.run(&script, PATIENCE)?;
-    if output.status != Some(0) {
-        return Ok(unproven(&format!("the probe fails: {}", String::from_utf8_lossy(&output.stderr).trim())));
-    }
-    let heard = Heard::read(&output.text()).with_context(|| format!("the probe of {vantage} is not understood"))?;
+    let said = match run(vantage, &sheet(control, &questions))? {
+        Ok(said) => said,
+        Err(why) => return Ok(unproven(&format!("the probe fails: {why}"))),
+    };
+    let heard = Heard::read(&said).with_context(|| format!("the probe of {vantage} is not understood"))?;
     Ok((questions.iter().map(|question| judge(question, &heard)).collect(), heard.asked))
 }
 

@@ -19,12 +19,12 @@ const PROBE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/dmhost-probe"));
 /// nothing is executed.
 pub(super) const PROGRAM: &str = "/dev/shm/dmhost-probe/probe";
 /// The same in its image.
-const IN_IMAGE: &str = "/probe";
+pub(crate) const IN_IMAGE: &str = "/probe";
 const IMAGE: &str = "/dev/shm/dmhost-probe/image.tar";
 /// The container on the default network; the image has the same name.
-pub(super) const DEFAULT: &str = "dmhost-probe";
+pub(crate) const DEFAULT: &str = "dmhost-probe";
 /// The user's network and the container on it.
-pub(super) const USER: &str = "dmhost-probe-user";
+pub(crate) const USER: &str = "dmhost-probe-user";
 /// For one daemon, on the reference machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -72,12 +72,17 @@ fn start_one(daemon: &Daemon, guest: &Guest) -> Result<Vec<Inner>> {
     );
     let told =
         guest.must(&script, PATIENCE).with_context(|| format!("daemon {name} does not run a probe container"))?;
-    addresses(name, &told).with_context(|| format!("what daemon {name} tells of its containers is not understood"))
+    let told = serde_json::from_str(&told);
+    told.map_err(anyhow::Error::from)
+        .and_then(|told| addresses(name, &told))
+        .with_context(|| format!("what daemon {name} tells of its containers is not understood"))
 }
 
 /// Containers' and bridges' addresses, from `docker inspect`.
-fn addresses(name: &DaemonName, told: &str) -> Result<Vec<Inner>> {
-    let told: serde_json::Value = serde_json::from_str(told)?;
+///
+/// # Errors
+/// If it is not what that tells.
+pub(crate) fn addresses(name: &DaemonName, told: &serde_json::Value) -> Result<Vec<Inner>> {
     let mut found = Vec::new();
     for container in told.as_array().context("no list")? {
         let networks = container["NetworkSettings"]["Networks"].as_object().context("no networks")?;
@@ -102,7 +107,10 @@ fn addresses(name: &DaemonName, told: &str) -> Result<Vec<Inner>> {
 }
 
 /// A container image that holds the probe alone: a tar of its root.
-fn image() -> Result<Vec<u8>> {
+///
+/// # Errors
+/// None, as long as there is memory.
+pub(crate) fn image() -> Result<Vec<u8>> {
     let mut tar = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(tar::EntryType::Directory);

@@ -60,10 +60,7 @@ pub fn verify(request: &BedRequest<'_>, pki: &Pki, extent: Extent, fresh: bool, 
     stage("boot");
     let bed = if fresh { Testbed::boot(request, stage)? } else { Testbed::settled(request, stage)? };
     let report = prove(request.plan, &bed, pki, extent, stage)?;
-    if let Some(folder) = request.report {
-        stage("report");
-        report.write(request.plan, bed.capture(), folder)?;
-    }
+    report.keep(request, &bed)?;
     Ok(report)
 }
 
@@ -119,7 +116,7 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
 const OBSERVERS: usize = 4;
 
 /// The whole matrix of wire vantages; each group of questions is of one vantage and one address.
-fn ask(questions: &[Question], observer: &mut Observer<'_>) -> Result<Vec<Cell>> {
+pub(crate) fn ask(questions: &[Question], observer: &mut Observer<'_>) -> Result<Vec<Cell>> {
     let same = |one: &Question, next: &Question| one.vantage == next.vantage && one.target == next.target;
     let groups: Vec<&[Question]> = questions.chunk_by(same).collect();
     let order = order(&groups, observer);

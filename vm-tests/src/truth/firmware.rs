@@ -23,6 +23,14 @@ const PLACES: [Firmware; 4] = [
     Firmware { code: "/usr/share/qemu/edk2-x86_64-code.fd", variables: "/usr/share/qemu/edk2-i386-vars.fd" },
 ];
 
+/// Sees whether there is any.
+///
+/// # Errors
+/// If not, with the package that has it.
+pub fn preflight() -> Result<()> {
+    find().map(drop)
+}
+
 /// The first that is there.
 pub(super) fn find() -> Result<Firmware> {
     let there = |firmware: &Firmware| Path::new(firmware.code).is_file() && Path::new(firmware.variables).is_file();

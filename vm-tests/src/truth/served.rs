@@ -22,6 +22,9 @@ use crate::proof::topology::mac;
 /// Until a question is asked again.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// How often it is looked whether the machine has ended, while nobody answers.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// For one request, on the reference machine; the next follows at once.
 const REQUEST: Duration = Duration::from_secs(20);
 
@@ -84,19 +87,19 @@ pub fn served(plan: &HostPlan, outside: &Outside, pki: &Pki, deadline: Duration)
     Ok(all)
 }
 
-/// Waits until sshd's port takes connections; for all of it, on the reference machine.
+/// Waits until the first API takes connections; for all of it, on the reference machine.
 ///
 /// # Errors
 /// As [`served`].
-pub fn sshd_listens(plan: &HostPlan, outside: &Outside, deadline: Duration) -> Result<()> {
-    let port = |question: &Question| match question.ask {
-        Ask::Port { port } if question.expected == Verdict::Serves => Some(port),
+pub fn api_listens(plan: &HostPlan, outside: &Outside, deadline: Duration) -> Result<()> {
+    let api = |question: &Question| match question.ask {
+        Ask::Api { port, credential: Credential::Own } if question.expected == Verdict::Serves => Some(port),
         _ => None,
     };
     let found = questions(plan, &[], &Ports::of(plan, false))
         .into_iter()
-        .find_map(|question| Some((port(&question)?, question)));
-    let (port, question) = found.context("the host has no `host.admin`: it has no sshd")?;
+        .find_map(|question| Some((api(&question)?, question)));
+    let (port, question) = found.context("the plan promises no API")?;
     let caller = Caller::new(plan, outside, &mut Stations::new(plan), question, port)?;
     let connected = caller.connect(outside, outside.deadline(deadline));
     if connected.is_err() {
@@ -144,18 +147,24 @@ impl Caller {
     /// Asks for a connection until there is one. Gives what further questions to the service close their windows with.
     fn connect(&self, outside: &Outside, deadline: Instant) -> Result<Terms> {
         let terms = Terms { canary: self.canary.clone(), others: Vec::new(), deadline };
-        // A scan of no ports is its canary alone, called until it answers.
-        let scan = Scan {
-            segment: self.segment,
-            source: self.scanning,
-            via: None,
-            target: self.canary.target,
-            ports: Vec::new(),
-            expected: BTreeSet::new(),
-            terms: terms.clone(),
-        };
-        outside.fabric.scan(&scan)?;
-        Ok(terms)
+        loop {
+            let turn = Terms { deadline: deadline.min(Instant::now() + LOOK), ..terms.clone() };
+            // A scan of no ports is its canary alone, called until it answers.
+            let scan = Scan {
+                segment: self.segment,
+                source: self.scanning,
+                via: None,
+                target: self.canary.target,
+                ports: Vec::new(),
+                expected: BTreeSet::new(),
+                terms: turn,
+            };
+            let Err(error) = outside.fabric.scan(&scan) else { return Ok(terms) };
+            outside.alive()?;
+            if Instant::now() >= deadline {
+                return Err(error.into());
+            }
+        }
     }
 
     /// Connects, for a request that ends by `deadline`.

@@ -27,7 +27,12 @@ pub fn argv(spec: &VmSpec) -> Vec<String> {
         Some(DiskBus::Ahci) => "on",
         Some(DiskBus::Virtio | DiskBus::Nvme) | None => "off",
     };
-    args.pair("-machine", format!("q35,hpet=off,sata={sata},i8042=off,vmport=off,smbus=off"));
+    let graphics = match spec.boot {
+        // Without graphics SeaBIOS shows on the serial port what is shown through it.
+        Boot::Bios => ",graphics=off",
+        Boot::Kernel { .. } | Boot::Firmware { .. } => "",
+    };
+    args.pair("-machine", format!("q35,hpet=off,sata={sata},i8042=off,vmport=off,smbus=off{graphics}"));
     args.pair("-cpu", "max");
     args.pair(
         "-accel",
@@ -78,6 +83,8 @@ fn boot(args: &mut Args, boot: &Boot) {
                 args.pair("-drive", format!("if=pflash,format=raw,unit={unit},readonly={access},file={file}"));
             }
         }
+        // It is QEMU's own default.
+        Boot::Bios => {}
     }
 }
 
@@ -92,7 +99,7 @@ fn control(args: &mut Args, spec: &VmSpec) {
     args.pair("-serial", "chardev:console");
     match &spec.boot {
         Boot::Kernel { .. } => agent(args),
-        Boot::Firmware { .. } => {}
+        Boot::Firmware { .. } | Boot::Bios => {}
     }
 }
 
@@ -110,7 +117,16 @@ fn block(args: &mut Args, disk: &Disk) {
     // The disk is thrown away after the run: what the guest flushes need not reach the host's platter.
     let cache = json!({ "no-flush": true });
     let file = json!({ "driver": "file", "filename": disk.path, "cache": cache });
-    let node = json!({ "driver": driver, "node-name": "disk", "discard": "unmap", "cache": cache, "file": file });
+    let node =
+        |name: &str| json!({ "driver": driver, "node-name": name, "discard": "unmap", "cache": cache, "file": file });
+    let node = match &disk.writes {
+        None => node("disk"),
+        Some(log) => {
+            let log = json!({ "driver": "file", "filename": log, "cache": cache });
+            let file = node("cache");
+            json!({ "driver": "blklogwrites", "node-name": "disk", "discard": "unmap", "file": file, "log": log })
+        }
+    };
     args.pair("-blockdev", node.to_string());
     let device = match disk.bus {
         DiskBus::Virtio => "virtio-blk-pci,bus=pcie.0,addr=0x02",
@@ -206,7 +222,12 @@ mod tests {
         };
         VmSpec {
             boot: kernel(Some("/images/two,vlans/initrd.img".into())),
-            disk: Some(Disk { path: "disk.qcow2".into(), format: DiskFormat::Qcow2, bus: DiskBus::Virtio }),
+            disk: Some(Disk {
+                path: "disk.qcow2".into(),
+                format: DiskFormat::Qcow2,
+                bus: DiskBus::Virtio,
+                writes: None,
+            }),
             memory: 1024,
             cpus: 2,
             nics: vec![nic(0), nic(1)],
@@ -228,7 +249,12 @@ mod tests {
         let spec = VmSpec {
             engine: Engine::Kvm,
             console: Console::Terminal,
-            disk: Some(Disk { path: "/copies/atlas.raw".into(), format: DiskFormat::Raw, bus: DiskBus::Virtio }),
+            disk: Some(Disk {
+                path: "/copies/atlas.raw".into(),
+                format: DiskFormat::Raw,
+                bus: DiskBus::Virtio,
+                writes: None,
+            }),
             nics: Vec::new(),
             credentials: Vec::new(),
             boot: kernel(None),
@@ -243,13 +269,25 @@ mod tests {
         let mut spec = two_cards();
         spec.boot = Boot::Firmware { code: "/usr/share/OVMF/OVMF_CODE_4M.fd".into(), variables: "variables.fd".into() };
         spec.credentials.clear();
-        spec.disk = Some(Disk { path: "disk.qcow2".into(), format: DiskFormat::Qcow2, bus: DiskBus::Nvme });
+        spec.disk =
+            Some(Disk { path: "disk.qcow2".into(), format: DiskFormat::Qcow2, bus: DiskBus::Nvme, writes: None });
         for nic in &mut spec.nics {
             nic.card = Card::E1000e;
         }
         insta::assert_snapshot!(listing(&argv(&spec)));
-        spec.disk = Some(Disk { path: "disk.qcow2".into(), format: DiskFormat::Qcow2, bus: DiskBus::Ahci });
+        spec.disk =
+            Some(Disk { path: "disk.qcow2".into(), format: DiskFormat::Qcow2, bus: DiskBus::Ahci, writes: None });
         assert!(listing(&argv(&spec)).contains("sata=on") && listing(&argv(&spec)).contains("ide-hd,bus=ide.0"));
+    }
+
+    #[test]
+    fn a_machine_of_before_uefi_and_a_log_of_writes() {
+        let mut spec = two_cards();
+        spec.boot = Boot::Bios;
+        spec.credentials.clear();
+        spec.nics.clear();
+        spec.disk = spec.disk.map(|disk| Disk { writes: Some("writes.log".into()), ..disk });
+        insta::assert_snapshot!(listing(&argv(&spec)));
     }
 
     #[test]

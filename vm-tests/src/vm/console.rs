@@ -132,5 +132,10 @@ mod tests {
         follow(&b"[ 1.0] fine\n[ 2.0] Kernel panic - not syncing: test\n"[..], &watch);
         let panic = "[ 2.0] Kernel panic - not syncing: test".to_owned();
         assert_eq!(watch.ended(), Some(crate::vm::Verdict::Panic(panic)));
+
+        let busy = Watch::default();
+        let line = "[ 0.06] Kernel panic - not syncing: IO-APIC + timer doesn't work!  Boot with apic=debug";
+        follow(format!("{line} and send a report.\n").as_bytes(), &busy);
+        assert!(matches!(busy.ended(), Some(crate::vm::Verdict::Infrastructure(_))), "{:?}", busy.ended());
     }
 }

@@ -67,7 +67,7 @@ impl Vm {
         }
         let agent = Mutex::new(match &spec.boot {
             Boot::Kernel { .. } => Some(accept(&agent, &process, START)?),
-            Boot::Firmware { .. } => None,
+            Boot::Firmware { .. } | Boot::Bios => None,
         });
         let qmp = Qmp::start(accept(&monitor, &process, START)?, START)
             .with_context(|| format!("QEMU starts, but says on its standard error: {:?}", process.stderr()))?;

@@ -29,5 +29,5 @@ pub fn overlay(folder: &Path, image: &Path, size: Option<u64>) -> anyhow::Result
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }
-    Ok(Disk { path: "disk.qcow2".into(), format: DiskFormat::Qcow2, bus: DiskBus::Virtio })
+    Ok(Disk { path: "disk.qcow2".into(), format: DiskFormat::Qcow2, bus: DiskBus::Virtio, writes: None })
 }

@@ -50,6 +50,8 @@ pub enum Boot {
         /// Its variables, which are written to: the machine's own.
         variables: PathBuf,
     },
+    /// The firmware of before UEFI: it runs the disk's first sector. What it shows goes to the serial console.
+    Bios,
 }
 
 /// A disk image that QEMU may write to.
@@ -61,6 +63,8 @@ pub struct Disk {
     pub format: DiskFormat,
     /// What it is attached to.
     pub bus: DiskBus,
+    /// A file that every write and flush is logged to, as dm-log-writes does.
+    pub writes: Option<PathBuf>,
 }
 
 /// What a disk is attached to.

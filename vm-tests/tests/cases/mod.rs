@@ -5,5 +5,6 @@ pub(crate) mod budget;
 pub(crate) mod lab;
 pub(crate) mod matrix;
 pub(crate) mod state;
+pub(crate) mod truth;
 pub(crate) mod vm;
 pub(crate) mod watch;

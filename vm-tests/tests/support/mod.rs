@@ -24,7 +24,7 @@ pub(crate) struct Host {
     pub(crate) keys: Utf8PathBuf,
     /// Its image.
     pub(crate) image: Utf8PathBuf,
-    _folder: TempDir,
+    folder: TempDir,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -54,11 +54,19 @@ impl Host {
         let keys = path.join("host.pki");
         dmhost_pki::init(&plan, &keys, SystemTime::now())?;
         let pki = Pki::open(&keys)?;
-        let image = path.join("host.raw");
-        let layout = render(&plan);
-        let secrets = |id: &CredentialId| pki.credential(id);
+        let mut host = Self { plan, pki, keys, image: Utf8PathBuf::new(), folder, _alone: alone };
+        host.image = host.build("host.raw")?;
+        Ok(host)
+    }
+
+    /// Builds its image, in the format that the name says.
+    pub(crate) fn build(&self, name: &str) -> Result<Utf8PathBuf> {
+        let folder = Utf8Path::from_path(self.folder.path()).context("the temporary folder's name is not UTF-8")?;
+        let image = folder.join(name);
+        let layout = render(&self.plan);
+        let secrets = |id: &CredentialId| self.pki.credential(id);
         let request = BuildRequest {
-            plan: &plan,
+            plan: &self.plan,
             layout: &layout,
             secrets: &secrets,
             out: &image,
@@ -71,7 +79,7 @@ impl Host {
             spec: None,
         };
         dmhost_images::build(&request, &mut |_: Event<'_>| {})?;
-        Ok(Self { plan, pki, keys, image, _folder: folder, _alone: alone })
+        Ok(image)
     }
 
     /// Boots it.

@@ -5,6 +5,7 @@ pub(super) mod files;
 pub(super) mod firewall;
 pub(super) mod first_boot;
 pub(super) mod identity;
+pub(super) mod kernels;
 pub(super) mod network;
 pub(super) mod services;
 pub(super) mod storage;

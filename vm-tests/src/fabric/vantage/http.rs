@@ -62,29 +62,35 @@ impl Vantage {
         self.session(peer.into(), port, terms, &mut exchange)
     }
 
-    /// `POST path` over TLS with a body of `length` bytes, read as it is sent.
+    /// A request over TLS, by its method and path, with a body: its type, its length in bytes, and where it is read from as it is
+    /// sent.
     ///
     /// # Errors
     /// [`Infrastructure`] if the canary is not answered, `name` is none, or the body cannot be read.
     #[expect(clippy::too_many_arguments, reason = "each is one part of one request")]
-    pub fn https_post(
+    pub fn https_send(
         &mut self,
         peer: impl Into<Peer>,
         port: u16,
         name: &str,
         tls: &ClientTls,
-        path: &str,
-        content_type: &str,
-        (length, body): (u64, &mut dyn Read),
+        (method, path): (&str, &str),
+        (content_type, length, body): (&str, u64, &mut dyn Read),
         terms: &Terms,
     ) -> Result<Finding<HttpReply>, Infrastructure> {
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n",
+            host = authority(name)
         );
         let request = Request { unsent: head.into_bytes(), body: Some(body.take(length)) };
         let mut exchange = Http::new(request, Some(tls.client(name)?));
         self.session(peer.into(), port, terms, &mut exchange)
     }
+}
+
+/// An IPv6 address has brackets in a URI authority (RFC 3986 section 3.2.2).
+fn authority(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
 struct Request<'a> {
@@ -94,8 +100,7 @@ struct Request<'a> {
 
 impl Request<'_> {
     fn get(host: &str, path: &str) -> Self {
-        // An IPv6 address has brackets in a URI authority (RFC 3986 section 3.2.2).
-        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let host = authority(host);
         let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         Self { unsent: head.into_bytes(), body: None }
     }

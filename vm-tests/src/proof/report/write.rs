@@ -6,8 +6,17 @@ use anyhow::Result;
 use dmhost_layout::plan::HostPlan;
 
 use super::{Report, frames, html};
+use crate::bed::{BedRequest, Outside};
 
 impl Report {
+    /// [`Report::write`] into the folder that was asked for, if one was.
+    ///
+    /// # Errors
+    /// As [`Report::write`].
+    pub fn keep(&self, request: &BedRequest<'_>, outside: &Outside) -> Result<()> {
+        request.report.map_or(Ok(()), |folder| self.write(request.plan, outside.capture(), folder))
+    }
+
     /// Writes `report.txt`, `report.json`, `junit.xml` and `report.html` into a folder; the page shows frames of `capture`,
     /// which must be whole.
     ///
