@@ -6,7 +6,8 @@
 mod cases;
 mod support;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use dmhost_layout::plan::Base;
 
 use support::Host;
 
@@ -20,6 +21,15 @@ fn two_vlans_and_an_admin_nic() -> Result<()> {
     cases::blast::kill_one_daemon(&bed, &host).context("killing one daemon loses no frame of another")?;
     cases::vm::units_are_waited_for_and_blamed(&bed.guest).context("units are waited for and blamed")?;
     cases::vm::power_off_ends_cleanly(&bed.vm, &bed.guest).context("a power-off ends cleanly")
+}
+
+#[test]
+fn the_older_base() -> Result<()> {
+    let older = |text: String| text.replace("base = \"debian-13\"", "base = \"debian-12\"");
+    let host = Host::edited("../examples/two-vlans.toml", older)?;
+    ensure!(host.plan.host.base == Base::Debian12, "the example names its base");
+    let bed = host.boot()?;
+    cases::matrix::holds(&bed, &host).context("the matrix is as planned on Debian 12")
 }
 
 #[test]
