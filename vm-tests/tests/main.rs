@@ -6,7 +6,8 @@
 mod cases;
 mod support;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use dmhost_layout::plan::Base;
 
 use support::Host;
 
@@ -33,6 +34,15 @@ fn an_image_boots_by_itself_on_three_machines() -> Result<()> {
     let admin = cases::truth::Admin::new()?;
     let host = Host::edited("../examples/atlas.toml", |text| admin.may_log_in(&text, "generic"))?;
     cases::truth::on_three_machines(&host, &admin).context("one disk, three machines")
+}
+
+#[test]
+fn the_older_base() -> Result<()> {
+    let older = |text: String| text.replace("base = \"debian-13\"", "base = \"debian-12\"");
+    let host = Host::edited("../examples/two-vlans.toml", older)?;
+    ensure!(host.plan.host.base == Base::Debian12, "the example names its base");
+    let bed = host.boot()?;
+    cases::matrix::holds(&bed, &host).context("the matrix is as planned on Debian 12")
 }
 
 #[test]
