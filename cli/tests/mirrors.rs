@@ -107,6 +107,6 @@ fn an_archive_that_somebody_else_signed() {
     for suite in ["trixie", "trixie-updates"] {
         server.put(&format!("/dists/{suite}/InRelease"), Answer::Whole(fs_err::read(&signed).unwrap()));
     }
-    says(&refused(&bed, &server.uri), &["the package archive is not signed by Debian, and is not used: "]);
+    says(&refused(&bed, &server.uri), &["the package archive is not signed with its own key, and is not used: "]);
     assert!(!bed.names().contains(&"host.lock".to_owned()) && !bed.path().join("cache/resolutions").exists());
 }
