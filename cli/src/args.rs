@@ -188,6 +188,10 @@ Examples:
   dmhost build host.toml --out host.raw --update-lock    with the packages that the archive has now
   dmhost build host.toml --out host.raw --locked         in CI: exactly what host.lock pins
 
+With --output json, standard error has a JSON object in each line while it builds, by `event`: `step-started` (step, index, \
+count), `bytes` (done, total), `step-finished` (seconds, cached, bytes), `message`, `error` (message, exit_code); the result, one \
+JSON object, is on standard output as with every command.
+
 The lock is SPEC's name with .lock in place of .toml: every package by version and SHA-256. It is written where it is \
 missing and used where it is there; keep it beside the spec.";
 
@@ -353,6 +357,8 @@ pub(crate) struct Build {
     pub(crate) engine: EngineKey,
     #[command(flatten)]
     pub(crate) cache: Cache,
+    #[command(flatten)]
+    pub(crate) limit: Limit,
 }
 
 /// Whom an engine's own archive is trusted as.
@@ -372,6 +378,15 @@ pub(crate) struct Cache {
     pub(crate) cache_dir: Option<Utf8PathBuf>,
 }
 
+/// How large the cache may become.
+#[derive(Debug, Args)]
+pub(crate) struct Limit {
+    /// The most that the cache may take after a build: what was not used for longest is removed, never what is in use (SIZE:
+    /// bytes, KiB, MiB, GiB, TiB)
+    #[arg(long, value_name = "SIZE", value_parser = size, env = "DMHOST_CACHE_LIMIT", default_value = "8GiB")]
+    pub(crate) cache_limit: Option<u64>,
+}
+
 /// How a virtual machine is run.
 #[derive(Debug, Args)]
 pub(crate) struct Machine {
@@ -387,6 +402,8 @@ pub(crate) struct Machine {
     pub(crate) engine: EngineKey,
     #[command(flatten)]
     pub(crate) cache: Cache,
+    #[command(flatten)]
+    pub(crate) limit: Limit,
 }
 
 /// `dmhost verify`.

@@ -24,15 +24,20 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// The exit code: 1, 2 or 3, a program's own, or 128 and the signal.
-    pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
+    pub(crate) fn code(&self) -> u8 {
+        match self {
             Self::No | Self::Dead(_) => 1,
             Self::Usage(_) => 2,
             Self::Machine(_) => 3,
             Self::Program(code) => *code,
             // Signals end at 64.
             Self::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
-        })
+        }
+    }
+
+    /// The same for `main`.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code())
     }
 
     /// What the files that were named cannot do is usage; what the system refuses on the way is the machine's.

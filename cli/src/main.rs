@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     match commands::run(cli.command, &terminal) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            terminal.say(failure.to_string());
+            terminal.fail(&failure);
             failure.exit_code()
         }
     }

@@ -2,10 +2,11 @@
 
 use std::process::Command;
 
+use crate::archive::{Answer, Server, pin};
 use crate::bed::{Bed, Ran, ran};
 
 /// Runs the executable where `out` is a file system of its own, mounted with these options. The cache is the user's, whose
-/// base the first of all tests makes.
+/// base the first of all tests makes, unless the words name one.
 fn run_with(bed: &Bed, options: &str, words: &str) -> Ran {
     fs_err::create_dir_all(bed.path().join("out")).unwrap();
     let script = format!(
@@ -41,4 +42,27 @@ fn a_closed_disk_is_named() {
     assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{ran:?}");
     assert!(ran.err.contains("Read-only file system") && ran.err.contains("out/.host.raw.dmhost-build"), "{ran:?}");
     assert_eq!(left(&bed), (String::new(), "0\n".to_owned()));
+}
+
+#[test]
+fn a_full_cache_is_named_and_holds_no_half_package() {
+    let bed = Bed::new().with_pki();
+    let server = Server::new();
+    let bytes = vec![7; 4 << 20];
+    server.put(&pin(&bed, "large", &bytes), Answer::Whole(bytes));
+    let words = format!("build host.toml --out host.raw --cache-dir out/cache --mirror {}", server.uri);
+    let ran = run_with(&bed, "size=2m", &words);
+    assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{ran:?}");
+    assert!(ran.err.contains("no space left on the device: "), "{ran:?}");
+    assert_eq!(left(&bed), ("cache\n".to_owned(), "0\n".to_owned()));
+    assert!(!bed.names().iter().any(|name| name.contains("host.raw")), "{:?}", bed.names());
+}
+
+#[test]
+fn a_closed_cache_is_named() {
+    let bed = Bed::new().with_pki();
+    let ran = run_with(&bed, "ro", "build host.toml --out host.raw --cache-dir out/cache");
+    assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{ran:?}");
+    assert!(ran.err.contains("Read-only file system") && ran.err.contains("out/cache"), "{ran:?}");
+    assert!(!bed.names().iter().any(|name| name.contains("host.raw")), "{:?}", bed.names());
 }

@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test's failure is a panic, also in what its steps share")]
 
 mod answers;
+mod archive;
 mod bed;
 mod blame;
 mod caches;
 mod clients;
+mod debian13;
 mod disks;
 mod drafts;
 mod endpoint;
@@ -13,10 +15,13 @@ mod full;
 mod graph;
 mod keys;
 mod layouts;
+mod mirrors;
+mod missing;
 mod nixos;
 mod ordinary;
 mod others;
 mod own;
+mod progress;
 mod sabotage;
 mod signals;
 mod streams;

@@ -3,7 +3,7 @@
 //!
 //! Root makes such a user for the test and takes it away again; whoever else runs the tests is one.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
@@ -104,12 +104,38 @@ fn an_image_is_built_by_an_ordinary_user() {
     assert_eq!(Format::found_in(image).unwrap(), Format::Qcow2);
     must("qemu-img", &["check", "-q", image.as_str()]);
     owners_are_right(&bed, image);
+    a_damaged_base_is_made_anew(&bed, &user, build);
 
     // What is in the cache belongs to ids of the user's range: only within them can it go.
     if user.made.is_none() {
         let cache = bed.path().join("cache");
         must("unshare", &["--user", "--map-root-user", "--map-auto", "rm", "-rf", cache.to_str().unwrap()]);
     }
+}
+
+/// A byte goes wrong on the disk: size and times say nothing, and the image that is made of it does. The base that is made
+/// anew is the same to the last byte.
+fn a_damaged_base_is_made_anew(bed: &Bed, user: &User, build: &str) {
+    let tree = || {
+        let report = fs_err::read_to_string(bed.path().join("host.qcow2.json")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&report).unwrap()["tree_sha256"].clone()
+    };
+    let before = tree();
+    // A user of the test's has no environment but a home.
+    let cache = if user.made.is_some() { ".cache/dmhost/bases" } else { "cache/dmhost/bases" };
+    let bases = fs_err::read_dir(bed.path().join(cache)).unwrap().map(|entry| entry.unwrap().path());
+    let base = bases.into_iter().find(|path| path.is_dir()).unwrap();
+    let file = fs_err::OpenOptions::new().read(true).write(true).open(base.join("root/usr/bin/docker")).unwrap();
+    let then = file.metadata().unwrap().modified().unwrap();
+    let mut byte = [0];
+    file.file().read_exact_at(&mut byte, 1 << 20).unwrap();
+    file.file().write_all_at(&[byte[0] ^ 1], 1 << 20).unwrap();
+    file.file().set_modified(then).unwrap();
+    drop(file);
+    let ran = user.run(bed, &format!("{build} --force --offline --locked"));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.err.contains(&format!("{} is damaged: it is made anew", base.display())), "{ran:?}");
+    assert_eq!(tree(), before);
 }
 
 /// Files of root and of group shadow are theirs in the image, whoever built it.

@@ -51,6 +51,7 @@ impl Example {
             mirror: None,
             offline: false,
             engine_key: None,
+            cache_limit: None,
             spec: None,
         };
         dmhost_images::build(&request, &mut |_: Event<'_>| {})?;

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -100,8 +101,12 @@ fn end(child: Child) -> (ExitStatus, String, String) {
 }
 
 /// Programs that have the bed's folder in their argv.
-fn running(bed: &Bed) -> Vec<String> {
-    let name = bed.path().to_str().unwrap();
+pub(crate) fn running(bed: &Bed) -> Vec<String> {
+    running_in(bed.path())
+}
+
+fn running_in(folder: &Path) -> Vec<String> {
+    let name = folder.to_str().unwrap();
     let processes =
         fs_err::read_dir("/proc").unwrap().filter_map(|entry| fs_err::read(entry.ok()?.path().join("cmdline")).ok());
     processes.map(|argv| String::from_utf8_lossy(&argv).replace('\0', " ")).filter(|argv| argv.contains(name)).collect()
@@ -157,6 +162,53 @@ fn what_a_killed_run_left_is_cleared_by_the_next() {
         assert!(next.err.contains("E: not today"), "{next:?}");
         assert_eq!(left(&bed), [""; 0]);
     }
+}
+
+/// Real steps, with the user's own cache, whose base the first of all tests makes; a step's own event tells its moment.
+#[test]
+fn a_build_that_ends_in_any_step_leaves_no_half_image() {
+    let bed = Bed::new().with_pki();
+    let words = ["build", "host.toml", "--out", "host.raw", "--output", "json"];
+    for (step, signal) in [(2, Signal::KILL), (2, Signal::INT), (3, Signal::KILL), (4, Signal::TERM), (4, Signal::KILL)]
+    {
+        let mut command = Command::new("env");
+        command
+            .args(["--default-signal=INT,TERM,HUP", env!("CARGO_BIN_EXE_dmhost")])
+            .args(words)
+            .current_dir(bed.path());
+        let piped = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let begins = format!("\"index\":{step},");
+        let (mut lines, found) = within("the step's begin", move || {
+            let found = lines.any(|line| line.starts_with("{\"event\":\"step-started\"") && line.contains(&begins));
+            (lines, found)
+        });
+        assert!(found, "step {step} never began");
+        send(&child, signal);
+        let status = end(child).0;
+        let killed = signal == Signal::KILL;
+        assert_eq!(status.code(), (!killed).then(|| 128 + signal.as_raw()), "{step} {:?}", lines.by_ref().last());
+        // What a killed program started dies with it, by the kernel's hand and not by ours.
+        let folder = bed.path().to_owned();
+        within("the end of all that was started", move || while !running_in(&folder).is_empty() {});
+        let leavings: &[&str] = if killed { &[".host.raw.dmhost-build"] } else { &[] };
+        assert_eq!(left(&bed), leavings, "step {step}, {signal:?}");
+        assert!(!bed.names().contains(&"host.lock".to_owned()), "a lock of no image");
+    }
+    let built = |out: &str| {
+        let words = format!("build host.toml --out {out} --output json");
+        let ran = ran(bed.command(&words).env_remove("DMHOST_CACHE_DIR"));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        serde_json::from_str::<serde_json::Value>(&ran.out).unwrap()
+    };
+    let (one, other) = (built("host.raw"), built("other.raw"));
+    assert_eq!((&one["base_cached"], &one["tree_sha256"]), (&true.into(), &other["tree_sha256"]));
+    assert_eq!(running(&bed), [""; 0]);
+    let mut files = left(&bed);
+    files.sort();
+    let ends = ["", ".cdx.json", ".json"];
+    assert_eq!(files, ["host.raw", "other.raw"].map(|image| ends.map(|end| format!("{image}{end}"))).concat());
 }
 
 #[test]

@@ -3,13 +3,16 @@
 //! apt runs with a configuration of its own: of the machine's it keeps how to reach the network, and nothing else. What
 //! Debian's archive says is verified with [`KEYRING`] by apt, what an engine's says with the key that was given; files that are pinned are verified by their hash alone.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
 use dmhost_layout::plan::Kernel;
 
-use crate::command::Command;
+use crate::command::{Command, Said};
 use crate::machine::{MachineError, Privilege, search_path};
 use crate::pins::{Archive, Package, architecture, asked_packages};
+use crate::progress::{Event, Progress};
 use crate::recipe::Recipe;
 use crate::sources::{KEYRING, Mirror};
 use crate::vendor::Vendor;
@@ -63,10 +66,18 @@ impl<'a> Apt<'a> {
         &self,
         recipe: &Recipe,
         kernel: Kernel,
-        line: &mut dyn FnMut(&str),
+        progress: &mut dyn Progress,
     ) -> anyhow::Result<Vec<Package>> {
+        let lists = ["lists", "lists/partial"].map(|name| self.folder.join(name));
+        let before = bytes_in(&lists);
         self.command(&["apt-get", "--quiet", "update"])
-            .run(Vec::new(), &mut *line)
+            .run_metered(Vec::new(), Some(METER), |said| match said {
+                Said::Line(line) => progress.event(Event::Line(line)),
+                Said::Tick => {
+                    let done = bytes_in(&lists).saturating_sub(before);
+                    progress.event(Event::Fetched { done, total: None });
+                }
+            })
             .map_err(name_bad_signatures)
             .context("could not ask the package archive what it has")?;
         // What mmdebstrap's variant `apt` holds before the packages that are asked for.
@@ -82,7 +93,7 @@ impl<'a> Apt<'a> {
                         Err(error) => strange = Some(error),
                     }
                 } else {
-                    line(said);
+                    progress.event(Event::Line(said));
                 }
             })
             .context("could not tell which packages the base needs")?;
@@ -119,7 +130,14 @@ impl<'a> Apt<'a> {
     ///
     /// # Errors
     /// If one cannot be had. A [`MachineError`] tells an archive that no longer has it from a network that is gone.
-    pub(crate) fn fetch(&self, wanted: &[(&Package, Utf8PathBuf)], line: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
+    pub(crate) fn fetch(&self, wanted: &[(&Package, Utf8PathBuf)], progress: &mut dyn Progress) -> anyhow::Result<()> {
+        let total = wanted.iter().map(|(package, _)| package.size).sum();
+        let meter = |progress: &mut dyn Progress| {
+            // What apt has not begun is not there yet.
+            let done = wanted.iter().filter_map(|(_, path)| Some(path.metadata().ok()?.len())).sum();
+            progress.event(Event::Fetched { done, total: Some(total) });
+        };
+        meter(progress);
         // The kernel takes 128 KiB in one word, and 2 MiB in all: a few hundred packages at a time are far from it.
         for some in wanted.chunks(500) {
             let mut words = vec!["/usr/lib/apt/apt-helper".to_owned(), "download-file".to_owned()];
@@ -129,14 +147,15 @@ impl<'a> Apt<'a> {
             }
             let words: Vec<_> = words.iter().map(String::as_str).collect();
             let mut gone = None;
-            let ran = self.command(&words).run(Vec::new(), |said| {
+            let ran = self.command(&words).run_metered(Vec::new(), Some(METER), |said| {
+                let Said::Line(said) = said else { return meter(progress) };
                 if said.starts_with("E: Failed to fetch") && GONE.iter().any(|words| said.contains(words)) {
                     gone.get_or_insert_with(|| {
                         let uri = said.split_whitespace().nth(4).unwrap_or_default();
                         uri.rsplit('/').next().unwrap_or(uri).to_owned()
                     });
                 }
-                line(said);
+                progress.event(Event::Line(said));
             });
             ran.map_err(|error| match gone {
                 Some(file) => error.context(MachineError::PinGone { file }),
@@ -144,8 +163,23 @@ impl<'a> Apt<'a> {
             })
             .context("could not fetch packages")?;
         }
+        meter(progress);
         Ok(())
     }
+}
+
+/// How often what has come is measured.
+const METER: Duration = Duration::from_millis(250);
+
+/// Bytes of the files in these folders.
+fn bytes_in(folders: &[Utf8PathBuf]) -> u64 {
+    let files = folders.iter().filter_map(|folder| folder.read_dir_utf8().ok()).flatten();
+    // A file that apt renames meanwhile is counted next time.
+    files
+        .filter_map(|entry| entry.ok()?.metadata().ok())
+        .filter(std::fs::Metadata::is_file)
+        .map(|file| file.len())
+        .sum()
 }
 
 /// How apt's methods say that a file is not there.

@@ -13,7 +13,7 @@ use crate::pins::{Pins, asked_packages, digest};
 use crate::recipe::{Recipe, System};
 
 /// Counts changes of the code that makes a base: whoever changes what a base holds adds one.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 4;
 
 const FINISH: &str = include_str!("scripts/finish.sh");
 
@@ -66,6 +66,8 @@ impl Bootstrap {
         let mut argv = vec![
             "env".to_owned(),
             epoch.clone(),
+            // What the kernel's own package does is done once at the end, when all that goes into it is there.
+            "INITRD=No".to_owned(),
             "mmdebstrap".to_owned(),
             // Inside our own namespaces, where we are root: this mode makes no device nodes, which a namespace may not.
             "--mode=unshare".to_owned(),
@@ -74,6 +76,8 @@ impl Bootstrap {
             format!("--include={}", names.join(",")),
             "--skip=check/qemu".to_owned(),
         ];
+        // A base that is not finished is thrown away: nothing has to reach the disk before that. `finish.sh` takes it back.
+        argv.push("--dpkgopt=force-unsafe-io".to_owned());
         argv.extend(recipe.paths.exclude.iter().map(|glob| format!("--dpkgopt=path-exclude={glob}")));
         argv.extend(recipe.paths.include.iter().map(|glob| format!("--dpkgopt=path-include={glob}")));
         argv.extend(
@@ -87,6 +91,7 @@ impl Bootstrap {
         for (path, text) in files.chain([("/etc/initramfs-tools/modules", modules.as_str())]) {
             argv.push(format!("--essential-hook={}", write_file(path, text)));
         }
+        argv.push("--customize-hook=chroot \"$1\" update-initramfs -c -k all".to_owned());
         argv.extend([recipe.suite.clone(), tree.to_string()]);
         // Each package has been verified by its hash, which Debian's signature vouched for when it was pinned.
         argv.push(format!("deb [trusted=yes] copy://{packages} ./"));

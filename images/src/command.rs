@@ -5,6 +5,8 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -65,6 +67,22 @@ impl Command {
     /// If it cannot be started or fails: its argv and the last lines it wrote. A [`MachineError`] is in the chain if
     /// those say that the disk is full or the archive not reachable.
     pub fn run(&self, input: Vec<u8>, mut line: impl FnMut(&str)) -> anyhow::Result<()> {
+        self.run_metered(input, None, |said| match said {
+            Said::Line(text) => line(text),
+            Said::Tick => {}
+        })
+    }
+
+    /// The same, with a [`Said::Tick`] each `every`, at which something can be measured.
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub(crate) fn run_metered(
+        &self,
+        input: Vec<u8>,
+        every: Option<Duration>,
+        mut hear: impl FnMut(Said<'_>),
+    ) -> anyhow::Result<()> {
         const KEPT: usize = 20;
         let running = duct::cmd(&self.argv[0], &self.argv[1..])
             .env("PATH", search_path())
@@ -77,10 +95,10 @@ impl Command {
         let mut last = VecDeque::new();
         // Told by the first line that says so: what follows it may be a screen of consequences.
         let mut cause = None;
-        for read in BufReader::new(&running).split(b'\n') {
+        let mut take = |read: std::io::Result<Vec<u8>>, hear: &mut dyn FnMut(Said<'_>)| -> anyhow::Result<()> {
             let read = read.with_context(|| format!("could not read what {self} says"))?;
             let text = String::from_utf8_lossy(&read).trim_end().to_owned();
-            line(&text);
+            hear(Said::Line(&text));
             if cause.is_none() {
                 cause = machine_error(&self.argv, &text);
             }
@@ -88,6 +106,31 @@ impl Command {
             if last.len() > KEPT {
                 last.pop_front();
             }
+            Ok(())
+        };
+        match every {
+            None => {
+                for read in BufReader::new(&running).split(b'\n') {
+                    take(read, &mut hear)?;
+                }
+            }
+            Some(every) => std::thread::scope(|scope| -> anyhow::Result<()> {
+                let (send, lines) = channel();
+                let running = &running;
+                scope.spawn(move || {
+                    for read in BufReader::new(running).split(b'\n') {
+                        // Nobody listens any more: the rest is read all the same, or the program would stand still.
+                        let _ = send.send(read);
+                    }
+                });
+                loop {
+                    match lines.recv_timeout(every) {
+                        Ok(read) => take(read, &mut hear)?,
+                        Err(RecvTimeoutError::Timeout) => hear(Said::Tick),
+                        Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                    }
+                }
+            })?,
         }
         let status = match running.try_wait().with_context(|| format!("could not wait for {self}"))? {
             Some(output) => output.status,
@@ -103,6 +146,15 @@ impl Command {
             None => failure,
         })
     }
+}
+
+/// What comes from a program while it runs.
+#[derive(Debug)]
+pub(crate) enum Said<'a> {
+    /// A line of its output.
+    Line(&'a str),
+    /// Some time without one.
+    Tick,
 }
 
 /// Full disks and absent networks are the machine's fault, whoever reports them.
@@ -182,6 +234,28 @@ mod tests {
     #[test]
     fn a_word_in_passing_is_no_failure() {
         Command::plain(["sh", "-c", "echo No space left on device"]).run(Vec::new(), |_| {}).expect("it exits 0");
+    }
+
+    #[test]
+    fn a_silent_program_is_metered_until_it_ends() {
+        let (mut ticks, mut lines) = (0, Vec::new());
+        // Ends when it has been metered, and not before.
+        let folder = tempfile::tempdir().expect("a folder");
+        let fifo = folder.path().join("fifo");
+        Command::plain(["mkfifo", fifo.to_str().expect("UTF-8")]).run(Vec::new(), |_| {}).expect("mkfifo works");
+        let script = format!("echo begun; cat {}; exit 3", fifo.display());
+        let error = Command::plain(["sh", "-c", &script])
+            .run_metered(Vec::new(), Some(Duration::from_millis(1)), |said| match said {
+                Said::Line(line) => lines.push(line.to_owned()),
+                Said::Tick if ticks == 2 => {
+                    ticks += 1;
+                    fs_err::write(&fifo, "metered\n").expect("cat reads it");
+                }
+                Said::Tick => ticks += 1,
+            })
+            .expect_err("it exits 3");
+        assert_eq!(lines, ["begun", "metered"]);
+        assert!(error.to_string().ends_with("its last words:\nbegun\nmetered"), "{error}");
     }
 
     #[test]

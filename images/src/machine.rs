@@ -25,6 +25,8 @@ pub enum MachineError {
         /// The words of who tried.
         detail: String,
     },
+    /// Rights over files are pretended, and `mkfs.btrfs` does not see that.
+    Fakeroot,
     /// A file system is full.
     NoSpace {
         /// What was attempted.
@@ -68,14 +70,22 @@ impl fmt::Display for MachineError {
         match self {
             Self::MissingTools(missing) => {
                 f.write_str("this machine lacks what a build needs:")?;
+                let mut packages: Vec<&str> = Vec::new();
                 for Missing { tool, package, note } in missing {
                     write!(f, "\n  {tool}: install the package {package}")?;
                     if let Some(note) = note {
                         write!(f, " ({note})")?;
                     }
+                    if !packages.contains(package) {
+                        packages.push(package);
+                    }
                 }
-                Ok(())
+                write!(f, "\nall of it, on Debian: apt-get install {}", packages.join(" "))
             }
+            Self::Fakeroot => f.write_str(
+                "this is fakeroot, which mkfs.btrfs does not see: everything in the image would belong to who builds it; \
+                 run dmhost without it, as yourself or as root",
+            ),
             Self::NoSubordinateIds { user } => write!(
                 f,
                 "{user} has no range of subordinate ids: add one with \
@@ -152,6 +162,9 @@ fn find(tool: &str) -> Option<Utf8PathBuf> {
 /// A [`MachineError`] that names everything that is missing, at once.
 pub fn preflight(privilege: Privilege, format: Format) -> anyhow::Result<()> {
     const BACKPORTS: &str = "6.13 or later; on Debian 12 from bookworm-backports";
+    if std::env::var_os("FAKEROOTKEY").is_some() {
+        return Err(MachineError::Fakeroot.into());
+    }
     let mut missing = Vec::new();
     let mut tools = vec![
         ("mmdebstrap", "mmdebstrap"),
@@ -273,7 +286,8 @@ mod tests {
             Missing { tool: "mkfs.btrfs".to_owned(), package: "btrfs-progs", note: Some("from bookworm-backports") };
         assert_eq!(
             MachineError::MissingTools(vec![missing]).to_string(),
-            "this machine lacks what a build needs:\n  mkfs.btrfs: install the package btrfs-progs (from bookworm-backports)"
+            "this machine lacks what a build needs:\n  mkfs.btrfs: install the package btrfs-progs (from bookworm-backports)\n\
+             all of it, on Debian: apt-get install btrfs-progs"
         );
     }
 }

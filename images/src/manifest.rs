@@ -1,7 +1,8 @@
 //! A base's manifest: everything in it by path, written when it is made, and what tells at a glance that it is untouched.
 //!
 //! The glance is a listing of sizes, modes, owners and times, since hashing half a gigabyte before each build is more than
-//! the build. What it cannot see, bytes that changed by themselves, shows when an image made of them is read back.
+//! the build. What it cannot see, bytes that changed by themselves, shows when an image made of them is read back: the base is
+//! hashed then, and made anew if it is to blame.
 
 use std::io::Read;
 
@@ -22,6 +23,14 @@ const SEAL: &str = "seal";
 /// Writes the manifest of `FOLDER/root` into `FOLDER`.
 pub(crate) fn write(folder: &Utf8Path, privilege: Privilege) -> anyhow::Result<()> {
     let root = folder.join("root");
+    let contents = read(&root, privilege)?;
+    let text = serde_json::to_string(&contents).context("could not write a manifest")?;
+    fs_err::write(folder.join(SEAL), seal(&root, &text, privilege)?)?;
+    fs_err::write(folder.join(MANIFEST), text)?;
+    Ok(())
+}
+
+fn read(root: &Utf8Path, privilege: Privilege) -> anyhow::Result<Contents> {
     let words = [
         "tar",
         "--create",
@@ -36,11 +45,7 @@ pub(crate) fn write(folder: &Utf8Path, privilege: Privilege) -> anyhow::Result<(
         ".",
     ];
     let command = Command::privileged(privilege, words);
-    let contents = command.read(|stream| contents_of_tar(stream)).with_context(|| format!("could not read {root}"))?;
-    let text = serde_json::to_string(&contents).context("could not write a manifest")?;
-    fs_err::write(folder.join(SEAL), seal(&root, &text, privilege)?)?;
-    fs_err::write(folder.join(MANIFEST), text)?;
-    Ok(())
+    command.read(|stream| contents_of_tar(stream)).with_context(|| format!("could not read {root}"))
 }
 
 /// The manifest of a base, if the base is as it was when that was written.
@@ -52,6 +57,19 @@ pub(crate) fn check(folder: &Utf8Path, privilege: Privilege) -> anyhow::Result<C
     let sealed = fs_err::read_to_string(folder.join(SEAL))?;
     anyhow::ensure!(seal(&folder.join("root"), &text, privilege)? == sealed, "it is not as it was put there");
     serde_json::from_str(&text).context("its manifest is not one")
+}
+
+/// Whether every byte of a base is as it was, which takes as long as reading them all.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn holds(folder: &Utf8Path, meant: &Contents, privilege: Privilege) -> anyhow::Result<bool> {
+    Ok(read(&folder.join("root"), privilege)? == *meant)
+}
+
+/// Has the next [`check`] fail: the base is then made anew.
+pub(crate) fn break_seal(folder: &Utf8Path) -> anyhow::Result<()> {
+    Ok(fs_err::remove_file(folder.join(SEAL))?)
 }
 
 fn seal(root: &Utf8Path, manifest: &str, privilege: Privilege) -> anyhow::Result<String> {

@@ -12,8 +12,8 @@ use crate::archive::Apt;
 use crate::cache::Exclusive;
 use crate::command::Command;
 use crate::machine::{MachineError, Privilege};
-use crate::pins::{Package, Pins, hex};
-use crate::progress::{Event, Progress};
+use crate::pins::{Package, Pins, architecture, hex};
+use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::sources::Mirror;
 
@@ -59,7 +59,7 @@ fn sha256_of(path: &Utf8Path) -> anyhow::Result<String> {
     }
 }
 
-/// Sees to it that the cache has every package of `pins`.
+/// Sees to it that the cache has every package of `pins`, and tells how many bytes had to be fetched.
 ///
 /// # Errors
 /// If one is missing and `offline`, or cannot be fetched. What came before the failure is kept.
@@ -71,12 +71,12 @@ pub(crate) fn fetch(
     privilege: Privilege,
     offline: bool,
     progress: &mut dyn Progress,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<u64> {
     let folder = folder(cache_dir);
     fs_err::create_dir_all(&folder)?;
     let _lock = Exclusive::wait(&cache_dir.join("packages.lock"), progress)?;
     let missing = missing(cache_dir, pins)?;
-    let Some(first) = missing.first() else { return Ok(()) };
+    let Some(first) = missing.first() else { return Ok(0) };
     if offline {
         let detail = format!(
             "{} of {} packages, the first being {} {}",
@@ -93,7 +93,7 @@ pub(crate) fn fetch(
     let apt = Apt::new(&cache_dir.join("archive"), recipe, mirror, privilege)?;
     let wanted: Vec<_> =
         missing.iter().map(|package| (*package, coming.join(format!("{}.deb", package.sha256)))).collect();
-    let fetched = apt.fetch(&wanted, &mut |line| progress.event(Event::Line(line)));
+    let fetched = apt.fetch(&wanted, progress);
     // Whole files are kept even where others did not come: the next build goes on from there.
     for (package, came) in &wanted {
         if came.is_file() && sha256_of(came)? == package.sha256 {
@@ -105,14 +105,15 @@ pub(crate) fn fetch(
     fetched?;
     let left = self::missing(cache_dir, pins)?;
     anyhow::ensure!(left.is_empty(), "{} packages did not come, though apt says so", left.len());
-    Ok(())
+    Ok(wanted.iter().map(|(package, _)| package.size).sum())
 }
 
-/// A flat archive of all pinned packages in `folder`, by hard links to the cache: what mmdebstrap installs from.
+/// A flat archive of all pinned packages in `folder`, by hard links to the cache: what mmdebstrap installs from. It is of this
+/// suite, since mmdebstrap 1.5 (Debian 13) takes essential packages from archives of that name alone.
 ///
 /// # Errors
 /// If a package is not there, or dpkg-deb cannot read it.
-pub(crate) fn local_archive(cache_dir: &Utf8Path, pins: &Pins, folder: &Utf8Path) -> anyhow::Result<()> {
+pub(crate) fn local_archive(cache_dir: &Utf8Path, pins: &Pins, suite: &str, folder: &Utf8Path) -> anyhow::Result<()> {
     fs_err::create_dir_all(folder)?;
     let mut list = String::new();
     for package in &pins.packages {
@@ -122,5 +123,13 @@ pub(crate) fn local_archive(cache_dir: &Utf8Path, pins: &Pins, folder: &Utf8Path
         list += &format!("{file} {size} {sha256}\n");
     }
     let words = ["sh", "-euc", INDEX, "index", folder.as_str()];
-    Command::mortal(words).run(list.into_bytes(), |_| {}).context("could not index the packages of the base")
+    Command::mortal(words).run(list.into_bytes(), |_| {}).context("could not index the packages of the base")?;
+    let index = folder.join("Packages");
+    let (hash, size) = (sha256_of(&index)?, fs_err::metadata(&index)?.len());
+    let architecture = architecture();
+    let release = format!(
+        "Origin: dmhost\nSuite: {suite}\nCodename: {suite}\nDate: Sat, 01 Jan 2000 00:00:00 UTC\n\
+         Architectures: {architecture} all\nSHA256:\n {hash} {size} Packages\n"
+    );
+    Ok(fs_err::write(folder.join("Release"), release)?)
 }

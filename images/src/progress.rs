@@ -5,6 +5,7 @@ use std::time::Duration;
 use camino::Utf8Path;
 
 use crate::step::Step;
+use crate::store::Pruned;
 
 /// Something happened in a build.
 #[derive(Debug)]
@@ -38,6 +39,21 @@ pub enum Event<'a> {
         /// Bytes in all.
         total: u64,
     },
+    /// Part of what comes from the archive is there. A listener must not unwind from this one: what apt is doing ends by an
+    /// error alone.
+    Fetched {
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all, where that is known.
+        total: Option<u64>,
+    },
+    /// The cache was larger than it may be.
+    Pruned {
+        /// What was removed.
+        pruned: &'a Pruned,
+        /// How many bytes it may take.
+        limit: u64,
+    },
     /// A step is done.
     Finished {
         /// Its place, from 0.
@@ -48,6 +64,8 @@ pub enum Event<'a> {
         took: Duration,
         /// The cache had it: nothing was done.
         cached: bool,
+        /// How many bytes it fetched, wrote or read; `None`: that is not what it does.
+        bytes: Option<u64>,
     },
 }
 

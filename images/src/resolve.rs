@@ -11,7 +11,7 @@ use crate::archive::Apt;
 use crate::cache::Exclusive;
 use crate::machine::{MachineError, Privilege};
 use crate::pins::{Changes, LockFile, LockMode, Pins, asked};
-use crate::progress::{Event, Progress};
+use crate::progress::Progress;
 use crate::recipe::{Recipe, System};
 use crate::sources::Mirror;
 
@@ -163,7 +163,7 @@ impl Question {
         fs_err::create_dir_all(&self.cache_dir)?;
         let _lock = Exclusive::wait(&self.cache_dir.join("archive.lock"), progress)?;
         let apt = Apt::new(&self.cache_dir.join("archive"), &recipe, &self.mirror, self.privilege)?;
-        let packages = apt.resolve(&recipe, self.system.kernel, &mut |line| progress.event(Event::Line(line)))?;
+        let packages = apt.resolve(&recipe, self.system.kernel, progress)?;
         // A clock before 1970 gives pins of 1970.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let pins = Pins::new(self.system, &recipe, now, packages);

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::base::BaseTree;
 use crate::cache::{self, Workspace};
 use crate::command::Command;
-use crate::contents::Contents;
+use crate::contents::{Contents, Node};
 use crate::disk::{self, BootFiles, Geometry, Window};
 use crate::format::Format;
 use crate::install::{self, Installed};
@@ -27,6 +27,7 @@ use crate::report;
 use crate::resolve::{self, Origin, Question, Resolution};
 use crate::sources::Mirror;
 use crate::step::{self, COMMAND_LINE, Options, Step, steps, workspace};
+use crate::store::{self, Prune};
 use crate::tree::{self, Secrets};
 
 /// What an image is made of and where it goes.
@@ -51,17 +52,19 @@ pub struct BuildRequest<'a> {
     pub offline: bool,
     /// The key of the engine's own archive, where it has one.
     pub engine_key: Option<&'a Utf8Path>,
+    /// The most bytes that the cache may take after a build that added to it: what was not used for longest is removed, and
+    /// nothing that is in use. `None`: as many as there are.
+    pub cache_limit: Option<u64>,
     /// The spec's bytes, whose SHA-256 stands in `IMAGE.json`.
     pub spec: Option<&'a [u8]>,
 }
 
 impl std::fmt::Debug for BuildRequest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { plan, layout: _, secrets: _, out, cache_dir, force, lock, mirror, offline, engine_key: _, spec: _ } =
-            self;
+        let Self { plan, layout: _, secrets: _, out, cache_dir, force, lock, mirror, offline, cache_limit, .. } = self;
         let mut debug = f.debug_struct("BuildRequest");
         debug.field("host", &plan.host.name).field("out", out).field("cache_dir", cache_dir).field("force", force);
-        debug.field("lock", lock).field("mirror", mirror).field("offline", offline);
+        debug.field("lock", lock).field("mirror", mirror).field("offline", offline).field("cache_limit", cache_limit);
         debug.finish_non_exhaustive()
     }
 }
@@ -119,6 +122,26 @@ impl BuildRequest<'_> {
 /// If the image is there already and `force` is not set, a secret has no bytes, or a step fails. What is the machine's
 /// fault has a [`MachineError`] in its chain. In each case nothing is left behind but, perhaps, a finished base.
 pub fn build(request: &BuildRequest<'_>, progress: &mut dyn Progress) -> anyhow::Result<Built> {
+    let built = attempt(request, progress);
+    match &built {
+        Err(error) if error.is::<DamagedBase>() => attempt(request, progress),
+        Ok(_) | Err(_) => built,
+    }
+}
+
+/// A base whose bytes are not those that it was made of; its seal is broken, so it is made anew when it is asked for.
+#[derive(Debug)]
+struct DamagedBase;
+
+impl std::fmt::Display for DamagedBase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the base in the cache was damaged while an image was made of it")
+    }
+}
+
+impl std::error::Error for DamagedBase {}
+
+fn attempt(request: &BuildRequest<'_>, progress: &mut dyn Progress) -> anyhow::Result<Built> {
     let options = request.options()?;
     let out = &options.out;
     refuse_existing(out, options.force)?;
@@ -127,32 +150,40 @@ pub fn build(request: &BuildRequest<'_>, progress: &mut dyn Progress) -> anyhow:
     let plan = steps(request.plan, request.layout, &options, None)?;
     machine::preflight(options.privilege, Format::of(out)?)?;
     let _workspace = Workspace::take(&workspace(out))?;
-    let mut runner = Runner { request, progress, base: None, contents: Contents::default() };
+    let mut runner =
+        Runner { request, progress, base: None, contents: Contents::default(), reports: Vec::new(), lock: None };
     let mut timings = Vec::with_capacity(plan.len());
     let count = plan.len();
-    let mut timed = |runner: &mut Runner<'_, '_>, index: usize, step: &Step| -> anyhow::Result<Option<Resolution>> {
-        let begun = Instant::now();
-        runner.progress.event(Event::Started { index, count, step });
-        let taken = runner.take(step).map_err(name_full_disks)?;
-        let took = begun.elapsed();
-        timings.push((step.title(), took));
-        runner.progress.event(Event::Finished { index, step, took, cached: taken.cached });
-        Ok(taken.resolution)
-    };
+    let mut timed =
+        |runner: &mut Runner<'_, '_, '_>, index: usize, step: &Step| -> anyhow::Result<Option<Resolution>> {
+            let begun = Instant::now();
+            runner.progress.event(Event::Started { index, count, step });
+            let taken = runner.take(step).map_err(name_full_disks)?;
+            let took = begun.elapsed();
+            timings.push((step.title(), took));
+            runner.progress.event(Event::Finished { index, step, took, cached: taken.cached, bytes: taken.bytes });
+            Ok(taken.resolution)
+        };
     let first = plan.first().context("a build has steps")?;
     let packages = timed(&mut runner, 0, first)?.context("the first step decides the packages")?;
     let plan = steps(request.plan, request.layout, &options, Some(&packages.pins))?;
     for (index, step) in plan.iter().enumerate().skip(1) {
         if let Step::Publish { .. } = step {
-            if let Some(path) = &packages.write {
-                resolve::write(&packages.pins, path)?;
-            }
             runner.report(&plan, &packages.pins, out)?;
+            runner.lock = packages.write.as_deref().map(|path| (&packages.pins, path));
         }
         timed(&mut runner, index, step)?;
     }
     let Runner { base, contents, .. } = runner;
     let base_cached = base.as_ref().is_some_and(|base| base.cached);
+    if let Some(limit) = request.cache_limit.filter(|_| !base_cached) {
+        // The base is still held, and so it stays.
+        let pruned = store::prune(&options.cache_dir, Prune::DownTo(limit))?;
+        if !pruned.removed.is_empty() {
+            progress.event(Event::Pruned { pruned: &pruned, limit });
+        }
+    }
+    drop(base);
     let tree = contents.digest();
     let bytes = Geometry::of(request.plan.host.disk)?.size;
     let mut built = Built { path: out.clone(), bytes, allocated: 0, base_cached, packages, tree, timings };
@@ -206,25 +237,37 @@ fn name_full_disks(error: anyhow::Error) -> anyhow::Error {
 }
 
 /// What has been decided and taken hold of so far.
-struct Runner<'a, 'p> {
+struct Runner<'a, 'p, 'r> {
     request: &'a BuildRequest<'a>,
     progress: &'p mut dyn Progress,
     /// Held until the image is done: nobody removes the base meanwhile.
     base: Option<Installed>,
     /// What the image was found to hold.
     contents: Contents,
+    /// The reports as they were written aside, and where they stand when the image does.
+    reports: Vec<(Utf8PathBuf, Utf8PathBuf)>,
+    /// The lock that is written with the image.
+    lock: Option<(&'r Pins, &'r Utf8Path)>,
 }
 
 /// What came of a step.
 #[derive(Default)]
 struct Taken {
     cached: bool,
+    bytes: Option<u64>,
     resolution: Option<Resolution>,
 }
 
-impl Runner<'_, '_> {
-    /// Writes what stands beside the image.
-    fn report(&self, steps: &[Step], pins: &Pins, out: &Utf8Path) -> anyhow::Result<()> {
+impl Taken {
+    /// A step that wrote this file: what it takes on the file system.
+    fn written(file: &Utf8Path) -> anyhow::Result<Self> {
+        Ok(Self { bytes: Some(disk::allocated(&fs_err::File::open(file)?)?), ..Self::default() })
+    }
+}
+
+impl Runner<'_, '_, '_> {
+    /// Writes aside what will stand beside the image.
+    fn report(&mut self, steps: &[Step], pins: &Pins, out: &Utf8Path) -> anyhow::Result<()> {
         let BuildRequest { plan, layout, spec, .. } = self.request;
         let spec = spec.map(|spec| hex(&Sha256::digest(spec)));
         let base = steps.iter().find_map(|step| {
@@ -235,13 +278,29 @@ impl Runner<'_, '_> {
         let subvolumes = layout.subvolumes().iter().map(|subvolume| subvolume.name.as_str()).collect();
         let (host, spec, contents) = (plan.host.name.as_str(), spec.as_deref(), &self.contents);
         let subject = report::Subject { host, spec, base, pins, contents, subvolumes };
-        for (ending, value) in [("json", subject.image(&tree)?), ("cdx.json", subject.bill())] {
-            let path = report::beside(out, ending);
+        let values = [("json", subject.image(&tree)?), ("cdx.json", subject.bill())];
+        for (ending, value) in values {
             let aside = workspace(out).join(ending);
             fs_err::write(&aside, format!("{value:#}\n"))?;
-            fs_err::rename(&aside, &path)?;
+            self.reports.push((aside, report::beside(out, ending)));
         }
         Ok(())
+    }
+
+    /// Why the image is not what was meant: its base is to blame, or what made the image of it.
+    fn blame(base: &Installed, differences: &[String]) -> anyhow::Error {
+        /// More are no help.
+        const TOLD: usize = 10;
+        match base.damaged() {
+            Ok(true) => return DamagedBase.into(),
+            Ok(false) => {}
+            Err(error) => return error,
+        }
+        anyhow::anyhow!(
+            "the image does not hold what was meant, in {} places:\n{}",
+            differences.len(),
+            differences[..differences.len().min(TOLD)].join("\n")
+        )
     }
 
     fn take(&mut self, step: &Step) -> anyhow::Result<Taken> {
@@ -250,32 +309,47 @@ impl Runner<'_, '_> {
             Step::Packages { question, known: _ } => {
                 let resolution = question.resolve(progress)?;
                 let cached = resolution.origin != Origin::Archive;
-                return Ok(Taken { cached, resolution: Some(resolution) });
+                return Ok(Taken { cached, resolution: Some(resolution), bytes: None });
             }
             Step::Base { .. } => {
                 let base = install::base(step, progress)?;
-                let cached = base.cached;
+                let (cached, bytes) = (base.cached, Some(base.fetched).filter(|&bytes| bytes > 0));
                 self.base = Some(base);
-                return Ok(Taken { cached, resolution: None });
+                return Ok(Taken { cached, resolution: None, bytes });
             }
             Step::FileSystem { layout, file, size, command } => {
                 make_file_system(layout, self.request.secrets, file, *size, command, progress)?;
+                return Taken::written(file);
             }
             Step::Disk { base, root, file, geometry, title } => {
                 write_disk(&BaseTree { root: base.clone() }, root, file, geometry, title, progress)?;
+                return Taken::written(file);
             }
             Step::ReadBack { file } => {
                 let base = self.base.as_ref().context("the base comes before the image")?;
-                self.contents = read_back(file, &base.contents, self.request)?;
+                self.contents = match read_back(file, &base.contents, self.request)? {
+                    Ok(contents) => contents,
+                    Err(differences) => return Err(Self::blame(base, &differences)),
+                };
+                let bytes = Some(self.contents.nodes.values().map(Node::size).sum());
+                return Ok(Taken { bytes, ..Taken::default() });
             }
             Step::Convert { from, file, format, command } => {
                 drop(private_file(file)?);
                 let said = |line: &str| progress.event(Event::Line(line));
                 command.run(Vec::new(), said).with_context(|| format!("could not write the disk as {format}"))?;
                 fs_err::remove_file(from)?;
+                return Taken::written(file);
             }
             Step::Publish { file, out, force } => {
                 refuse_existing(out, *force)?;
+                if let Some((pins, path)) = self.lock {
+                    resolve::write(pins, path)?;
+                }
+                for (aside, path) in &self.reports {
+                    fs_err::rename(aside, path)?;
+                }
+                // The last of all: where there is an image, all that belongs to it is there.
                 publish(file, out, *force)?;
             }
         }
@@ -343,10 +417,12 @@ fn write_disk(
     Ok(())
 }
 
-/// Reads everything back, and gives it if it is what was meant.
-fn read_back(file: &Utf8Path, base: &Contents, request: &BuildRequest<'_>) -> anyhow::Result<Contents> {
-    /// More are no help.
-    const TOLD: usize = 10;
+/// Reads everything back, and gives it if it is what was meant, or how it differs.
+fn read_back(
+    file: &Utf8Path,
+    base: &Contents,
+    request: &BuildRequest<'_>,
+) -> anyhow::Result<Result<Contents, Vec<String>>> {
     let disk = disk::open(file)?;
     let boot = disk.boot()?;
     anyhow::ensure!(boot.command_line == COMMAND_LINE, "the command line read back is {:?}", boot.command_line);
@@ -359,12 +435,5 @@ fn read_back(file: &Utf8Path, base: &Contents, request: &BuildRequest<'_>) -> an
         }
     }
     let differences = meant.differences(&found);
-    anyhow::ensure!(
-        differences.is_empty(),
-        "the image does not hold what was meant, in {} places; the base in the cache may be damaged, \
-         `dmhost cache prune --all` removes it:\n{}",
-        differences.len(),
-        differences[..differences.len().min(TOLD)].join("\n")
-    );
-    Ok(found)
+    Ok(if differences.is_empty() { Ok(found) } else { Err(differences) })
 }

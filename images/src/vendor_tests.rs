@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::archive::Apt;
 use crate::machine::{MachineError, Privilege};
 use crate::pins::{Archive, Package, architecture, hex};
+use crate::progress::Event;
 use crate::recipe::Recipe;
 use crate::sources::Mirror;
 use crate::vendor::{self, Vendor};
@@ -114,10 +115,10 @@ impl Bed {
     fn resolve(&self, recipe: &Recipe) -> anyhow::Result<Vec<Package>> {
         let mirror = Mirror::of_this_machine();
         let apt = Apt::new(&self.path.join("apt"), recipe, &mirror, Privilege::of_this_process())?;
-        let packages = apt.resolve(recipe, Kernel::Cloud, &mut |_| {})?;
+        let packages = apt.resolve(recipe, Kernel::Cloud, &mut |_: Event<'_>| {})?;
         for package in packages.iter().filter(|package| package.archive == Archive::Engine) {
             let to = self.path.join(&package.name);
-            apt.fetch(&[(package, to.clone())], &mut |_| {})?;
+            apt.fetch(&[(package, to.clone())], &mut |_: Event<'_>| {})?;
             ensure!(hex(&Sha256::digest(fs_err::read(&to)?)) == package.sha256, "{to} is another file");
         }
         Ok(packages)

@@ -65,6 +65,7 @@ fn make(out: &Utf8Path, force: bool) -> anyhow::Result<Built> {
         mirror: None,
         offline: false,
         engine_key: None,
+        cache_limit: None,
         spec: None,
     };
     build(&request, &mut |_: dmhost_images::Event<'_>| {})

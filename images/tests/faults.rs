@@ -143,6 +143,7 @@ impl Bed {
             mirror: Some(Mirror::at(&self.server.uri)),
             offline,
             engine_key: None,
+            cache_limit: None,
             spec: None,
         };
         let error = build(&request, &mut |_: Event<'_>| {}).err().context("such a build cannot succeed")?;

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use camino::Utf8Path;
 use dmhost_images::pins::lock_path;
 use dmhost_images::step::workspace;
-use dmhost_images::{BuildRequest, Built, Event, LockFile, LockMode, Mirror, Origin, Resolution, Secrets};
+use dmhost_images::{BuildRequest, Built, Event, LockFile, LockMode, Mirror, Origin, Resolution, Secrets, Step};
 use dmhost_layout::{CredentialId, HostPlan};
 use dmhost_pki::Pki;
 
@@ -14,7 +14,7 @@ use super::{cache_dir, plan, read_spec};
 use crate::args;
 use crate::failure::Failure;
 use crate::interrupt::{self, AtForcedEnd};
-use crate::terminal::Terminal;
+use crate::terminal::{self, Terminal};
 
 pub(super) fn run(args: &args::Build, terminal: &Terminal) -> Result<(), Failure> {
     let plan = plan(&args.spec.path, terminal)?;
@@ -33,6 +33,7 @@ pub(super) fn run(args: &args::Build, terminal: &Terminal) -> Result<(), Failure
         mirror: args.mirror.as_deref().map(Mirror::at),
         offline: args.offline,
         engine_key: args.engine.engine_key.as_deref(),
+        cache_limit: args.limit.cache_limit,
         spec: Some(&spec),
     };
     if !args.force && args.out.symlink_metadata().is_ok() {
@@ -94,31 +95,73 @@ pub(super) fn make(request: &BuildRequest<'_>, terminal: &Terminal) -> Result<Bu
         let mut under_way = None;
         let mut forced = None;
         let built = dmhost_images::build(request, &mut |event: Event<'_>| match event {
-            Event::Started { step, .. } => {
+            Event::Started { step, index, count } => {
                 interrupt::check();
                 // From the first step on the build holds this folder's lock.
                 forced.get_or_insert_with(|| {
                     let workspace = workspace.clone();
                     AtForcedEnd::new(move || drop(fs_err::remove_dir_all(&workspace)))
                 });
-                under_way = Some(terminal.step(step.title()));
+                under_way = Some(terminal.step_of(step.title(), index, count));
             }
-            Event::Bytes { .. } => interrupt::check(),
+            Event::Bytes { done, total } => {
+                interrupt::check();
+                if let Some(step) = &mut under_way {
+                    step.measure(done, Some(total));
+                }
+            }
+            // Not a place to check, as the last arm.
+            Event::Fetched { done, total } => {
+                if let Some(step) = &mut under_way {
+                    step.measure(done, total);
+                }
+            }
             Event::Waiting { path } => {
                 interrupt::check();
-                terminal.say(format!("another build holds {path}: waiting for it"));
+                note(under_way.as_ref(), terminal, &format!("another build holds {path}: waiting for it"));
             }
-            Event::Damaged { what } => terminal.say(format!("{what} is damaged: it is made anew")),
-            Event::Finished { cached, .. } => {
-                if let Some(step) = under_way.take() {
-                    step.done(if cached { "from the cache" } else { "" });
+            Event::Damaged { what } => {
+                note(under_way.as_ref(), terminal, &format!("{what} is damaged: it is made anew"));
+            }
+            Event::Pruned { pruned, limit } => {
+                let freed: u64 = pruned.removed.iter().map(|entry| entry.bytes).sum();
+                terminal.say(format!(
+                    "the cache may take {}: {} removed, {} MiB, that were not used for longest",
+                    size(limit),
+                    pruned.removed.len(),
+                    freed.div_ceil(1 << 20)
+                ));
+            }
+            Event::Finished { step, cached, bytes, .. } => {
+                if let Some(line) = under_way.take() {
+                    let amount = bytes.map(|bytes| format!("{} MiB", bytes.div_ceil(1 << 20)));
+                    let result = match (cached, step) {
+                        (true, _) => "from the cache".to_owned(),
+                        (false, Step::Base { .. }) => amount.map(|amount| amount + " fetched").unwrap_or_default(),
+                        (false, _) => amount.unwrap_or_default(),
+                    };
+                    line.end(&result, &serde_json::json!({ "cached": cached, "bytes": bytes }));
                 }
             }
             // Not a place to check: a base that is not finished is removed by an error, not by unwinding.
+            Event::Line(line) => {
+                // mmdebstrap's word for what it begins; what else programs say is shown if they fail.
+                if let (Some(step), Some(line)) = (&under_way, line.strip_prefix("I: ")) {
+                    step.hear(line);
+                }
+            }
             _ => {}
         });
         built.map_err(|error| if forced.is_some() { Failure::Machine(error) } else { Failure::of_input(error) })
     })
+}
+
+/// Says something without breaking the line that moves.
+fn note(step: Option<&terminal::Step<'_>>, terminal: &Terminal, text: &str) {
+    match step {
+        Some(step) => step.say(text),
+        None => terminal.say(text),
+    }
 }
 
 /// The PKI of a spec, if it fits the plan today.

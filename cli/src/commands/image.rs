@@ -65,6 +65,7 @@ impl Image {
             mirror: None,
             offline: false,
             engine_key: machine.engine.engine_key.as_deref(),
+            cache_limit: machine.limit.cache_limit,
             spec: None,
         };
         make(&request, terminal)?;

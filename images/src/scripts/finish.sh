@@ -9,6 +9,19 @@ done
 rm -f "$root/etc/hostname" "$root/etc/resolv.conf" "$root"/etc/ssh/ssh_host_* "$root/etc/apt/sources.list" \
     "$root/var/lib/dbus/machine-id" "$root"/etc/*- "$root/var/lib/systemd/random-seed"
 : >"$root/etc/machine-id"
+# For the making alone: a host that loses power in the middle of an upgrade needs dpkg's care.
+sed -i '/^force-unsafe-io$/d' "$root/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
+# What is left of the way here, which is another one with another mmdebstrap: older copies, and the order of accounts.
+rm -rf "$root"/var/lib/dpkg/*-old "$root"/var/cache/debconf/*-old "$root/var/cache/debconf/tmp.ci"
+for pair in passwd:shadow group:gshadow; do
+    new=$root/etc/${pair#*:}.new
+    awk -F: 'NR == FNR { line[$1] = $0; next } $1 in line { print line[$1] }' "$root/etc/${pair#*:}" "$root/etc/${pair%:*}" >"$new"
+    # Mode and owner stay.
+    cat "$new" >"$root/etc/${pair#*:}"
+    rm "$new"
+done
+# apt gives it to its own user or not, by where the packages lay.
+chown 0:0 "$root/var/cache/apt/archives/partial"
 rm -rf "$root"/etc/apt/sources.list.d/* "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin "$root/var/lib/docker" "$root/var/lib/containerd"
 find "$root/dev" "$root/run" "$root/tmp" "$root/var/tmp" -mindepth 1 -delete
 find "$root/var/log" -type f -delete

@@ -76,6 +76,7 @@ impl Host {
             mirror: None,
             offline: false,
             engine_key: None,
+            cache_limit: None,
             spec: None,
         };
         dmhost_images::build(&request, &mut |_: Event<'_>| {})?;
