@@ -127,7 +127,7 @@ fn keep(request: &BedRequest<'_>, states: &States, key: &str, waiting: Waiting<'
     }
     // Frames of a boot prove nothing; its console is worth having.
     let bed = Wires::lay(request.plan, request.report, None, None)?.boot(request, waiting)?;
-    bed.guest.wait_booted(&bed.daemons(request.plan))?;
+    bed.guest.wait_booted(&request.plan.daemons.keys().map(DaemonName::service).collect::<Vec<_>>())?;
     let booted = bed.guest.booted_in().unwrap_or_default();
     let Outside { vm, run, fabric, .. } = bed.outside;
     vm.save(&making.memory())?;
@@ -233,11 +233,6 @@ impl Outside {
     /// The folder of this run.
     pub(crate) fn run_dir(&self) -> &Path {
         self.run.folder.path()
-    }
-
-    /// The units of the daemons of this plan.
-    fn daemons(&self, plan: &HostPlan) -> Vec<String> {
-        plan.daemons.keys().map(DaemonName::service).collect()
     }
 
     /// What the console has said so far.

@@ -163,7 +163,7 @@ impl States {
     }
 }
 
-fn waiting<'a>(told: &'a mut dyn FnMut(&str)) -> impl FnMut(Event<'_>) + 'a {
+fn waiting(told: &mut dyn FnMut(&str)) -> impl FnMut(Event<'_>) {
     move |event| {
         if let Event::Waiting { .. } = event {
             told("another run saves this machine: waiting for it");

@@ -67,7 +67,7 @@ impl Lab {
         let mut place = Place::on(plan, on, pki, who)?;
         let lay = || Wires::lay(plan, request.report, request.report, Some((PORT, on)));
         let bed = if fresh { lay()?.boot(request, waiting)? } else { Testbed::settled_on(request, lay, waiting)? };
-        place.socket = bed.extra_socket().context("the fabric has no port for the lab")?.to_owned();
+        bed.extra_socket().context("the fabric has no port for the lab")?.clone_into(&mut place.socket);
         let file = bed.run_dir().join("lab.json");
         fs_err::write(&file, serde_json::to_vec(&place)?)?;
         Ok(Self { bed, place, file })
@@ -155,15 +155,17 @@ impl Place {
 /// What a resolver would say of a daemon.
 fn names(daemon: &Daemon) -> Vec<(IpAddr, Vec<String>)> {
     let Some(api) = &daemon.api else { return Vec::new() };
-    let names: Vec<String> = api.names.iter().map(ToString::to_string).collect();
-    if names.is_empty() { Vec::new() } else { api.addresses.iter().map(|address| (*address, names.clone())).collect() }
+    if api.names.is_empty() {
+        return Vec::new();
+    }
+    api.addresses.iter().map(|address| (*address, api.names.clone())).collect()
 }
 
 /// What the docker client reads: docker(1).
 fn environment(daemon: &Daemon, pki: &Utf8Path, who: &str) -> Vec<(String, String)> {
     let Some(api) = &daemon.api else { return Vec::new() };
     let host = match (api.names.first(), api.addresses.first()) {
-        (Some(name), _) => name.to_string(),
+        (Some(name), _) => name.clone(),
         (None, Some(IpAddr::V6(address))) => format!("[{address}]"),
         (None, Some(IpAddr::V4(address))) => address.to_string(),
         (None, None) => return Vec::new(),
