@@ -21,7 +21,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use crate::{icmp, tcp, udp};
 
 /// How long a port that ought to answer is waited for: a program has to be scheduled for it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the control may take: nobody decides anything by it but that the machine is dead.
 const CONTROL: Duration = Duration::from_secs(60);
 /// Questions under way at once, each a socket.

@@ -97,7 +97,7 @@ fn ended(stream: &TcpStream) -> Option<Answer> {
 /// The first words of an HTTP answer's body, if there is one soon.
 fn page(stream: &TcpStream) -> std::io::Result<String> {
     stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(std::time::Duration::from_secs(2)))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let mut stream = stream;
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
     let mut answer = Vec::new();

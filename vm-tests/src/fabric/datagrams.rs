@@ -22,8 +22,6 @@ use super::watchers::{Infrastructure, Watchers, answers};
 const WINDOW: usize = 64;
 /// How long a port that ought to answer is waited for before it is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
-/// How often at most: one datagram may be lost, and a program be slow, but not for ever.
-const ROUNDS: usize = 8;
 
 /// What is to be asked.
 #[derive(Debug, Clone)]
@@ -104,7 +102,7 @@ impl Run<'_> {
             self.send(window)?;
             self.close()?;
         }
-        for _ in 0..ROUNDS {
+        loop {
             let until = Instant::now() + AGAIN;
             while !self.missing().is_empty() && Instant::now() < until {
                 self.turn(Some(until))?;

@@ -46,6 +46,7 @@ struct Client {
 }
 
 struct Resident {
+    segment: Segment,
     mac: EthernetAddress,
     addresses: Vec<IpAddr>,
     deliver: Option<u64>,
@@ -174,7 +175,7 @@ impl Core {
                 Command::Attach { segment, mac, addresses, deliver, reply } => {
                     let port = self.switch.add(Port::access(segment));
                     self.switch.learn(segment, mac, port);
-                    self.residents.insert(port, Resident { mac, addresses, deliver });
+                    self.residents.insert(port, Resident { segment, mac, addresses, deliver });
                     // Who asked may have given up; it would then detach nothing, so the station goes at once.
                     if reply.send(port).is_err() {
                         self.detach(port);
@@ -265,7 +266,12 @@ impl Core {
                     continue;
                 }
             };
-            for (to, frame) in forwarded.egress {
+            // Who stands in for one gateway shares its address: what is for it is for each of them, wherever it was seen last.
+            let twins = match &forwarded.egress[..] {
+                [(to, frame)] => self.twins(*to).map(|twin| (twin, frame.clone())).collect(),
+                _ => Vec::new(),
+            };
+            for (to, frame) in forwarded.egress.into_iter().chain(twins) {
                 if let Some(guest) = self.guests.iter().position(|guest| guest.port == to) {
                     self.give(guest, forwarded.segment, frame)?;
                 } else if let Some(reply) = self.deliver(to, frame) {
@@ -274,6 +280,15 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// Other stations with the address of this one, on its segment.
+    fn twins(&self, of: PortId) -> impl Iterator<Item = PortId> {
+        let same = self.residents.get(&of).map(|resident| (resident.segment, resident.mac));
+        let twin = move |(port, resident): (&PortId, &Resident)| {
+            (*port != of && Some((resident.segment, resident.mac)) == same).then_some(*port)
+        };
+        self.residents.iter().filter_map(twin)
     }
 
     fn give(&mut self, index: usize, segment: Segment, frame: Vec<u8>) -> Result<()> {

@@ -164,3 +164,24 @@ fn a_trunk_dials_again_and_every_frame_is_in_the_capture() {
         assert_eq!(one.segment.is_some(), planned);
     }
 }
+
+/// Stations beyond one gateway stand in for it side by side.
+#[test]
+fn stations_that_share_an_address_all_hear() {
+    let dir = tempfile::tempdir().expect("a folder for sockets");
+    let mut builder = Fabric::builder(dir.path(), dir.path().join("frames.pcapng"));
+    let lan = builder.segment("lan");
+    let access = builder.guest_access("access", lan);
+    let fabric = builder.start().expect("the fabric starts");
+    let mut guest = dial(&fabric, access);
+    let gateway = Mac([6, 0, 0, 0, 0, 1]);
+    let inboxes = [0, 1].map(|_| fabric.inbox(Watch::Nothing).expect("an inbox"));
+    let _stations: Vec<_> =
+        inboxes.iter().map(|inbox| inbox.station(lan, gateway, &[], true).expect("a station")).collect();
+    let frame = [&gateway.0[..], &[2, 0, 0, 0, 0, 9, 0x88, 0xb5], b"to the gateway"].concat();
+    guest.write_all(&framed(&frame)).expect("the fabric reads");
+    for inbox in &inboxes {
+        let events = inbox.wait(Instant::now() + Duration::from_secs(10)).expect("the fabric runs");
+        assert!(matches!(&events[..], [Event::Delivered(_, heard)] if **heard == *frame), "{events:?}");
+    }
+}

@@ -3,7 +3,7 @@
 //! * [`question`]: every vantage asks every address; the promise comes from the plan alone;
 //! * [`topology`], [`stations`]: the host's wires on the fabric, and who stands on them;
 //! * [`inside`], [`containers`], [`clients`]: what the guest says of itself, something to reach in it, and who may;
-//! * [`canaries`], [`observe`]: asking from the wire, and judging by the frames that were seen; [`egress`]: judging all others
+//! * [`canaries`], [`observe`], [`team`]: asking from the wire, and judging by the frames that were seen; [`egress`]: judging all others
 //!   too; [`asker`]: asking from inside;
 //! * [`hostile`]: frames that no honest neighbour sends, from the wire and from containers;
 //! * [`watchers`]: console, journal and units meanwhile;
@@ -22,21 +22,19 @@ pub mod observe;
 pub mod question;
 pub mod report;
 pub mod stations;
+pub mod team;
 pub mod timeline;
 pub mod topology;
 pub mod watchers;
-
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
 use dmhost_layout::plan::HostPlan;
 use dmhost_pki::Pki;
 
 use crate::bed::{BedRequest, Testbed};
-use observe::Observer;
 use question::{Ask, Ports, Question, Vantage, Verdict, questions};
 use report::{Cell, Fact, Report};
+use team::Team;
 use watchers::Watching;
 
 /// How much is asked.
@@ -81,24 +79,25 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
     })?;
     let watching = Watching::begin(plan, bed)?;
     stage("canaries");
-    let mut observer = Observer::new(plan, bed, pki)?;
+    let mut team = Team::new(plan, bed, pki)?;
     let ports = Ports::of(plan, extent == Extent::Whole);
     let ((cells, hostile, asked), egress) = egress::watched(plan, &bed.fabric, &bed.topology, || {
-        stage("from the wire, from containers and from the host");
+        stage("TCP ports from the wire");
         let wires = questions(plan, &inner, &ports);
-        // Side by side: the wire waits for one processor of the guest most of the time, and what is asked inside for another.
+        let scanned = team.scan(&wires)?;
+        stage("all else from the wire; from containers and the host");
         let (cells, within) = std::thread::scope(|scope| {
             let within = scope.spawn(|| asker::ask(plan, bed, &inner, &ports));
-            let cells = ask(&wires, &mut observer);
+            let cells = team.converse(&wires, scanned);
             (cells, within.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         let (mut cells, (within, asked)) = (cells?, within?);
         cells.extend(within);
         let mut hostile = Vec::new();
         if extent == Extent::Whole {
-            hostile = hostile::facts(plan, bed, &inner, observer.hands(), stage)?;
+            hostile = hostile::facts(plan, bed, &inner, team.hands(), stage)?;
             stage("everything that serves, once more");
-            hostile.push(serves_after(&cells, &mut observer)?);
+            hostile.push(serves_after(&cells, &mut team)?);
         }
         Ok((cells, hostile, asked))
     })?;
@@ -107,61 +106,13 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
     report.cells = cells;
     report.facts.push(egress);
     report.facts.extend(watching.facts(plan, bed)?);
-    report.probes = observer.probes() + asked;
+    report.probes = team.probes() + asked;
     report.frames = bed.fabric.report()?.captured;
     Ok(report)
 }
 
-/// How many observers ask from the wire side by side: what waits for an answer leaves the processors to the others.
-const OBSERVERS: usize = 4;
-
-/// The whole matrix of wire vantages; each group of questions is of one vantage and one address.
-pub(crate) fn ask(questions: &[Question], observer: &mut Observer<'_>) -> Result<Vec<Cell>> {
-    let same = |one: &Question, next: &Question| one.vantage == next.vantage && one.target == next.target;
-    let groups: Vec<&[Question]> = questions.chunk_by(same).collect();
-    let order = order(&groups, observer);
-    let next = AtomicUsize::new(0);
-    let work = |observer: &mut Observer<'_>| -> Result<Vec<(usize, Vec<Cell>)>> {
-        let mut done = Vec::new();
-        while let Some(index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-            done.push((*index, observer.ask(groups[*index])?));
-        }
-        Ok(done)
-    };
-    let mut others: Vec<Observer<'_>> = (1..OBSERVERS).filter_map(|_| observer.beside()).collect();
-    let mut done = std::thread::scope(|scope| {
-        let asking: Vec<_> = others.iter_mut().map(|other| scope.spawn(|| work(other))).collect();
-        let mut done = work(observer)?;
-        for thread in asking {
-            match thread.join() {
-                Ok(cells) => done.extend(cells?),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        anyhow::Ok(done)
-    })?;
-    observer.count(others.iter().map(Observer::probes).sum());
-    done.sort_by_key(|(index, _)| *index);
-    Ok(done.into_iter().flat_map(|(_, cells)| cells).collect())
-}
-
-/// The long ones first, so that nobody waits for one at the end; the NICs in turn, so that each processor of the guest has
-/// one to serve.
-fn order(groups: &[&[Question]], observer: &Observer<'_>) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..groups.len()).collect();
-    let mut turns = BTreeMap::new();
-    order.sort_by_cached_key(|index| {
-        let group = groups[*index];
-        let short = !group.iter().any(|question| matches!(question.ask, Ask::OtherPorts { .. }));
-        let turn: &mut usize = turns.entry((short, observer.nic(&group[0].vantage))).or_default();
-        *turn += 1;
-        (short, *turn)
-    });
-    order
-}
-
 /// Asks once more for everything that serves from the segments, after all that was done to the host.
-fn serves_after(cells: &[Cell], observer: &mut Observer<'_>) -> Result<Fact> {
+fn serves_after(cells: &[Cell], team: &mut Team<'_>) -> Result<Fact> {
     let served = |cell: &&Cell| {
         let near = matches!(cell.question.vantage, Vantage::Vlan(_));
         // A neighbour tells nothing of a service.
@@ -169,7 +120,7 @@ fn serves_after(cells: &[Cell], observer: &mut Observer<'_>) -> Result<Fact> {
     };
     let again: Vec<Question> = cells.iter().filter(served).map(|cell| cell.question.clone()).collect();
     let mut lost = Vec::new();
-    for cell in ask(&again, observer)?.iter().filter(|cell| !cell.holds()) {
+    for cell in team.ask(&again)?.iter().filter(|cell| !cell.holds()) {
         let Question { vantage, target, ask, .. } = &cell.question;
         lost.push(format!("{vantage} -> {target} {ask}: {}", cell.observed));
     }

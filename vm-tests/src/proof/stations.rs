@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use dmhost_layout::plan::{HostPlan, InterfaceName};
 use ipnet::IpNet;
 
+use super::question::free;
 use super::topology::{Strangers, link_local};
 use crate::fabric::{Host, Mac};
 
@@ -63,7 +64,11 @@ impl Stations {
             })
             .collect();
         let (macs, handed) = (HashMap::new(), VecDeque::new());
-        let stock = Stock { strangers: Strangers::new(plan), made: 0, macs, handed };
+        let mut strangers = Strangers::new(plan);
+        // Nobody is where the proof asks for nobody.
+        let (wire, inside) = free(plan);
+        wire.iter().chain(&inside).for_each(|target| strangers.spare(target.address));
+        let stock = Stock { strangers, made: 0, macs, handed };
         Self { stock: Arc::new(Mutex::new(stock)), subnets, gateways }
     }
 

@@ -136,6 +136,11 @@ impl Strangers {
         Self { taken: own.chain(gateways).chain(dns).collect(), local: subnets.chain(pools).collect() }
     }
 
+    /// Leaves this address alone.
+    pub fn spare(&mut self, address: IpAddr) {
+        self.taken.insert(address);
+    }
+
     /// A fresh address beside `address` in its subnet, preferably within `within`. `None` where the subnet is full.
     pub fn beside(&mut self, subnet: IpNet, within: &[IpNet]) -> Option<IpAddr> {
         // Nets either hold one another or have nothing in common.

@@ -12,11 +12,11 @@ use super::machine::{Installed, Machine};
 use super::served::{Served, served};
 use crate::bed::{BedRequest, Outside};
 use crate::proof::clients::Clients;
-use crate::proof::observe::Observer;
 use crate::proof::question::{Inner, Ports, Vantage, questions};
 use crate::proof::report::{Fact, Report};
 use crate::proof::stations::Stations;
-use crate::proof::{Extent, Stage, ask, asker, egress, expects};
+use crate::proof::team::Team;
+use crate::proof::{Extent, Stage, asker, egress, expects};
 use crate::vm::DiskBus;
 
 /// From the start of QEMU to the last API, on the reference machine.
@@ -52,10 +52,10 @@ pub fn prove(plan: &HostPlan, outside: &Outside, pki: &Pki, extent: Extent, stag
     report.facts.extend(failed);
     report.facts.push(unasked(plan));
     stage("from the wire");
-    let mut observer = Observer::new(plan, outside, pki)?;
+    let mut team = Team::new(plan, outside, pki)?;
     let ports = Ports::of(plan, extent == Extent::Whole);
     let ((cells, asked), egress) = egress::watched(plan, &outside.fabric, &outside.topology, || {
-        let mut cells = ask(&questions(plan, &inner, &ports), &mut observer)?;
+        let mut cells = team.ask(&questions(plan, &inner, &ports))?;
         stage("from containers");
         let of = |vantage: &Vantage| engine(&engines, vantage).is_some();
         let vantages = Vantage::inside(plan).into_iter().filter(of).collect();
@@ -73,7 +73,7 @@ pub fn prove(plan: &HostPlan, outside: &Outside, pki: &Pki, extent: Extent, stag
     report.facts.extend(expects::facts(&asked_for, &cells));
     report.cells = cells;
     report.facts.push(egress);
-    report.probes = observer.probes() + asked;
+    report.probes = team.probes() + asked;
     report.frames = outside.fabric.report()?.captured;
     Ok(report)
 }

@@ -56,8 +56,8 @@ fn row(scene: &Scene<'_>, bed: &Testbed, inner: &[Inner], canaries: &Canaries, i
     if full < expected {
         row.offences.push(format!("only {full} neighbours are in the tables: that is no flood"));
     }
-    row.good =
-        format!("{} frames; {full} neighbours in the tables; {asked} new stations are served elsewhere", row.frames);
+    let frames = row.frames;
+    row.good = format!("{frames} frames; {full} neighbours in all; {asked} new stations served elsewhere");
     Ok(row)
 }
 

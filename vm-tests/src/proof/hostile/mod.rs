@@ -211,7 +211,7 @@ impl Row {
         }
         row.good = match row.frames {
             0 => "this host has no place for it".to_owned(),
-            frames => format!("{frames} frames, none of them answered where none is due"),
+            frames => format!("{frames} frames, none answered where none is due"),
         };
         row.marks = rounds.into_iter().flat_map(|round| round.marks).collect();
         Ok(row)

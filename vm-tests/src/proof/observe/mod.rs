@@ -1,7 +1,7 @@
 //! Asks every question of the matrix and judges the answers by the frames that were seen.
 //!
-//! For each vantage and address: neighbour and echo, then one scan of TCP ports and one of UDP ports, then sessions with what
-//! serves. From afar a probe goes to the NIC's own MAC: that is how a host that routes, or answers for others, would be
+//! For each vantage and address: one scan of TCP ports; then, when all are scanned, one of UDP ports, sessions with what serves,
+//! neighbour and echo: programs in the guest get no turn while its processors take in scans. From afar a probe goes to the NIC's own MAC: that is how a host that routes, or answers for others, would be
 //! reached.
 
 mod seen;
@@ -33,8 +33,10 @@ use crate::fabric::{self, Host, Mac, Outcome, Peer, PortId, Terms};
 
 /// The end of all patience for one scan, on the reference machine.
 const SCAN: Duration = Duration::from_secs(60);
-/// The same for one session.
-const SESSION: Duration = Duration::from_secs(20);
+/// The same for the datagrams to one address: a server among them is waited for.
+const DATAGRAMS: Duration = Duration::from_secs(20);
+/// The same for one session: a handshake and a program's answer.
+const SESSION: Duration = Duration::from_secs(60);
 
 /// Everything it takes to ask.
 #[derive(Debug)]
@@ -81,13 +83,7 @@ impl<'a> Observer<'a> {
 
     /// The NIC that the frames of a vantage go through.
     pub fn nic(&self, vantage: &Vantage) -> Option<PortId> {
-        let nic = self.bed.topology.nic(self.plan, vantage.interface()?);
-        nic.ok().map(|nic| nic.port)
-    }
-
-    /// Counts probes of another observer as this one's.
-    pub fn count(&mut self, probes: u64) {
-        self.probes += probes;
+        self.way(vantage).ok().map(|nic| nic.port)
     }
 
     /// The stations and the canaries, for probes of another kind.
@@ -95,23 +91,45 @@ impl<'a> Observer<'a> {
         (&self.stations, &self.canaries)
     }
 
-    /// Asks everything that `questions` ask from one vantage of one address.
+    /// Asks the TCP ports of everything that `questions` ask from one vantage of one address. `None`: not decided by a SYN.
     ///
     /// # Errors
     /// If the machine or the fabric has ended; a question without an answer is a cell.
-    pub fn ask(&mut self, questions: &[Question]) -> Result<Vec<Cell>> {
+    pub fn knock(&mut self, questions: &[Question]) -> Result<Vec<Option<Cell>>> {
         let Some(Question { vantage, target, .. }) = questions.first() else { return Ok(Vec::new()) };
-        let over = vantage.interface().with_context(|| format!("{vantage} is on no wire"))?;
-        let nic = self.bed.topology.nic(self.plan, over)?.clone();
+        let nic = self.way(vantage)?;
         let scan = self.scan(questions, vantage, target, &nic)?;
+        self.bed.alive()?;
+        Ok(questions.iter().map(|question| Some(cell(question, by_scan(question, scan.as_ref())?))).collect())
+    }
+
+    /// Asks the rest: UDP ports, sessions with what serves, echo and neighbours. `knocked` is what [`Observer::knock`] said.
+    ///
+    /// # Errors
+    /// As [`Observer::knock`].
+    pub fn converse(&mut self, questions: &[Question], knocked: Vec<Option<Cell>>) -> Result<Vec<Cell>> {
+        let Some(Question { vantage, target, .. }) = questions.first() else { return Ok(Vec::new()) };
+        let nic = self.way(vantage)?;
         let datagrams = self.datagrams(questions, vantage, target, &nic)?;
         let mut cells = Vec::with_capacity(questions.len());
-        for question in questions {
-            let Seen { observed, frames, note } = self.answer(question, &nic, scan.as_ref(), datagrams.as_ref())?;
+        for (question, knocked) in questions.iter().zip(knocked) {
+            let known = knocked.or_else(|| Some(cell(question, by_datagrams(question, datagrams.as_ref())?)));
+            cells.push(match known {
+                Some(known) => known,
+                None => match self.prepare(vantage, target, &nic, SESSION) {
+                    Ok((terms, place)) => cell(question, self.session(question, &nic, place, &terms)?),
+                    Err(why) => cell(question, Seen::unproven(why)),
+                },
+            });
             self.bed.alive()?;
-            cells.push(Cell { question: question.clone(), observed, frames, note });
         }
         Ok(cells)
+    }
+
+    /// The NIC that a vantage is behind.
+    fn way(&self, vantage: &Vantage) -> Result<Nic> {
+        let over = vantage.interface().with_context(|| format!("{vantage} is on no wire"))?;
+        self.bed.topology.nic(self.plan, over).cloned()
     }
 
     /// Where a probe comes from: an address that the target would answer on-link, also from afar, the easiest case for a
@@ -190,7 +208,7 @@ impl<'a> Observer<'a> {
         target: &Target,
         nic: &Nic,
     ) -> Result<Result<DatagramReport, String>> {
-        let (terms, place) = match self.prepare(vantage, target, nic, SESSION) {
+        let (terms, place) = match self.prepare(vantage, target, nic, DATAGRAMS) {
             Ok(ready) => ready,
             Err(why) => return Ok(Err(why)),
         };
@@ -243,51 +261,6 @@ impl<'a> Observer<'a> {
             terms.ok_or_else(|| format!("nothing answers through {}, so that its silence says nothing", nic.name))?;
         let place = self.station(vantage, target);
         Ok((terms, place.ok_or_else(|| format!("{vantage} has no free address to ask {target} from"))?))
-    }
-
-    fn answer(
-        &mut self,
-        question: &Question,
-        nic: &Nic,
-        scan: Result<&ScanReport, &String>,
-        datagrams: Result<&DatagramReport, &String>,
-    ) -> Result<Seen> {
-        let Question { vantage, target, ask, expected } = question;
-        let tcp = |of: &dyn Fn(&ScanReport) -> Seen| Ok(scan.map_or_else(Seen::unproven, of));
-        let udp = |of: &dyn Fn(&DatagramReport) -> Seen| Ok(datagrams.map_or_else(Seen::unproven, of));
-        match ask {
-            Ask::OtherPorts { but } => tcp(&|scan| {
-                let caused = (&scan.asked[..], &scan.stray[..]);
-                seen::silent_ports(&scan.ports, |port| !but.contains(&port), caused, scan.closed.frame)
-            }),
-            Ask::SomePorts { ports } => tcp(&|scan| {
-                let caused = (&scan.asked[..], &scan.stray[..]);
-                seen::silent_ports(&scan.ports, |port| ports.contains(&port), caused, scan.closed.frame)
-            }),
-            Ask::OtherDatagrams { ports } => udp(&|report| {
-                let caused = (&report.asked[..], &report.stray[..]);
-                seen::silent_ports(&report.ports, |port| ports.contains(&port), caused, report.closed.frame)
-            }),
-            Ask::Datagram { port } => udp(&|report| seen::datagram(target, report, *port)),
-            Ask::VacantDatagrams { ports } => udp(&|report| seen::vacant(&report.ports, report.closed.frame, ports)),
-            Ask::Port { port } => tcp(&|scan| seen::port_seen(&scan.ports, scan.closed.frame, *port)),
-            Ask::Vacant { ports } => tcp(&|scan| seen::vacant(&scan.ports, scan.closed.frame, ports)),
-            Ask::Api { port, .. } | Ask::Published { port }
-                if scan.map_or(true, |scan| {
-                    let silent = scan.ports.get(port) == Some(&PortState::Silent);
-                    // Where a port ought to be silent, a SYN says enough.
-                    silent || (*expected == Verdict::Silent && !matches!(ask, Ask::Published { .. }))
-                }) =>
-            {
-                tcp(&|scan| seen::port_seen(&scan.ports, scan.closed.frame, *port))
-            }
-            Ask::Api { .. } | Ask::Published { .. } | Ask::Unlisted { .. } | Ask::Neighbour | Ask::Echo => {
-                match self.prepare(vantage, target, nic, SESSION) {
-                    Ok((terms, place)) => self.session(question, nic, place, &terms),
-                    Err(why) => Ok(Seen::unproven(why)),
-                }
-            }
-        }
     }
 
     /// Questions that take more than a SYN, or a source of their own.
@@ -352,6 +325,60 @@ impl<'a> Observer<'a> {
             | Ask::OtherDatagrams { .. } => anyhow::bail!("{ask} takes no session"),
         };
         Ok(seen.unwrap_or_else(|error: fabric::Infrastructure| Seen::unproven(error.to_string())))
+    }
+}
+
+fn cell(question: &Question, Seen { observed, frames, note }: Seen) -> Cell {
+    Cell { question: question.clone(), observed, frames, note }
+}
+
+/// What a scan of TCP ports decides. `None`: it takes more than a SYN.
+fn by_scan(question: &Question, scan: Result<&ScanReport, &String>) -> Option<Seen> {
+    let tcp = |of: &dyn Fn(&ScanReport) -> Seen| Some(scan.map_or_else(Seen::unproven, of));
+    let silent = |listed: &dyn Fn(u16) -> bool| {
+        tcp(&|scan| seen::silent_ports(&scan.ports, listed, (&scan.asked, &scan.stray), scan.closed.frame))
+    };
+    match &question.ask {
+        Ask::OtherPorts { but } => silent(&|port| !but.contains(&port)),
+        Ask::SomePorts { ports } => silent(&|port| ports.contains(&port)),
+        Ask::Port { port } => tcp(&|scan| seen::port_seen(&scan.ports, scan.closed.frame, *port)),
+        Ask::Vacant { ports } => tcp(&|scan| seen::vacant(&scan.ports, scan.closed.frame, ports)),
+        Ask::Api { port, .. } | Ask::Published { port } => {
+            let enough = scan.map_or(true, |scan| {
+                let silent = scan.ports.get(port) == Some(&PortState::Silent);
+                // Where a port ought to be silent, a SYN says enough.
+                silent || matches!((question.expected, &question.ask), (Verdict::Silent, Ask::Api { .. }))
+            });
+            if enough { tcp(&|scan| seen::port_seen(&scan.ports, scan.closed.frame, *port)) } else { None }
+        }
+        Ask::Unlisted { .. }
+        | Ask::Neighbour
+        | Ask::Echo
+        | Ask::Datagram { .. }
+        | Ask::VacantDatagrams { .. }
+        | Ask::OtherDatagrams { .. } => None,
+    }
+}
+
+/// What datagrams decide. `None`: it is no question of theirs.
+fn by_datagrams(question: &Question, report: Result<&DatagramReport, &String>) -> Option<Seen> {
+    let udp = |of: &dyn Fn(&DatagramReport) -> Seen| Some(report.map_or_else(Seen::unproven, of));
+    match &question.ask {
+        Ask::OtherDatagrams { ports } => udp(&|report| {
+            let caused = (&report.asked[..], &report.stray[..]);
+            seen::silent_ports(&report.ports, |port| ports.contains(&port), caused, report.closed.frame)
+        }),
+        Ask::Datagram { port } => udp(&|report| seen::datagram(&question.target, report, *port)),
+        Ask::VacantDatagrams { ports } => udp(&|report| seen::vacant(&report.ports, report.closed.frame, ports)),
+        Ask::Neighbour
+        | Ask::Echo
+        | Ask::Api { .. }
+        | Ask::Unlisted { .. }
+        | Ask::Published { .. }
+        | Ask::Port { .. }
+        | Ask::Vacant { .. }
+        | Ask::OtherPorts { .. }
+        | Ask::SomePorts { .. } => None,
     }
 }
 

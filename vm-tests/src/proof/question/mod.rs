@@ -17,7 +17,7 @@ use dmhost_layout::plan::{DaemonName, HostPlan, InterfaceName, Owner};
 
 pub use ports::{Ports, ProbePorts, probe_ports};
 pub use promise::{datagrams_of, listed_sources, ports_of, questions};
-pub use target::{Inner, Place, Subject, Target, subnet_of, targets};
+pub use target::{Inner, Place, Subject, Target, free, subnet_of, targets};
 pub use within::{control, questions_within};
 
 /// How a question was answered, judged by frames.

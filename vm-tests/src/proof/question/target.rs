@@ -137,7 +137,7 @@ pub(super) fn places(plan: &HostPlan, inner: &[Inner], vantage: &Vantage, over: 
         places.push(target(Place::Broadcast, Ipv4Addr::BROADCAST.into(), subject(over)));
     }
     let at = |free: Target| Target { interface: over.name.clone(), ..free };
-    places.extend(free(plan).into_iter().map(at));
+    places.extend(free(plan).0.into_iter().map(at));
     for Inner { daemon, network: _, place, address } in inner {
         places.push(target(*place, *address, Subject::Daemon(daemon.clone())));
     }
@@ -151,24 +151,26 @@ pub(super) fn places(plan: &HostPlan, inner: &[Inner], vantage: &Vantage, over: 
     places
 }
 
-/// Of each subnet of the plan an address that nobody has, and the one that all have. An interface may have two addresses of one
-/// subnet: their twins are the caller's affair.
-pub(super) fn free(plan: &HostPlan) -> Vec<Target> {
+/// Of each subnet of the plan an address that nobody has, and the one that all have: as they are asked from the wire, and as
+/// from inside, since what one side asks makes the guest ask too. An interface may have two addresses of one subnet: twins are
+/// the caller's affair.
+pub fn free(plan: &HostPlan) -> (Vec<Target>, Vec<Target>) {
     let mut strangers = Strangers::new(plan);
-    let mut found = Vec::new();
+    let (mut wire, mut inside) = (Vec::new(), Vec::new());
     for interface in plan.interfaces.values() {
         let target =
             |place, address| Target { subject: subject(interface), place, interface: interface.name.clone(), address };
         for net in &interface.addresses {
             if net.addr().is_ipv4() && net.prefix_len() < 31 {
-                found.push(target(Place::Broadcast, net.broadcast()));
+                wire.push(target(Place::Broadcast, net.broadcast()));
+                inside.push(target(Place::Broadcast, net.broadcast()));
             }
-            if let Some(free) = strangers.beside(*net, &[]) {
-                found.push(target(Place::Unplanned, free));
+            for side in [&mut wire, &mut inside] {
+                side.extend(strangers.beside(*net, &[]).map(|free| target(Place::Unplanned, free)));
             }
         }
     }
-    found
+    (wire, inside)
 }
 
 /// Whether an interface has a gateway for this IP version.

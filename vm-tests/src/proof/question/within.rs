@@ -25,7 +25,7 @@ pub fn questions_within(plan: &HostPlan, inner: &[Inner], ports: &Ports, vantage
     }
     // What is nobody's is asked for what is used somewhere. Link-local addresses and groups of a link mean another link here.
     let mut twins = Vec::new();
-    for target in free(plan) {
+    for target in free(plan).1 {
         if twins.contains(&target.address) {
             continue;
         }
