@@ -5,7 +5,6 @@
 //! * [`inside`], [`containers`], [`clients`]: what the guest says of itself, something to reach in it, and who may;
 //! * [`canaries`], [`observe`], [`team`]: asking from the wire, and judging by the frames that were seen; [`egress`]: judging all others
 //!   too; [`asker`]: asking from inside;
-//! * [`hostile`]: frames that no honest neighbour sends, from the wire and from containers;
 //! * [`watchers`]: console, journal and units meanwhile;
 //! * [`expects`]: the user's own lines of the proof;
 //! * [`timeline`]: how the host booted; [`report`]: what was found.
@@ -16,7 +15,6 @@ pub mod clients;
 pub mod containers;
 pub mod egress;
 pub mod expects;
-pub mod hostile;
 pub mod inside;
 pub mod observe;
 pub mod question;
@@ -32,8 +30,8 @@ use dmhost_layout::plan::HostPlan;
 use dmhost_pki::Pki;
 
 use crate::bed::{BedRequest, Testbed};
-use question::{Ask, Ports, Question, Vantage, Verdict, questions};
-use report::{Cell, Fact, Report};
+use question::{Ports, questions};
+use report::{Fact, Report};
 use team::Team;
 use watchers::Watching;
 
@@ -42,7 +40,7 @@ use watchers::Watching;
 pub enum Extent {
     /// Everything.
     Whole,
-    /// The whole matrix, but of TCP the ports in use and 1,000 random ones instead of all 65,535, and no hostile frames.
+    /// The whole matrix, but of TCP the ports in use and 1,000 random ones instead of all 65,535.
     Quick,
 }
 
@@ -81,7 +79,7 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
     stage("canaries");
     let mut team = Team::new(plan, bed, pki)?;
     let ports = Ports::of(plan, extent == Extent::Whole);
-    let ((cells, hostile, asked), egress) = egress::watched(plan, &bed.fabric, &bed.topology, || {
+    let ((cells, asked), egress) = egress::watched(plan, &bed.fabric, &bed.topology, || {
         stage("TCP ports from the wire");
         let wires = questions(plan, &inner, &ports);
         let scanned = team.scan(&wires)?;
@@ -93,15 +91,8 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
         });
         let (mut cells, (within, asked)) = (cells?, within?);
         cells.extend(within);
-        let mut hostile = Vec::new();
-        if extent == Extent::Whole {
-            hostile = hostile::facts(plan, bed, &inner, team.hands(), stage)?;
-            stage("everything that serves, once more");
-            hostile.push(serves_after(&cells, &mut team)?);
-        }
-        Ok((cells, hostile, asked))
+        Ok((cells, asked))
     })?;
-    report.facts.extend(hostile);
     report.facts.extend(expects::facts(plan, &cells));
     report.cells = cells;
     report.facts.push(egress);
@@ -109,22 +100,4 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
     report.probes = team.probes() + asked;
     report.frames = bed.fabric.report()?.captured;
     Ok(report)
-}
-
-/// Asks once more for everything that serves from the segments, after all that was done to the host.
-fn serves_after(cells: &[Cell], team: &mut Team<'_>) -> Result<Fact> {
-    let served = |cell: &&Cell| {
-        let near = matches!(cell.question.vantage, Vantage::Vlan(_));
-        // A neighbour tells nothing of a service.
-        near && cell.holds() && cell.observed == Verdict::Serves && cell.question.ask != Ask::Neighbour
-    };
-    let again: Vec<Question> = cells.iter().filter(served).map(|cell| cell.question.clone()).collect();
-    let mut lost = Vec::new();
-    for cell in team.ask(&again)?.iter().filter(|cell| !cell.holds()) {
-        let Question { vantage, target, ask, .. } = &cell.question;
-        lost.push(format!("{vantage} -> {target} {ask}: {}", cell.observed));
-    }
-    let found =
-        if lost.is_empty() { format!("{} questions are served as before", again.len()) } else { lost.join("\n") };
-    Ok(Fact { name: "hostile: everything serves after".to_owned(), holds: lost.is_empty() && !again.is_empty(), found })
 }

@@ -125,7 +125,7 @@ impl Report {
             self.frames
         );
         let end = if red == 0 {
-            let quick = if self.quick { " (quick: not every TCP port, no hostile frames)" } else { "" };
+            let quick = if self.quick { " (quick: not every TCP port)" } else { "" };
             format!("{}: {sum}{quick}", paint.green("All as planned"))
         } else {
             format!("{}: {sum}", paint.red(&format!("{red} not as planned")))
