@@ -3,13 +3,16 @@
 //! The image is booted as it is, through an overlay that goes with the run; only the agent comes in from outside. A host that
 //! has booted once is kept as a saved state, and the next run of the same image starts from there.
 
+use std::fs::File;
 use std::ops::Deref;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
 use dmhost_layout::plan::{DaemonName, HostPlan};
+use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
 use crate::fabric::{Fabric, PortId};
@@ -73,10 +76,11 @@ impl Deref for Testbed {
     }
 }
 
-/// The folder of one run.
+/// The folder of one run. The lock in it is held as long as the run lasts: one that is free tells of a run that was killed.
 #[derive(Debug)]
 struct Run {
     folder: TempDir,
+    _lock: File,
     report: Option<PathBuf>,
 }
 
@@ -271,12 +275,11 @@ impl Drop for Run {
 impl Run {
     fn new(report: Option<&Path>) -> Result<Self> {
         // Unix sockets are made in it, and their paths have at most 107 bytes: so not below a long TMPDIR.
-        let folder =
-            tempfile::Builder::new().prefix("dmhost-").tempdir_in("/tmp").context("cannot make a folder in /tmp")?;
+        let (folder, lock) = take_folder(Path::new("/tmp"))?;
         if let Some(report) = report {
             fs_err::create_dir_all(report)?;
         }
-        Ok(Self { folder, report: report.map(Path::to_owned) })
+        Ok(Self { folder, _lock: lock, report: report.map(Path::to_owned) })
     }
 
     /// What the console has said, before the machine was saved and since.
@@ -284,6 +287,34 @@ impl Run {
         let said = |name: &str| fs_err::read(self.folder.path().join(name)).unwrap_or_default();
         [said(BEFORE), said("console.log")].concat()
     }
+}
+
+const PREFIX: &str = "dmhost-";
+const LOCK: &str = "lock";
+
+/// Makes a folder for a run in `parent`, and removes those that killed runs of the same user left there.
+fn take_folder(parent: &Path) -> Result<(TempDir, File)> {
+    let (mine, list) = (rustix::process::geteuid().as_raw(), || format!("cannot list {}", parent.display()));
+    for entry in fs_err::read_dir(parent).with_context(list)? {
+        let folder = entry.with_context(list)?.path();
+        let ours = folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()))
+            // Not through a link: anybody can make one in /tmp.
+            && folder.symlink_metadata().is_ok_and(|found| found.is_dir() && found.uid() == mine);
+        // A folder without a lock is one of this moment, or nobody's that is known here.
+        let lock = ours.then(|| File::options().write(true).open(folder.join(LOCK)).ok()).flatten();
+        if lock.is_some_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()) {
+            // Another run may be at it too; what neither can remove is there for the next.
+            let _ = fs_err::remove_dir_all(&folder);
+        }
+    }
+    let make = || format!("cannot make a folder in {}", parent.display());
+    let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent).with_context(make)?;
+    // It gets its name when it is held: no other run finds it free.
+    let aside = folder.path().join("lock.new");
+    let lock = File::create_new(&aside).with_context(make)?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).with_context(make)?;
+    fs_err::rename(&aside, folder.path().join(LOCK))?;
+    Ok((folder, lock))
 }
 
 /// The machine without NICs and credentials: kernel and initramfs as the image's boot entry names them.
@@ -346,5 +377,29 @@ pub fn run_on_terminal(request: &BedRequest<'_>, waiting: Waiting<'_>) -> Result
     match outside.vm.watch().wait_end("end of the session", forever) {
         Ok(Verdict::Pass) => Ok(()),
         Ok(verdict) | Err(verdict) => Err(verdict.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_run_left_goes_and_what_is_in_use_stays() -> Result<()> {
+        let parent = tempfile::tempdir()?;
+        let (running, lock) = take_folder(parent.path())?;
+        for (name, file) in [("dmhost-dead", "lock"), ("dmhost-young", "disk"), ("others", "lock")] {
+            fs_err::create_dir(parent.path().join(name))?;
+            fs_err::write(parent.path().join(name).join(file), "")?;
+        }
+        std::os::unix::fs::symlink(parent.path().join("others"), parent.path().join("dmhost-link"))?;
+        let (next, _lock) = take_folder(parent.path())?;
+        let there = |name: &str| parent.path().join(name).exists();
+        assert_eq!(["dmhost-dead", "dmhost-young", "dmhost-link", "others/lock"].map(there), [false, true, true, true]);
+        assert!(running.path().exists() && next.path().exists());
+        drop(lock);
+        drop(take_folder(parent.path())?);
+        assert!(!running.path().exists() && next.path().exists());
+        Ok(())
     }
 }
