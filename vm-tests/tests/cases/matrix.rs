@@ -3,15 +3,12 @@
 use anyhow::{Result, ensure};
 use vm_tests::bed::Testbed;
 use vm_tests::proof::question::Verdict;
-use vm_tests::proof::{
-    self, Extent,
-    report::{Cell, Report},
-};
+use vm_tests::proof::{self, Extent, report::Cell};
 
 use crate::support::Host;
 
-/// Every cell and every fact is as planned, and the matrix asks what it should; gives what was seen.
-pub(crate) fn holds(bed: &Testbed, host: &Host) -> Result<Report> {
+/// Every cell and every fact is as planned, and the matrix asks what it should.
+pub(crate) fn holds(bed: &Testbed, host: &Host) -> Result<()> {
     let report = proof::prove(&host.plan, bed, &host.pki, Extent::Whole, &mut |_| {})?;
     ensure!(report.holds(), "{}", report.text(false));
     // A matrix of silence alone would hold on a host that is switched off.
@@ -21,5 +18,5 @@ pub(crate) fn holds(bed: &Testbed, host: &Host) -> Result<Report> {
     ensure!(served >= 3 * addresses, "only {served} cells serve, with {addresses} addresses");
     let ports = 65_535 * (addresses * host.plan.interfaces.len()) as u64;
     ensure!(report.probes >= ports, "{} probes are not all ports of all addresses from everywhere", report.probes);
-    Ok(report)
+    Ok(())
 }
