@@ -56,7 +56,7 @@ const NEIGHBOUR: &str = r"
 ip route replace 198.51.100.0/24 via 203.0.113.2
 arping -q -c 1 -w 20 -I eth0 203.0.113.2
 ! arping -q -c 2 -w 3 -I eth0 198.51.100.2
-ping -q -c 1 -w 20 203.0.113.2 >/dev/null
+busybox ping -q -c 1 -w 20 203.0.113.2 >/dev/null
 nmap -n -Pn --max-retries 1 -p 2376 203.0.113.2 | grep -x '2376/tcp open  docker.*'
 nmap -n -Pn --max-retries 1 -p 80,2376 198.51.100.2 | grep -c filtered | grep -x 2
 docker version --format '{{.Server.Os}}' | grep -x linux
