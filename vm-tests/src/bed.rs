@@ -91,7 +91,7 @@ impl Testbed {
     /// A [`Verdict`] in the chain tells a panic, a stall and a fault of this machine apart; without one, the image or the plan
     /// cannot be booted here.
     pub fn boot(request: &BedRequest<'_>, waiting: Waiting<'_>) -> Result<Self> {
-        Wires::lay(request.plan, request.report, request.report, None)?.boot(request, waiting)
+        start(request, || Wires::lay(request.plan, request.report, request.report, None), waiting)
     }
 
     /// A host whose boot is done: restored from a saved state if there is one of this image, else booted, saved and restored.
@@ -130,7 +130,7 @@ fn keep(request: &BedRequest<'_>, states: &States, key: &str, waiting: Waiting<'
         return Ok(());
     }
     // Frames of a boot prove nothing; its console is worth having.
-    let bed = Wires::lay(request.plan, request.report, None, None)?.boot(request, waiting)?;
+    let bed = start(request, || Wires::lay(request.plan, request.report, None, None), waiting)?;
     bed.guest.wait_booted(&request.plan.daemons.keys().map(DaemonName::service).collect::<Vec<_>>())?;
     let booted = bed.guest.booted_in().unwrap_or_default();
     let Outside { vm, run, fabric, .. } = bed.outside;
@@ -138,6 +138,35 @@ fn keep(request: &BedRequest<'_>, states: &States, key: &str, waiting: Waiting<'
     drop(fabric);
     making.done(run.folder.path(), booted)?;
     states.trim()
+}
+
+/// A guest that has not said one word.
+#[derive(Debug)]
+struct Mute;
+
+impl std::fmt::Display for Mute {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the guest has not said one word")
+    }
+}
+
+impl std::error::Error for Mute {}
+
+/// Boots a host on wires that `lay` lays. Under emulation a kernel may hang at its very first instructions, before it has said a
+/// word of the image that it is from: such a machine is started anew once, and `waiting` is told. Whatever has spoken is judged
+/// by what it says.
+pub(crate) fn start(
+    request: &BedRequest<'_>,
+    lay: impl Fn() -> Result<Wires>,
+    waiting: Waiting<'_>,
+) -> Result<Testbed> {
+    match lay()?.boot(request, waiting) {
+        Err(error) if error.is::<Mute>() => {
+            waiting(&format!("{error:#}: it is started anew"));
+            lay()?.boot(request, waiting)
+        }
+        other => other,
+    }
 }
 
 /// A host's wires, laid out, with no machine on them yet.
@@ -177,12 +206,13 @@ impl Wires {
         Ok((spec, pace))
     }
 
-    pub(crate) fn boot(self, request: &BedRequest<'_>, waiting: Waiting<'_>) -> Result<Testbed> {
+    fn boot(self, request: &BedRequest<'_>, waiting: Waiting<'_>) -> Result<Testbed> {
         let (spec, pace) = self.machine(request)?;
         let turn = Turn::take(waiting)?;
         let _leave = Leave::take(waiting)?;
         let outside = self.with(Vm::boot(&spec, pace)?, turn);
-        let guest = Guest::attach(&outside.vm)?;
+        let guest = Guest::attach(&outside.vm)
+            .map_err(|error| if outside.vm.watch().first_line().is_none() { error.context(Mute) } else { error })?;
         Ok(Testbed { guest, outside })
     }
 

@@ -15,7 +15,7 @@ use dmhost_layout::plan::{Daemon, HostPlan};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::bed::{BedRequest, Testbed, Wires};
+use crate::bed::{BedRequest, Testbed, Wires, start};
 use crate::proof::question::Vantage;
 use crate::proof::stations::Stations;
 use crate::vm::{Verdict, Waiting};
@@ -66,7 +66,7 @@ impl Lab {
         let plan = request.plan;
         let mut place = Place::on(plan, on, pki, who)?;
         let lay = || Wires::lay(plan, request.report, request.report, Some((PORT, on)));
-        let bed = if fresh { lay()?.boot(request, waiting)? } else { Testbed::settled_on(request, lay, waiting)? };
+        let bed = if fresh { start(request, lay, waiting)? } else { Testbed::settled_on(request, lay, waiting)? };
         bed.extra_socket().context("the fabric has no port for the lab")?.clone_into(&mut place.socket);
         let file = bed.run_dir().join("lab.json");
         fs_err::write(&file, serde_json::to_vec(&place)?)?;
