@@ -27,6 +27,10 @@ const WINDOW: usize = 256;
 const FIRST_WINDOW: usize = 32;
 /// Windows without a closing answer at a time.
 const IN_FLIGHT: usize = 4;
+/// How long a port that ought to answer is waited for before it is asked again.
+const AGAIN: Duration = Duration::from_millis(500);
+/// The part of the whole patience that such ports may take.
+const FOR_EXPECTED: u32 = 6;
 
 /// What is to be scanned.
 #[derive(Debug, Clone)]
@@ -41,7 +45,8 @@ pub struct Scan {
     pub target: Host,
     /// The ports, each once.
     pub ports: Vec<u16>,
-    /// Those that ought to serve: they are asked again even if nothing else answers.
+    /// Those that ought to answer: they are asked twice, the second time after all others, and waited for. What answers may be
+    /// farther away than the canary: behind a bridge, or a neighbour that is not known yet.
     pub expected: BTreeSet<u16>,
     /// What closes the windows, and until when.
     pub terms: Terms,
@@ -125,6 +130,8 @@ struct Run<'a> {
     probes: u64,
     /// Whether some port answered with RST: then silence may be a lost answer. ICMP errors are rationed and say nothing.
     resets: bool,
+    /// Expected ports that have not answered their second question.
+    due: BTreeSet<u16>,
 }
 
 impl<'a> Run<'a> {
@@ -135,7 +142,8 @@ impl<'a> Run<'a> {
         let identity = Identity { source: scan.source.ip, target: scan.target.ip, flow, exclusive: true };
         let states = scan.ports.iter().map(|port| (*port, PortState::Silent)).collect();
         let (asked, stray) = (Vec::new(), Vec::new());
-        Self { scan, watchers, station, identity, cookies, local, states, asked, stray, probes: 0, resets: false }
+        let (probes, resets, due) = (0, false, BTreeSet::new());
+        Self { scan, watchers, station, identity, cookies, local, states, asked, stray, probes, resets, due }
     }
 
     fn finish(mut self) -> Result<ScanReport, Infrastructure> {
@@ -146,16 +154,18 @@ impl<'a> Run<'a> {
         let lost: Vec<u16> = self
             .states
             .iter()
-            .filter(|(port, state)| **state == PortState::Silent && (self.resets || self.scan.expected.contains(port)))
+            .filter(|(port, state)| self.scan.expected.contains(port) || **state == PortState::Silent && self.resets)
             .map(|(port, _)| *port)
             .collect();
         if !lost.is_empty() {
             self.local += 1;
+            self.due = self.states.keys().copied().filter(|port| self.scan.expected.contains(port)).collect();
             self.round(&lost)?;
+            self.wait_for_due()?;
         }
         self.watchers.call_others()?;
         while !self.watchers.others_closed() {
-            self.turn()?;
+            self.turn(None)?;
         }
         let closed = self.close()?;
         Ok(ScanReport {
@@ -195,11 +205,28 @@ impl<'a> Run<'a> {
                 self.probes += window.len() as u64;
                 open.push(self.watchers.main.call()?);
             }
-            self.turn()?;
+            self.turn(None)?;
             let closed = self.watchers.main.closed().map(|closed| closed.canary);
             open.retain(|canary| closed.is_none_or(|closed| closed < *canary));
             if open.is_empty() {
                 room = IN_FLIGHT;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the expected ports, for a part of the whole patience.
+    fn wait_for_due(&mut self) -> Result<(), Infrastructure> {
+        let now = Instant::now();
+        let end = now + self.scan.terms.deadline.saturating_duration_since(now) / FOR_EXPECTED;
+        while !self.due.is_empty() && Instant::now() < end {
+            let until = end.min(Instant::now() + AGAIN);
+            while !self.due.is_empty() && Instant::now() < until {
+                self.turn(Some(until))?;
+            }
+            let due: Vec<u16> = self.due.iter().copied().collect();
+            if !due.is_empty() {
+                self.round(&due)?;
             }
         }
         Ok(())
@@ -212,14 +239,14 @@ impl<'a> Run<'a> {
             if let Some(closed) = self.watchers.main.closed().filter(|closed| closed.canary >= canary) {
                 return Ok(closed);
             }
-            self.turn()?;
+            self.turn(None)?;
         }
     }
 
     /// Takes what the guest sent, or sends another canary when none came for too long.
-    fn turn(&mut self) -> Result<(), Infrastructure> {
+    fn turn(&mut self, at_most: Option<Instant>) -> Result<(), Infrastructure> {
         let mut resets = Vec::new();
-        for event in self.watchers.turn(None)? {
+        for event in self.watchers.turn(at_most)? {
             let Event::Seen(seen) = event else { continue };
             self.hear(&seen, &mut resets);
         }
@@ -264,6 +291,11 @@ impl<'a> Run<'a> {
             | Cause::Forwarded
             | Cause::Addressed => return self.stray.push(evidence),
         };
+        if let packet::Packet::Ip(ip) = packet::Packet::of(&seen.frame)
+            && ip.ports().is_some_and(|(_, local)| local == self.local)
+        {
+            self.due.remove(&port);
+        }
         match self.states.get_mut(&port) {
             Some(PortState::Serves(_)) => {}
             Some(known) => *known = state,

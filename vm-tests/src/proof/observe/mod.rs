@@ -38,6 +38,9 @@ const DATAGRAMS: Duration = Duration::from_secs(20);
 /// The same for one session: a handshake and a program's answer.
 const SESSION: Duration = Duration::from_secs(60);
 
+/// How often what ought to answer is asked, at most.
+const TRIES: u32 = 4;
+
 /// Everything it takes to ask.
 #[derive(Debug)]
 pub struct Observer<'a> {
@@ -116,14 +119,30 @@ impl<'a> Observer<'a> {
             let known = knocked.or_else(|| Some(cell(question, by_datagrams(question, datagrams.as_ref())?)));
             cells.push(match known {
                 Some(known) => known,
-                None => match self.prepare(vantage, target, &nic, SESSION) {
-                    Ok((terms, place)) => cell(question, self.session(question, &nic, place, &terms)?),
-                    Err(why) => cell(question, Seen::unproven(why)),
-                },
+                None => self.talk(question, &nic)?,
             });
             self.bed.alive()?;
         }
         Ok(cells)
+    }
+
+    /// Asks by a session. What ought to answer is asked again, each time from another station: its answer may come from behind a
+    /// bridge, or after a new neighbour was found, and then later than the canary's. What ought to be silent is asked once.
+    fn talk(&mut self, question: &Question, nic: &Nic) -> Result<Cell> {
+        let Question { vantage, target, expected, .. } = question;
+        let mut tries = if *expected == Verdict::Silent { 1 } else { TRIES };
+        loop {
+            let (terms, place) = match self.prepare(vantage, target, nic, SESSION) {
+                Ok(ready) => ready,
+                Err(why) => return Ok(cell(question, Seen::unproven(why))),
+            };
+            let found = cell(question, self.session(question, nic, place, &terms)?);
+            self.bed.alive()?;
+            tries -= 1;
+            if found.holds() || tries == 0 {
+                return Ok(found);
+            }
+        }
     }
 
     /// The NIC that a vantage is behind.
