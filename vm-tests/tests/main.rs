@@ -20,7 +20,6 @@ fn two_vlans_and_an_admin_nic() -> Result<()> {
     cases::vm::agent_kills_what_takes_too_long(&bed.guest).context("the agent kills what takes too long")?;
     cases::matrix::holds(&bed, &host).context("the matrix is as planned")?;
     cases::blast::kill_one_daemon(&bed, &host).context("killing one daemon loses no frame of another")?;
-    cases::watch::faults_are_told(&bed, &host).context("faults are told by their names")?;
     cases::vm::units_are_waited_for_and_blamed(&bed.guest).context("units are waited for and blamed")?;
     cases::vm::power_off_ends_cleanly(&bed.vm, &bed.guest).context("a power-off ends cleanly")
 }

@@ -7,4 +7,3 @@ pub(crate) mod matrix;
 pub(crate) mod state;
 pub(crate) mod truth;
 pub(crate) mod vm;
-pub(crate) mod watch;
