@@ -420,9 +420,6 @@ pub(crate) struct Verify {
     /// Not every TCP port, but those in use and 1,000 random ones
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Boot the disk by UEFI as on a machine of its own: no kernel is handed in, no agent answers, the network alone judges
-    #[arg(long)]
-    pub(crate) truth: bool,
 }
 
 /// `dmhost run`.
