@@ -364,7 +364,7 @@ pub(crate) struct Build {
 /// Whom an engine's own archive is trusted as.
 #[derive(Debug, Args)]
 pub(crate) struct EngineKey {
-    /// With `engine = "docker-ce"`: the key of Docker's archive, the file https://download.docker.com/linux/debian/gpg; it
+    /// With `engine = "docker-ce"`: the key of Docker's archive, `linux/debian/gpg` of download.docker.com; it
     /// is held against its fingerprint
     #[arg(long, value_name = "FILE", value_parser = path())]
     pub(crate) engine_key: Option<Utf8PathBuf>,

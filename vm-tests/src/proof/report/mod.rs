@@ -1,7 +1,7 @@
 //! What the proof found: cells of the matrix and facts from inside.
 //!
-//! * [`table`]: the matrix as text; [`record`]: as JSON, with its schema; [`junit`]: for CI services;
-//! * [`html`]: as a page, with the [`frames`] behind each cell; [`write`]: all of them in a folder.
+//! * `table`: the matrix as text; `record`: as JSON, with its schema; `junit`: for CI services;
+//! * `html`: as a page, with the `frames` behind each cell; `write`: all of them in a folder.
 
 mod frames;
 mod html;
