@@ -40,6 +40,8 @@ const SESSION: Duration = Duration::from_secs(60);
 
 /// How often what ought to answer is asked, at most.
 const TRIES: u32 = 4;
+/// How many further tries an observer has in all: a host that is well needs few, and one that is not shall not take all day.
+const SPARE: u32 = 12;
 
 /// Everything it takes to ask.
 #[derive(Debug)]
@@ -50,6 +52,8 @@ pub struct Observer<'a> {
     stations: Stations,
     canaries: Canaries,
     probes: u64,
+    /// Further tries that are left.
+    spare: u32,
 }
 
 /// A station, and the gateway it stands in for if it is off-link.
@@ -68,7 +72,7 @@ impl<'a> Observer<'a> {
         let clients = Arc::new(Clients::of(plan, pki)?);
         let stations = Stations::new(plan);
         let canaries = Canaries::find(plan, bed, &stations)?;
-        Ok(Self { plan, bed, clients, stations, canaries, probes: 0 })
+        Ok(Self { plan, bed, clients, stations, canaries, probes: 0, spare: SPARE })
     }
 
     /// Another one, to ask beside this one. `None` where there are no addresses left for it.
@@ -76,7 +80,7 @@ impl<'a> Observer<'a> {
     pub fn beside(&self) -> Option<Self> {
         let (clients, stations) = (Arc::clone(&self.clients), self.stations.clone());
         let canaries = self.canaries.apart(&stations)?;
-        Some(Self { plan: self.plan, bed: self.bed, clients, stations, canaries, probes: 0 })
+        Some(Self { plan: self.plan, bed: self.bed, clients, stations, canaries, probes: 0, spare: SPARE })
     }
 
     /// Probes sent so far, each port counted.
@@ -139,9 +143,10 @@ impl<'a> Observer<'a> {
             let found = cell(question, self.session(question, nic, place, &terms)?);
             self.bed.alive()?;
             tries -= 1;
-            if found.holds() || tries == 0 {
+            if found.holds() || tries == 0 || self.spare == 0 {
                 return Ok(found);
             }
+            self.spare -= 1;
         }
     }
 
