@@ -417,9 +417,12 @@ pub(crate) struct Verify {
     /// Folder for the capture (pcapng), the console and the report
     #[arg(long, value_name = "DIR", value_parser = path())]
     pub(crate) report: Option<Utf8PathBuf>,
-    /// Not every TCP port, but those in use and 1,000 random ones
+    /// Not every TCP port, but those in use and 1,000 random ones; no hostile frames
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Boot the disk by UEFI as on a machine of its own: no kernel is handed in, no agent answers, the network alone judges
+    #[arg(long)]
+    pub(crate) truth: bool,
 }
 
 /// `dmhost run`.

@@ -6,11 +6,11 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
-use dmhost_images::{BuildRequest, Event};
-use dmhost_layout::{Content, CredentialId, HostPlan, Layout, plan_from_toml, render};
+use dmhost_layout::{Content, HostPlan, Layout, plan_from_toml, render};
 use dmhost_pki::Pki;
 use serde_json::Value;
 use tempfile::TempDir;
+use vm_tests::bed::image_of;
 
 /// The example with keys of its own, in a folder that goes with it.
 struct Example {
@@ -39,22 +39,7 @@ impl Example {
         sabotage(&mut layout);
         let image = self.spec.with_file_name("sabotaged.raw");
         let report = self.spec.with_file_name("report");
-        let secrets = |id: &CredentialId| self.pki.credential(id);
-        let request = BuildRequest {
-            plan: &self.plan,
-            layout: &layout,
-            secrets: &secrets,
-            out: &image,
-            cache_dir: None,
-            force: true,
-            lock: None,
-            mirror: None,
-            offline: false,
-            engine_key: None,
-            cache_limit: None,
-            spec: None,
-        };
-        dmhost_images::build(&request, &mut |_: Event<'_>| {})?;
+        image_of(&self.plan, &layout, &self.pki, &image)?;
         let output = Command::new(env!("CARGO_BIN_EXE_dmhost"))
             .current_dir(self.folder.path())
             .args(["verify", self.spec.as_str(), "--image", image.as_str(), "--report", report.as_str(), "--quick"])

@@ -4,6 +4,7 @@ pub mod bed;
 pub mod fabric;
 pub mod guest;
 pub mod lab;
+pub mod mutants;
 pub mod proof;
 mod states;
 pub mod truth;

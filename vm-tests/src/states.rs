@@ -16,7 +16,7 @@ use dmhost_images::progress::Event;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::vm::{Verdict, VmSpec, argv, qemu_version};
+use crate::vm::{Console, Verdict, VmSpec, argv, qemu_version};
 
 /// Counts changes of what is saved: whoever changes it adds one.
 const FORMAT: u32 = 1;
@@ -34,10 +34,14 @@ pub(crate) struct States {
     folder: Utf8PathBuf,
 }
 
+/// The files of a saved machine.
+#[derive(Debug)]
+pub(crate) struct Saved(Utf8PathBuf);
+
 /// A state that is there, and stays there as long as this does.
 #[derive(Debug)]
 pub(crate) struct State {
-    folder: Utf8PathBuf,
+    saved: Saved,
     note: Note,
     _lock: Shared,
 }
@@ -79,17 +83,15 @@ impl States {
         Ok(Self { folder })
     }
 
-    /// The key of a machine that boots this image: an image that was written to, copied or renamed is another one.
-    pub(crate) fn key(spec: &VmSpec, image: &Utf8Path) -> Result<String> {
-        let run_dir = spec.run_dir.display().to_string();
-        let words: Vec<String> = argv(spec).iter().map(|word| word.replace(&run_dir, ".")).collect();
+    /// The key of a machine that boots this image: an image that was written to, copied or renamed is another one. `more` names what
+    /// was done to it since.
+    pub(crate) fn key(spec: &VmSpec, image: &Utf8Path, more: &str) -> Result<String> {
         let changed = {
             let found = fs_err::metadata(image)?;
             (found.ctime(), found.ctime_nsec())
         };
         let image = Identity::of(image.as_std_path())?;
-        let inputs = serde_json::to_vec(&(FORMAT, qemu_version()?, words, image, changed))?;
-        Ok(Sha256::digest(inputs).iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+        Ok(digest(&serde_json::to_vec(&(machine(spec)?, image, changed, more))?))
     }
 
     /// The state of this key, if there is one. One that is not as it was put there goes, and `told` hears of it.
@@ -163,6 +165,18 @@ impl States {
     }
 }
 
+/// What a machine is, so that a state of it can be restored in it: QEMU and its command line, wherever the run and its console are.
+pub(crate) fn machine(spec: &VmSpec) -> Result<String> {
+    let spec = VmSpec { incoming: false, console: Console::Watched, ..spec.clone() };
+    let run_dir = spec.run_dir.display().to_string();
+    let words: Vec<String> = argv(&spec).iter().map(|word| word.replace(&run_dir, ".")).collect();
+    Ok(digest(&serde_json::to_vec(&(FORMAT, qemu_version()?, words))?))
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn waiting(told: &mut dyn FnMut(&str)) -> impl FnMut(Event<'_>) {
     move |event| {
         if let Event::Waiting { .. } = event {
@@ -199,12 +213,12 @@ impl Making {
         self.aside.join(MEMORY).into()
     }
 
-    /// Takes overlay and console of a machine that was saved, out of the folder of its run.
-    pub(crate) fn done(self, run_dir: &Path, booted: Duration) -> Result<()> {
-        let disk = self.aside.join(DISK);
-        fs_err::copy(run_dir.join(DISK), &disk)?;
-        fs_err::copy(run_dir.join(CONSOLE), self.aside.join(CONSOLE))?;
-        let note = Note { memory: Identity::of(&self.memory())?, disk: Identity::of(disk.as_std_path())?, booted };
+    /// Takes overlay and console of a machine that was saved.
+    pub(crate) fn done(self, run_dir: &Path, console: &[u8], booted: Duration) -> Result<()> {
+        let saved = Saved::at(self.aside.clone());
+        saved.pack(run_dir, console)?;
+        let (memory, disk) = (Identity::of(&saved.memory())?, Identity::of(saved.disk().as_std_path())?);
+        let note = Note { memory, disk, booted };
         fs_err::write(self.aside.join(NOTE), serde_json::to_vec(&note)?)?;
         touch(&self.aside)?;
         Ok(fs_err::rename(&self.aside, &self.there)?)
@@ -224,28 +238,50 @@ impl State {
         for (name, identity) in [(MEMORY, note.memory), (DISK, note.disk)] {
             ensure!(Identity::of(folder.join(name).as_std_path())? == identity, "{name} is not as it was put there");
         }
-        Ok(Self { folder: folder.to_owned(), note, _lock: lock })
+        Ok(Self { saved: Saved(folder.to_owned()), note, _lock: lock })
     }
 
-    /// The machine's memory.
-    pub(crate) fn memory(&self) -> PathBuf {
-        self.folder.join(MEMORY).into()
+    /// Its files.
+    pub(crate) fn saved(&self) -> &Saved {
+        &self.saved
     }
 
     /// How long the boot took that this was saved after.
     pub(crate) fn booted(&self) -> Duration {
         self.note.booted
     }
+}
+
+impl Saved {
+    /// What is in this folder.
+    pub(crate) fn at(folder: Utf8PathBuf) -> Self {
+        Self(folder)
+    }
+
+    /// The machine's memory.
+    pub(crate) fn memory(&self) -> PathBuf {
+        self.0.join(MEMORY).into()
+    }
 
     /// What the console said until then.
     pub(crate) fn console(&self) -> Result<Vec<u8>> {
-        Ok(fs_err::read(self.folder.join(CONSOLE))?)
+        Ok(fs_err::read(self.0.join(CONSOLE))?)
+    }
+
+    /// Takes the overlay of a machine that was saved, and what its console said, out of the folder of its run.
+    pub(crate) fn pack(&self, run_dir: &Path, console: &[u8]) -> Result<()> {
+        fs_err::copy(run_dir.join(DISK), self.disk())?;
+        Ok(fs_err::write(self.0.join(CONSOLE), console)?)
+    }
+
+    fn disk(&self) -> Utf8PathBuf {
+        self.0.join(DISK)
     }
 
     /// Puts a copy of the overlay into the folder of a run, over the image where it is now.
     pub(crate) fn unpack(&self, run_dir: &Path, image: &Utf8Path) -> Result<()> {
         let disk = run_dir.join(DISK);
-        fs_err::copy(self.folder.join(DISK), &disk)?;
+        fs_err::copy(self.disk(), &disk)?;
         let output = Command::new("qemu-img")
             .args(["rebase", "-q", "-u", "-f", "qcow2", "-F", "raw", "-b"])
             .arg(fs_err::canonicalize(image)?)
@@ -275,9 +311,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run_dir = folder.path().join("run");
         fs_err::create_dir(&run_dir).unwrap();
-        for name in [DISK, CONSOLE] {
-            fs_err::write(run_dir.join(name), name).unwrap();
-        }
+        fs_err::write(run_dir.join(DISK), DISK).unwrap();
         let states = States::of(folder.path()).unwrap();
         Bed { _folder: folder, run_dir, states }
     }
@@ -285,7 +319,7 @@ mod tests {
     fn keep(bed: &Bed, key: &str) {
         let making = bed.states.make(key, &mut |_| {}).unwrap();
         fs_err::write(making.memory(), vec![7; 100_000]).unwrap();
-        making.done(&bed.run_dir, Duration::from_secs(9)).unwrap();
+        making.done(&bed.run_dir, b"login: ", Duration::from_secs(9)).unwrap();
     }
 
     #[test]
@@ -295,8 +329,8 @@ mod tests {
         keep(&bed, "a");
         let state = bed.states.find("a", &mut |_| {}).unwrap().unwrap();
         assert_eq!(state.booted(), Duration::from_secs(9));
-        assert_eq!(fs_err::read(state.memory()).unwrap().len(), 100_000);
-        assert_eq!(fs_err::metadata(&state.folder).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(fs_err::read(state.saved().memory()).unwrap().len(), 100_000);
+        assert_eq!(fs_err::metadata(&state.saved().0).unwrap().mode() & 0o777, 0o700);
     }
 
     #[test]

@@ -20,6 +20,7 @@ fn two_vlans_and_an_admin_nic() -> Result<()> {
     cases::vm::agent_kills_what_takes_too_long(&bed.guest).context("the agent kills what takes too long")?;
     cases::matrix::holds(&bed, &host).context("the matrix is as planned")?;
     cases::blast::kill_one_daemon(&bed, &host).context("killing one daemon loses no frame of another")?;
+    cases::watch::faults_are_told(&bed, &host).context("faults are told by their names")?;
     cases::vm::units_are_waited_for_and_blamed(&bed.guest).context("units are waited for and blamed")?;
     cases::vm::power_off_ends_cleanly(&bed.vm, &bed.guest).context("a power-off ends cleanly")
 }
@@ -29,7 +30,8 @@ fn an_image_boots_after_power_cuts() -> Result<()> {
     let admin = cases::truth::Admin::new()?;
     let host = Host::edited("../examples/two-vlans.toml", |text| admin.may_log_in(&text, "cloud"))?;
     cases::truth::bios_is_told(&host).context("a BIOS is told that the disk wants UEFI")?;
-    cases::truth::power_cuts(&host, &admin).context("power cuts in the first boots")
+    let truth = cases::truth::power_cuts(&host, &admin).context("power cuts in the first boots")?;
+    cases::truth::same_matrix(&host, &truth).context("both lanes see the same")
 }
 
 #[test]

@@ -5,6 +5,7 @@ use dmhost_layout::HostPlan;
 use vm_tests::bed::BedRequest;
 use vm_tests::proof::report::Report;
 use vm_tests::proof::{self, Extent};
+use vm_tests::truth;
 use vm_tests::vm::Verdict;
 
 use super::image::Image;
@@ -20,6 +21,9 @@ pub(super) fn run(args: &args::Verify, terminal: &Terminal) -> Result<(), Failur
     let cache = cache_dir(&args.machine.cache)?;
     let pki = super::build::pki(&args.machine.spec.path, &plan)?;
     tools::preflight()?;
+    if args.truth {
+        truth::preflight().map_err(dead_or_machine)?;
+    }
     let image = Image::of(&args.machine, &plan, &pki, &cache, terminal)?;
     let request = BedRequest {
         plan: &plan,
@@ -34,7 +38,14 @@ pub(super) fn run(args: &args::Verify, terminal: &Terminal) -> Result<(), Failur
     let report = interrupt::orderly(|| {
         let _trials = Trials::of(&cache);
         let mut under_way: Option<Step<'_>> = None;
-        let report = proof::verify(&request, &pki, extent, fresh, &mut |stage: &str| {
+        let prove = |stage: proof::Stage<'_>| {
+            if args.truth {
+                truth::verify(&request, &pki, extent, stage)
+            } else {
+                proof::verify(&request, &pki, extent, fresh, stage)
+            }
+        };
+        let report = prove(&mut |stage: &str| {
             interrupt::check();
             if let Some(step) = under_way.take() {
                 step.done("");

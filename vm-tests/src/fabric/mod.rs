@@ -19,6 +19,7 @@ pub mod link;
 #[cfg(test)]
 mod link_tests;
 pub mod packet;
+pub mod provoke;
 pub mod scan;
 #[cfg(test)]
 mod scan_tests;

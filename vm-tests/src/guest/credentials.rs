@@ -4,11 +4,20 @@
 //! on. An older one gets the same files from behind its initial RAM disk. Both start what `systemd.wants=` on the kernel
 //! command line names.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use dmhost_layout::plan::Base;
 
-use super::initrd;
+use super::{Guest, initrd};
 use crate::vm::{Boot, Credential, VmSpec};
+
+/// The serial console's login.
+const CONSOLE: &str = "serial-getty@ttyS0.service";
+const LOGIN: &str =
+    "[Service]\nExecStart=\nExecStart=-/sbin/agetty --autologin root --noclear --keep-baud 115200 %I $TERM\n";
+/// For a login to be started, on the reference machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Adds the agent to a machine that boots by [`Boot::Kernel`]; [`super::Guest::attach`] then finds it. It starts as the first
 /// of all units.
@@ -27,9 +36,16 @@ pub fn with_agent(spec: &mut VmSpec, base: Base) -> Result<()> {
 /// # Errors
 /// As [`with_agent`].
 pub fn with_login(spec: &mut VmSpec, base: Base) -> Result<()> {
-    let dropin =
-        "[Service]\nExecStart=\nExecStart=-/sbin/agetty --autologin root --noclear --keep-baud 115200 %I $TERM\n";
-    enter(spec, base, "serial-getty@ttyS0.service", Some("dmhost-login"), dropin)
+    enter(spec, base, CONSOLE, Some("dmhost-login"), LOGIN)
+}
+
+/// The same on a machine that runs.
+///
+/// # Errors
+/// If the guest's agent does not answer.
+pub fn now_logged_in(guest: &Guest) -> Result<()> {
+    guest.put(&format!("/run/systemd/system/{CONSOLE}.d/dmhost-login.conf"), 0o644, LOGIN.as_bytes())?;
+    guest.must(&format!("systemctl daemon-reload && systemctl restart {CONSOLE}"), PATIENCE).map(drop)
 }
 
 /// A unit, or a drop-in of one.

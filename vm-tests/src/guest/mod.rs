@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-pub use credentials::{with_agent, with_login};
+pub use credentials::{now_logged_in, with_agent, with_login};
 
 use crate::vm::{Limit, Pace, Verdict, Vm, Watch};
 

@@ -33,7 +33,7 @@ pub fn page(name: &DaemonName) -> String {
     format!("probe of daemon {name}\n")
 }
 
-/// Starts the probe containers of every daemon, all daemons at once, and tells the addresses behind each.
+/// Starts the probe containers of every daemon that has none yet, all daemons at once, and tells the addresses behind each.
 ///
 /// # Errors
 /// If a daemon does not start its containers; the message has Docker's own.
@@ -62,12 +62,14 @@ fn start_one(daemon: &Daemon, guest: &Guest) -> Result<Vec<Inner>> {
     let docker = format!("docker -H unix://{}", name.socket());
     let script = format!(
         "set -eu
-         {docker} import - {DEFAULT} <{IMAGE} >/dev/null
-         {docker} network create {USER} >/dev/null
          serve() {{ {docker} run -d \"$@\" {IN_IMAGE} serve 'probe of daemon {name}
 ' >/dev/null; }}
-         serve --name {DEFAULT}{publish} {DEFAULT}
-         serve --name {USER} --network {USER} {DEFAULT}
+         if ! {docker} inspect {DEFAULT} {USER} >/dev/null 2>&1; then
+             {docker} import - {DEFAULT} <{IMAGE} >/dev/null
+             {docker} network create {USER} >/dev/null
+             serve --name {DEFAULT}{publish} {DEFAULT}
+             serve --name {USER} --network {USER} {DEFAULT}
+         fi
          {docker} inspect {DEFAULT} {USER}"
     );
     let told =

@@ -5,6 +5,7 @@
 //! * [`inside`], [`containers`], [`clients`]: what the guest says of itself, something to reach in it, and who may;
 //! * [`canaries`], [`observe`], [`team`]: asking from the wire, and judging by the frames that were seen; [`egress`]: judging all others
 //!   too; [`asker`]: asking from inside;
+//! * [`hostile`]: frames that no honest neighbour sends, from the wire and from containers;
 //! * [`watchers`]: console, journal and units meanwhile;
 //! * [`expects`]: the user's own lines of the proof;
 //! * [`timeline`]: how the host booted; [`report`]: what was found.
@@ -15,6 +16,7 @@ pub mod clients;
 pub mod containers;
 pub mod egress;
 pub mod expects;
+pub mod hostile;
 pub mod inside;
 pub mod observe;
 pub mod question;
@@ -30,8 +32,8 @@ use dmhost_layout::plan::HostPlan;
 use dmhost_pki::Pki;
 
 use crate::bed::{BedRequest, Testbed};
-use question::{Ports, questions};
-use report::{Fact, Report};
+use question::{Ask, Inner, Ports, Question, Vantage, Verdict, questions};
+use report::{Cell, Fact, Report};
 use team::Team;
 use watchers::Watching;
 
@@ -40,8 +42,10 @@ use watchers::Watching;
 pub enum Extent {
     /// Everything.
     Whole,
-    /// The whole matrix, but of TCP the ports in use and 1,000 random ones instead of all 65,535.
+    /// The whole matrix, but of TCP the ports in use and 1,000 random ones instead of all 65,535, and no hostile frames.
     Quick,
+    /// Hostile frames alone.
+    Hostile,
 }
 
 /// Told of each stage as it begins.
@@ -67,7 +71,7 @@ pub fn verify(request: &BedRequest<'_>, pki: &Pki, extent: Extent, fresh: bool, 
 pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: Stage<'_>) -> Result<Report> {
     stage("daemons and their sockets");
     let mut report =
-        Report { quick: extent == Extent::Quick, facts: inside::facts(plan, &bed.guest)?, ..Report::default() };
+        Report { quick: extent != Extent::Whole, facts: inside::facts(plan, &bed.guest)?, ..Report::default() };
     report.boot = timeline::timeline(&bed.guest)?;
     stage("probe containers");
     let inner = containers::start(plan, &bed.guest).or_else(|error| {
@@ -79,25 +83,70 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
     stage("canaries");
     let mut team = Team::new(plan, bed, pki)?;
     let ports = Ports::of(plan, extent == Extent::Whole);
-    let ((cells, asked), egress) = egress::watched(plan, &bed.fabric, &bed.topology, || {
-        stage("TCP ports from the wire");
-        let wires = questions(plan, &inner, &ports);
-        let scanned = team.scan(&wires)?;
-        stage("all else from the wire; from containers and the host");
-        let (cells, within) = std::thread::scope(|scope| {
-            let within = scope.spawn(|| asker::ask(plan, bed, &inner, &ports));
-            let cells = team.converse(&wires, scanned);
-            (cells, within.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        });
-        let (mut cells, (within, asked)) = (cells?, within?);
-        cells.extend(within);
-        Ok((cells, asked))
+    let ((cells, hostile, asked), egress) = egress::watched(plan, &bed.fabric, &bed.topology, || {
+        let (cells, asked) = match extent {
+            Extent::Whole | Extent::Quick => matrix(plan, bed, &inner, &ports, &mut team, stage)?,
+            Extent::Hostile => (Vec::new(), 0),
+        };
+        let mut hostile = Vec::new();
+        if extent != Extent::Quick {
+            hostile = hostile::facts(plan, bed, &inner, team.hands(), stage)?;
+        }
+        if extent == Extent::Whole {
+            stage("everything that serves, once more");
+            hostile.push(serves_after(&cells, &mut team)?);
+        }
+        Ok((cells, hostile, asked))
     })?;
-    report.facts.extend(expects::facts(plan, &cells));
+    if extent != Extent::Hostile {
+        report.facts.extend(expects::facts(plan, &cells));
+    }
+    report.facts.extend(hostile);
     report.cells = cells;
     report.facts.push(egress);
     report.facts.extend(watching.facts(plan, bed)?);
     report.probes = team.probes() + asked;
     report.frames = bed.fabric.report()?.captured;
     Ok(report)
+}
+
+/// Asks every question; gives the cells, and how many probes it took from inside.
+fn matrix(
+    plan: &HostPlan,
+    bed: &Testbed,
+    inner: &[Inner],
+    ports: &Ports,
+    team: &mut Team<'_>,
+    stage: Stage<'_>,
+) -> Result<(Vec<Cell>, u64)> {
+    stage("TCP ports from the wire");
+    let wires = questions(plan, inner, ports);
+    let scanned = team.scan(&wires)?;
+    stage("all else from the wire; from containers and the host");
+    let (cells, within) = std::thread::scope(|scope| {
+        let within = scope.spawn(|| asker::ask(plan, bed, inner, ports));
+        let cells = team.converse(&wires, scanned);
+        (cells, within.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let (mut cells, (within, asked)) = (cells?, within?);
+    cells.extend(within);
+    Ok((cells, asked))
+}
+
+/// Asks once more for everything that serves from the segments, after all that was done to the host.
+fn serves_after(cells: &[Cell], team: &mut Team<'_>) -> Result<Fact> {
+    let served = |cell: &&Cell| {
+        let near = matches!(cell.question.vantage, Vantage::Vlan(_));
+        // A neighbour tells nothing of a service.
+        near && cell.holds() && cell.observed == Verdict::Serves && cell.question.ask != Ask::Neighbour
+    };
+    let again: Vec<Question> = cells.iter().filter(served).map(|cell| cell.question.clone()).collect();
+    let mut lost = Vec::new();
+    for cell in team.ask(&again)?.iter().filter(|cell| !cell.holds()) {
+        let Question { vantage, target, ask, .. } = &cell.question;
+        lost.push(format!("{vantage} -> {target} {ask}: {}", cell.observed));
+    }
+    let found =
+        if lost.is_empty() { format!("{} questions are served as before", again.len()) } else { lost.join("\n") };
+    Ok(Fact { name: "hostile: everything serves after".to_owned(), holds: lost.is_empty() && !again.is_empty(), found })
 }

@@ -12,11 +12,16 @@ use super::question::free;
 use super::topology::{Strangers, link_local};
 use crate::fabric::{Host, Mac};
 
+/// Bits of an address's own part from which on a subnet can spare one for [`Stations::unmet`].
+const ROOMY: u8 = 5;
+
 /// Hands out stations. Clones hand out of one stock, so that probes side by side have addresses of their own.
 #[derive(Debug, Clone)]
 pub struct Stations {
     stock: Arc<Mutex<Stock>>,
     subnets: Vec<IpNet>,
+    /// An address of each subnet with room for it, which is nobody's as long as the run.
+    unmet: Vec<IpAddr>,
     gateways: BTreeMap<InterfaceName, (Mac, Vec<IpAddr>)>,
 }
 
@@ -53,7 +58,8 @@ impl Stock {
 impl Stations {
     /// For a host.
     pub fn new(plan: &HostPlan) -> Self {
-        let subnets = plan.interfaces.values().flat_map(|interface| interface.addresses.iter().copied()).collect();
+        let subnets: Vec<IpNet> =
+            plan.interfaces.values().flat_map(|interface| interface.addresses.iter().copied()).collect();
         let gateways = plan
             .interfaces
             .values()
@@ -68,8 +74,10 @@ impl Stations {
         // Nobody is where the proof asks for nobody.
         let (wire, inside) = free(plan);
         wire.iter().chain(&inside).for_each(|target| strangers.spare(target.address));
+        let roomy = subnets.iter().filter(|net| net.prefix_len() + ROOMY <= net.max_prefix_len());
+        let unmet = roomy.filter_map(|net| strangers.beside(*net, &[])).collect();
         let stock = Stock { strangers, made: 0, macs, handed };
-        Self { stock: Arc::new(Mutex::new(stock)), subnets, gateways }
+        Self { stock: Arc::new(Mutex::new(stock)), subnets, unmet, gateways }
     }
 
     fn stock(&self) -> MutexGuard<'_, Stock> {
@@ -95,6 +103,11 @@ impl Stations {
     pub fn like(&self, ip: IpAddr) -> Option<Host> {
         let subnet = *self.subnets.iter().find(|subnet| subnet.contains(&ip))?;
         self.beside(subnet, &[])
+    }
+
+    /// An address in a subnet that no station has had: the host knows nothing of it. `None` in a small subnet.
+    pub fn unmet(&self, subnet: IpNet) -> Option<IpAddr> {
+        self.unmet.iter().copied().find(|ip| subnet.contains(ip))
     }
 
     /// A fresh address off-link, of no station.

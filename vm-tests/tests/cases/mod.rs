@@ -7,3 +7,4 @@ pub(crate) mod matrix;
 pub(crate) mod state;
 pub(crate) mod truth;
 pub(crate) mod vm;
+pub(crate) mod watch;

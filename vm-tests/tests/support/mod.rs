@@ -6,11 +6,10 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
-use dmhost_images::{BuildRequest, Event};
-use dmhost_layout::{CredentialId, HostPlan, plan_from_toml, render};
+use dmhost_layout::{HostPlan, plan_from_toml, render};
 use dmhost_pki::Pki;
 use tempfile::TempDir;
-use vm_tests::bed::{BedRequest, Testbed};
+use vm_tests::bed::{BedRequest, Testbed, image_of};
 use vm_tests::vm::{Accel, cache_dir};
 
 /// A host with its keys and its image, in a folder that goes with it.
@@ -63,23 +62,7 @@ impl Host {
     pub(crate) fn build(&self, name: &str) -> Result<Utf8PathBuf> {
         let folder = Utf8Path::from_path(self.folder.path()).context("the temporary folder's name is not UTF-8")?;
         let image = folder.join(name);
-        let layout = render(&self.plan);
-        let secrets = |id: &CredentialId| self.pki.credential(id);
-        let request = BuildRequest {
-            plan: &self.plan,
-            layout: &layout,
-            secrets: &secrets,
-            out: &image,
-            cache_dir: None,
-            force: false,
-            lock: None,
-            mirror: None,
-            offline: false,
-            engine_key: None,
-            cache_limit: None,
-            spec: None,
-        };
-        dmhost_images::build(&request, &mut |_: Event<'_>| {})?;
+        image_of(&self.plan, &render(&self.plan), &self.pki, &image)?;
         Ok(image)
     }
 

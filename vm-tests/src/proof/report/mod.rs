@@ -77,6 +77,17 @@ impl Report {
         self.cells.iter().all(Cell::holds) && self.facts.iter().all(|fact| fact.holds)
     }
 
+    /// The first of what is not as planned, in one line.
+    pub fn first_red(&self) -> Option<String> {
+        let fact = self.facts.iter().find(|fact| !fact.holds);
+        let fact = fact.map(|fact| format!("{}: {}", fact.name, fact.found.lines().next().unwrap_or_default()));
+        fact.or_else(|| {
+            let Cell { question: Question { vantage, target, ask, expected }, observed, .. } =
+                self.cells.iter().find(|cell| !cell.holds())?;
+            Some(format!("{vantage} -> {target} {ask}: expected {expected}, observed {observed}"))
+        })
+    }
+
     /// The table, the red cells below it, and one line that sums up.
     pub fn text(&self, color: bool) -> String {
         let paint = Paint { color };
@@ -125,7 +136,7 @@ impl Report {
             self.frames
         );
         let end = if red == 0 {
-            let quick = if self.quick { " (quick: not every TCP port)" } else { "" };
+            let quick = if self.quick { " (quick: not every TCP port, no hostile frames)" } else { "" };
             format!("{}: {sum}{quick}", paint.green("All as planned"))
         } else {
             format!("{}: {sum}", paint.red(&format!("{red} not as planned")))

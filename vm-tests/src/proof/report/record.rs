@@ -20,7 +20,7 @@ struct Record<'a> {
     version: u32,
     /// Whether every cell and every fact is as planned.
     holds: bool,
-    /// Whether only some TCP ports were asked.
+    /// Whether only some TCP ports were asked, and no hostile frames sent.
     quick: bool,
     /// Probes that were sent, each TCP port counted.
     probes: u64,

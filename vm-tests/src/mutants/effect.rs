@@ -1,0 +1,70 @@
+//! How a mutant gets into a host. Files that a program reads anew on demand are put into a host that runs, and the program told; after
+//! that it is as if the host had booted with them. All others take an image and a boot.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use camino::Utf8Path;
+use dmhost_layout::plan::{DaemonName, HostPlan};
+use dmhost_layout::{Content, Entry};
+
+use super::make::Mutant;
+use crate::guest::Guest;
+
+/// For programs to read what is new, dockerd above all, on the reference machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Commands that have a running host take up a file, or `None` where only a boot does.
+pub(super) fn commands(plan: &HostPlan, path: &Utf8Path, entry: &Entry) -> Option<String> {
+    let Content::Text(text) = &entry.content else { return None };
+    let own = plan.daemons.keys().find(|name| path.starts_with(format!("/etc/dmhost/{name}")));
+    let within = |name: &DaemonName| format!("nsenter --net=/run/netns/{}", name.netns());
+    match (own, path.file_name()?) {
+        (None, "nftables.conf") => Some(format!("nft -f {path}\n")),
+        (None, _) if path.starts_with("/etc/sysctl.d") => sysctls(text, ""),
+        (Some(name), "nftables.conf") => {
+            let enter = within(name);
+            Some(format!("{enter} nft -f {path}\n{enter} nft -f /etc/dmhost/{name}/published.nft\n"))
+        }
+        (Some(name), "egress.nft" | "published.nft") => Some(format!("{} nft -f {path}\n", within(name))),
+        (Some(name), "sysctl.conf") => sysctls(text, &within(name)),
+        (Some(name), "daemon.json") => Some(format!("systemctl restart {}\n", name.service())),
+        _ => None,
+    }
+}
+
+/// Writes each key as it would be after a boot: `default` is what interfaces begin with, so the interfaces that are there get it too. What
+/// dockerd itself writes when it starts is no boot's affair.
+fn sysctls(text: &str, enter: &str) -> Option<String> {
+    let mut script = String::new();
+    for line in text.lines() {
+        let Some((key, value)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) else { continue };
+        let path = key.trim_start_matches('-').replace('.', "/");
+        if path == "net/ipv4/ip_forward" || path.ends_with("/forwarding") {
+            continue;
+        }
+        let each = path.replace("/conf/default/", "/conf/*/");
+        let _ = writeln!(script, "for key in /proc/sys/{each}; do [ -e $key ] && echo {value} >$key; done");
+    }
+    let script = script.replace('\'', "");
+    Some(format!("{enter} sh -c '\n{script}true'\n"))
+}
+
+/// Whether all of a mutant can be put into a host that runs.
+pub(super) fn is_live(plan: &HostPlan, mutant: &Mutant) -> bool {
+    // What dockerd reads when it starts is as it found it, or it does so before.
+    let early = mutant.name.contains("forward the other way") || mutant.name.contains("forwarding the other way");
+    !early && mutant.files.iter().all(|(path, entry)| commands(plan, path, entry).is_some())
+}
+
+/// Puts a mutant into a host that runs.
+pub(super) fn put(plan: &HostPlan, guest: &Guest, mutant: &Mutant) -> Result<()> {
+    let mut script = String::from("set -eu\n");
+    for (path, entry) in &mutant.files {
+        let Content::Text(text) = &entry.content else { bail!("{path} is no text") };
+        guest.put(path.as_str(), entry.mode, text.as_bytes())?;
+        script.push_str(&commands(plan, path, entry).with_context(|| format!("{path} takes a boot"))?);
+    }
+    guest.must(&script, PATIENCE).map(drop).with_context(|| format!("{} cannot be put in", mutant.name))
+}

@@ -1,0 +1,156 @@
+//! The proof of each mutant, on a host that is restored for it, or booted where it takes a boot.
+
+use std::fmt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use camino::Utf8PathBuf;
+use dmhost_layout::plan::HostPlan;
+use dmhost_layout::render;
+use dmhost_pki::Pki;
+
+use super::effect;
+use super::make::{Mutant, mutants};
+use super::together::{equivalent, paired};
+use crate::bed::{BedRequest, Testbed, image_of};
+use crate::proof::{self, Extent, containers};
+use crate::vm::{Accel, Verdict};
+
+/// What the state of a host with probe containers is called.
+const PROBED: &str = "probe containers run";
+
+/// A host and its image, for mutants of it.
+#[derive(Debug)]
+pub struct Laboratory<'a> {
+    /// The host.
+    pub plan: &'a HostPlan,
+    /// Its keys.
+    pub pki: &'a Pki,
+    /// Its image, as it ought to be.
+    pub image: &'a Utf8PathBuf,
+    /// Where images of mutants may be.
+    pub folder: Utf8PathBuf,
+    /// Where states are kept.
+    pub cache_dir: &'a Path,
+}
+
+/// What came of a mutant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The proof turned red: its first red cell or fact.
+    Killed(String),
+    /// The proof stayed green.
+    Survived,
+    /// Nothing can tell it from the layout, for this reason.
+    Equivalent(&'static str),
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Killed(by) => write!(f, "killed      {by}"),
+            Self::Survived => f.write_str("SURVIVED"),
+            Self::Equivalent(why) => write!(f, "equivalent  {why}"),
+        }
+    }
+}
+
+/// How many of each there were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Score {
+    killed: usize,
+    survived: usize,
+    equivalent: usize,
+}
+
+impl Score {
+    /// Counts one more.
+    pub fn count(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Killed(_) => self.killed += 1,
+            Outcome::Survived => self.survived += 1,
+            Outcome::Equivalent(_) => self.equivalent += 1,
+        }
+    }
+
+    /// Whether none survived, and there were any.
+    pub fn is_full(&self) -> bool {
+        self.survived == 0 && self.killed > 0
+    }
+}
+
+impl fmt::Display for Score {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { killed, survived, equivalent } = self;
+        write!(f, "{killed} of {} killed, {survived} survived; {equivalent} are equivalent", killed + survived)
+    }
+}
+
+impl Laboratory<'_> {
+    /// Every mutant of the host, those that only a boot takes up last.
+    pub fn mutants(&self) -> Vec<Mutant> {
+        let mut all = paired(mutants(self.plan, &render(self.plan)));
+        all.sort_by_key(|mutant| !effect::is_live(self.plan, mutant));
+        all
+    }
+
+    /// The proof of one.
+    ///
+    /// # Errors
+    /// If the machine of this run fails, which says nothing of the mutant.
+    pub fn try_one(&self, mutant: &Mutant) -> Result<Outcome> {
+        if let Some(why) = equivalent(mutant) {
+            return Ok(Outcome::Equivalent(why));
+        }
+        let outcome = if effect::is_live(self.plan, mutant) { self.put_into(mutant) } else { self.boot(mutant) };
+        outcome.with_context(|| format!("no verdict on {}", mutant.name))
+    }
+
+    fn put_into(&self, mutant: &Mutant) -> Result<Outcome> {
+        let request = self.request(self.image);
+        let probed = |bed: &Testbed| containers::start(self.plan, &bed.guest).map(drop);
+        let bed = Testbed::settled_with(&request, PROBED, probed, &mut |_| {})?;
+        if let Err(error) = effect::put(self.plan, &bed.guest, mutant) {
+            // A host that does not take it is not as planned, and its admin is told.
+            bed.alive()?;
+            return Ok(Outcome::Killed(format!("{error:#}")));
+        }
+        self.judge(&bed)
+    }
+
+    fn boot(&self, mutant: &Mutant) -> Result<Outcome> {
+        let image = self.folder.join("mutant.raw");
+        image_of(self.plan, &mutant.applied(&render(self.plan)), self.pki, &image)?;
+        match Testbed::boot(&self.request(&image), &mut |_| {}) {
+            Ok(bed) => self.judge(&bed),
+            Err(error) => killed(error),
+        }
+    }
+
+    fn judge(&self, bed: &Testbed) -> Result<Outcome> {
+        for extent in [Extent::Quick, Extent::Hostile] {
+            let report = match proof::prove(self.plan, bed, self.pki, extent, &mut |_| {}) {
+                Ok(report) => report,
+                Err(error) => return killed(error),
+            };
+            if let Some(first) = report.first_red() {
+                return Ok(Outcome::Killed(first));
+            }
+        }
+        Ok(Outcome::Survived)
+    }
+
+    fn request<'a>(&'a self, image: &'a Utf8PathBuf) -> BedRequest<'a> {
+        BedRequest { plan: self.plan, image, accel: Accel::Auto, cache_dir: self.cache_dir, report: None }
+    }
+}
+
+/// A guest that panics or does not come up is red; a machine that fails is no verdict.
+fn killed(error: anyhow::Error) -> Result<Outcome> {
+    match Verdict::of::<()>(&Err(error)) {
+        Verdict::Panic(why) | Verdict::Fail(why) | Verdict::Stall(why) => {
+            Ok(Outcome::Killed(why.lines().next().unwrap_or_default().to_owned()))
+        }
+        verdict @ (Verdict::Pass | Verdict::Infrastructure(_)) => Err(verdict.into()),
+    }
+}

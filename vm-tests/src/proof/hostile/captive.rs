@@ -1,0 +1,259 @@
+//! Hostile frames from containers, with the rights that Docker gives by default: those include raw sockets.
+//!
+//! A container on a bridge lies to its zone; one on the host's network (`--network host`, here the zone's) stands on the
+//! uplink itself; a user's macvlan and ipvlan hang below it, and below a VLAN of the user's own. What leaves the machine with
+//! the tell of one of them is an offence, but for the honest frames that the first two send: those have to leave.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use dmhost_layout::plan::{Daemon, Interface};
+
+use super::deeds::{self, Liar, Tell};
+use super::{PATIENCE, Row, Scene};
+use crate::bed::Testbed;
+use crate::fabric::provoke::Provocation;
+use crate::fabric::{Host, Mac, Seen};
+use crate::proof::canaries::Canaries;
+use crate::proof::containers::DEFAULT;
+use crate::proof::question::{Inner, Network, Place, Vantage};
+
+/// For the containers of one interface, on the reference machine.
+const RUN: Duration = Duration::from_secs(90);
+/// The VLAN that a user makes below an uplink. `NAME.VID` must be a device's name: 15 bytes.
+const VID: u16 = 77;
+
+/// Where a container stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stand {
+    /// On its daemon's default bridge.
+    Bridge,
+    /// On the uplink itself.
+    Uplink,
+    /// On a network of this driver on the uplink.
+    Below(&'static str),
+    /// On a network of this driver on a VLAN of the uplink.
+    Tagged(&'static str),
+}
+
+impl Stand {
+    fn letter(self) -> u8 {
+        match self {
+            Self::Bridge => b'b',
+            Self::Uplink => b'u',
+            Self::Below(driver) => driver.as_bytes()[0],
+            Self::Tagged(driver) => driver.as_bytes()[0].to_ascii_uppercase(),
+        }
+    }
+
+    fn title(self, daemon: &Daemon, interface: &Interface) -> String {
+        let (daemon, uplink) = (&daemon.name, &interface.name);
+        match self {
+            Self::Bridge => format!("container of {daemon} on its bridge"),
+            Self::Uplink => format!("container of {daemon} on {uplink} itself"),
+            Self::Below(driver) => format!("a user's {driver} on {uplink}"),
+            Self::Tagged(driver) => format!("a user's {driver} on a VLAN of {uplink}"),
+        }
+    }
+
+    /// The parent and the driver of the user's network, if it takes one.
+    fn network(self, uplink: &str) -> Option<(String, &'static str)> {
+        match self {
+            Self::Bridge | Self::Uplink => None,
+            Self::Below(driver) => Some((uplink.to_owned(), driver)),
+            Self::Tagged(driver) => Some((format!("{uplink}.{VID}"), driver)),
+        }
+    }
+}
+
+/// Where they stand. A macvlan has a MAC address of its own, an ipvlan the NIC's: below the uplink the latter is what stands on the
+/// uplink itself, and on a VLAN of the user's the former is stopped twice.
+const STANDS: [Stand; 4] = [Stand::Bridge, Stand::Uplink, Stand::Below("macvlan"), Stand::Tagged("ipvlan")];
+
+/// All that the containers of one daemon do on one interface.
+#[derive(Debug)]
+struct Trial {
+    provocation: Provocation,
+    script: String,
+    stands: Vec<(Stand, Tell, Row)>,
+}
+
+/// A row for each place that a container can stand in, all daemons at once.
+pub(super) fn rows(scene: &Scene<'_>, bed: &Testbed, inner: &[Inner], canaries: &Canaries) -> Result<Vec<Row>> {
+    let plan = scene.plan;
+    let mut trials = Vec::new();
+    for daemon in plan.daemons.values() {
+        for interface in plan.interfaces_of(daemon) {
+            // As many as a host has daemons.
+            let nth = u8::try_from(trials.len()).context("more zones than tells")?;
+            trials.push(Trial::of(scene, bed, (inner, canaries), (daemon, interface), nth)?);
+        }
+    }
+    std::thread::scope(|scope| {
+        let running: Vec<_> = trials.into_iter().map(|trial| scope.spawn(|| trial.run(bed))).collect();
+        let mut rows = Vec::new();
+        for thread in running {
+            match thread.join() {
+                Ok(of_one) => rows.extend(of_one?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok(rows)
+    })
+}
+
+impl Trial {
+    fn of(
+        scene: &Scene<'_>,
+        bed: &Testbed,
+        (inner, canaries): (&[Inner], &Canaries),
+        (daemon, interface): (&Daemon, &Interface),
+        nth: u8,
+    ) -> Result<Self> {
+        let uplink = &interface.name;
+        let vantage = Vantage::Vlan(uplink.clone());
+        let nic = bed.topology.nic(scene.plan, uplink)?;
+        let own = scene.nic_mac(&vantage).with_context(|| format!("{uplink} has no MAC address"))?;
+        let terms = canaries.apart(scene.stations).and_then(|apart| apart.terms(nic.port, bed, PATIENCE + RUN));
+        let terms = terms.with_context(|| format!("nothing answers through {}", nic.name))?;
+        let near = |v4: bool| {
+            let net = interface.addresses.iter().find(|net| net.addr().is_ipv4() == v4)?;
+            scene.stations.beside(*net, &[])
+        };
+        let neighbours: Vec<Host> = [true, false].into_iter().filter_map(near).collect();
+        let bridge = bridge(bed, daemon)?;
+        let (mut script, mut stands) = (String::from("set -eu\n"), Vec::new());
+        let mut sheets = Vec::new();
+        for stand in STANDS.into_iter().filter(|stand| stand.is_possible(daemon, interface)) {
+            let tell = [nth, stand.letter()];
+            let (mac, bridge) = match stand {
+                Stand::Bridge => (deeds::nobody(tell), Some(bridge)),
+                Stand::Uplink | Stand::Tagged(_) => (own, None),
+                Stand::Below(_) => (deeds::nobody(tell), None),
+            };
+            let addresses = match stand {
+                Stand::Bridge => inside(inner, daemon),
+                Stand::Uplink | Stand::Below(_) | Stand::Tagged(_) => {
+                    interface.addresses.iter().map(ipnet::IpNet::addr).collect()
+                }
+            };
+            let tagged = matches!(stand, Stand::Tagged(_));
+            let neighbours = &neighbours;
+            let liar = Liar { tell, mac, bridge, tagged, own: addresses, interface, neighbours };
+            let (mut frames, marks) = deeds::deeds(scene, &liar);
+            let count = frames.len();
+            if stand.speaks() {
+                frames.extend(deeds::honest(&liar));
+            }
+            let name = stand.title(daemon, interface);
+            let good = if stand.speaks() {
+                format!("{count} frames, none left but the honest ones")
+            } else {
+                format!("{count} frames, none left")
+            };
+            stands.push((stand, tell, Row { name, frames: count, good, marks, ..Row::default() }));
+            sheets.push((stand, frames));
+        }
+        run_all(&mut script, daemon, uplink.as_str(), &sheets);
+        let segment = bed.topology.segment(&vantage)?;
+        let provocation = Provocation { segment, sources: neighbours, frames: Vec::new(), terms };
+        Ok(Self { provocation, script, stands })
+    }
+
+    /// Runs the script while every frame that leaves is looked at.
+    fn run(mut self, bed: &Testbed) -> Result<Vec<Row>> {
+        let told = |seen: &Seen| deeds::told_by(&seen.frame).or_else(|| deeds::honest_of(&seen.frame)).is_some();
+        let act = || bed.guest.must(&self.script, RUN).map(drop);
+        match bed.fabric.provoke(&self.provocation, act, told) {
+            Ok(left) => {
+                let home = |seen: &&Seen| seen.segment == Some(self.provocation.segment);
+                let honest: BTreeSet<Tell> =
+                    left.iter().filter(home).filter_map(|seen| deeds::honest_of(&seen.frame)).collect();
+                for (stand, tell, row) in &mut self.stands {
+                    let theirs = |seen: &&Seen| deeds::told_by(&seen.frame) == Some(*tell);
+                    let offences: Vec<&Seen> = left.iter().filter(theirs).collect();
+                    if let Some(first) = offences.first() {
+                        row.offences.push(format!("{} frames left, the first is {}", offences.len(), first.number));
+                    }
+                    if stand.speaks() && !honest.contains(tell) {
+                        row.offences.push("its honest frame did not leave either: nothing is known".to_owned());
+                    }
+                }
+            }
+            Err(error) => {
+                bed.alive()?;
+                for (.., row) in &mut self.stands {
+                    row.offences.push(format!("no verdict: {error:#}"));
+                }
+            }
+        }
+        Ok(self.stands.into_iter().map(|(.., row)| row).collect())
+    }
+}
+
+impl Stand {
+    /// Whether an honest frame of it leaves.
+    fn speaks(self) -> bool {
+        matches!(self, Self::Bridge | Self::Uplink)
+    }
+
+    fn is_possible(self, daemon: &Daemon, interface: &Interface) -> bool {
+        match self {
+            // One bridge is enough, whichever interface its frames would leave by.
+            Self::Bridge => daemon.interfaces.first() == Some(&interface.name),
+            Self::Uplink | Self::Below(_) => true,
+            Self::Tagged(_) => format!("{}.{VID}", interface.name).len() <= 15,
+        }
+    }
+}
+
+/// Lines of a script that has these containers send their frames side by side, and leaves no network behind.
+fn run_all(script: &mut String, daemon: &Daemon, uplink: &str, sheets: &[(Stand, Vec<Vec<u8>>)]) {
+    let docker = format!("docker -H unix://{}", daemon.name.socket());
+    let networks = sheets.iter().filter_map(|(stand, _)| Some((stand.letter(), stand.network(uplink)?)));
+    let networks: Vec<(u8, (String, &str))> = networks.collect();
+    for (letter, (parent, driver)) in &networks {
+        let options = format!("-d {driver} -o parent={parent} --subnet 198.18.{letter}.0/24");
+        let _ = writeln!(script, "{docker} network create {options} dmhost-probe-{letter} >/dev/null");
+    }
+    for (stand, frames) in sheets {
+        let run = match stand {
+            Stand::Bridge => format!("exec -i {DEFAULT} /probe send eth0"),
+            Stand::Uplink => format!("run --rm -i --network host {DEFAULT} /probe send {uplink}"),
+            Stand::Below(_) | Stand::Tagged(_) => {
+                format!("run --rm -i --network dmhost-probe-{} {DEFAULT} /probe send eth0", stand.letter())
+            }
+        };
+        let _ = write!(script, "{docker} {run} <<'FRAMES' &\n{}FRAMES\npids=\"${{pids-}} $!\"\n", hex(frames));
+    }
+    // Each has to end well, and the networks have to go even if one does not.
+    script.push_str("failed=0; for pid in ${pids-}; do wait \"$pid\" || failed=1; done\n");
+    for (letter, _) in &networks {
+        let _ = writeln!(script, "{docker} network rm dmhost-probe-{letter} >/dev/null");
+    }
+    script.push_str("[ $failed = 0 ]\n");
+}
+
+/// The addresses of a daemon's container on the default bridge.
+fn inside(inner: &[Inner], daemon: &Daemon) -> Vec<std::net::IpAddr> {
+    let own = inner.iter().filter(|inner| {
+        inner.daemon == daemon.name && inner.network == Network::Default && inner.place == Place::Container
+    });
+    own.map(|inner| inner.address).collect()
+}
+
+/// The MAC address of the default bridge, which every container on it knows.
+fn bridge(bed: &Testbed, daemon: &Daemon) -> Result<Mac> {
+    let script = format!("ip netns exec {} cat /sys/class/net/docker0/address", daemon.name.netns());
+    let told = bed.guest.must(&script, RUN)?;
+    let octets: Vec<u8> = told.split(':').filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
+    let octets = <[u8; 6]>::try_from(octets).ok();
+    octets.map(Mac).with_context(|| format!("the bridge's MAC address is not known: {told:?}"))
+}
+
+fn hex(frames: &[Vec<u8>]) -> String {
+    let line = |frame: &Vec<u8>| frame.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
+    frames.iter().map(line).collect()
+}

@@ -1,0 +1,291 @@
+//! Hostile frames, from the wire and from containers: each kind is a row of its own in the report.
+//!
+//! * [`attacks`], [`lies`]: the list, made from the plan; [`frames`]: what they are made of;
+//! * [`captive`], [`deeds`]: the same from containers, up to one on the uplink itself with the right to make frames;
+//! * [`floods`]: what would fill the tables that all share, from both;
+//! * [`state`]: addresses, routes and neighbours of every namespace, before and after.
+//!
+//! A row holds if nothing was answered where nothing is due, and if no mark of a lie is in the guest's tables afterwards.
+
+mod attacks;
+mod captive;
+mod deeds;
+mod floods;
+mod frames;
+mod lies;
+mod state;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::Result;
+use dmhost_layout::plan::{HostPlan, Interface, InterfaceName, Owner};
+use ipnet::IpNet;
+
+use self::state::State;
+use super::Stage;
+use super::asker::Gateways;
+use super::canaries::Canaries;
+use super::question::{Inner, Subject, Target, Vantage, probe_ports, targets};
+use super::report::Fact;
+use super::stations::Stations;
+use super::topology::mac;
+use crate::bed::Testbed;
+use crate::fabric::judge::{Flow, Identity};
+use crate::fabric::packet::Packet;
+use crate::fabric::provoke::Provocation;
+use crate::fabric::{Host, Mac, Seen};
+
+/// For one round, on the reference machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What hostile frames are made from.
+#[derive(Debug)]
+struct Scene<'a> {
+    plan: &'a HostPlan,
+    targets: Vec<Target>,
+    inner: Vec<IpAddr>,
+    stations: &'a Stations,
+    ports: std::cell::Cell<u16>,
+}
+
+/// Frames of one station to the guest.
+#[derive(Debug)]
+struct Round {
+    vantage: Vantage,
+    source: Host,
+    frames: Vec<Vec<u8>>,
+    due: Due,
+    marks: Vec<Mark>,
+}
+
+/// What may come of a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// No frame at all.
+    Nothing,
+    /// Answers, if they stay on the wire that the frames came by and none of the frames is passed on.
+    SameWire,
+}
+
+/// What a lie would leave in the guest's tables.
+#[derive(Debug, Clone)]
+struct Mark {
+    text: String,
+    /// The interface in whose namespace it may be.
+    but_at: Option<InterfaceName>,
+}
+
+impl Mark {
+    fn text(text: String) -> Self {
+        Self { text, but_at: None }
+    }
+
+    fn anywhere(mac: Mac) -> Self {
+        Self::text(mac.to_string().replace('-', ":"))
+    }
+
+    fn but_at(mac: Mac, name: &InterfaceName) -> Self {
+        Self { but_at: Some(name.clone()), ..Self::anywhere(mac) }
+    }
+}
+
+impl Scene<'_> {
+    /// VLANs that somebody lives on, with their VIDs.
+    fn vlans(&self) -> Vec<(InterfaceName, u16)> {
+        let lived = self.plan.interfaces.values().filter(|interface| attacks::lived_on(&interface.owner));
+        lived.filter_map(|interface| Some((interface.name.clone(), attacks::vid(&interface.kind)?))).collect()
+    }
+
+    /// Interfaces that somebody lives on.
+    fn homes(&self) -> Vec<InterfaceName> {
+        let lived = self.plan.interfaces.values().filter(|interface| attacks::lived_on(&interface.owner));
+        lived.map(|interface| interface.name.clone()).collect()
+    }
+
+    fn trunks(&self) -> Vec<Vantage> {
+        let carriers = self.plan.interfaces.values().filter(|interface| interface.owner == Owner::Carrier);
+        carriers.map(|interface| Vantage::Trunk(interface.name.clone())).collect()
+    }
+
+    /// The untagged side of every NIC.
+    fn untagged(&self) -> Vec<Vantage> {
+        let nics = self.plan.interfaces.values().filter(|interface| attacks::vid(&interface.kind).is_none());
+        nics.map(|interface| match interface.owner {
+            Owner::Carrier => Vantage::Trunk(interface.name.clone()),
+            Owner::Host | Owner::Daemon(_) => Vantage::Vlan(interface.name.clone()),
+        })
+        .collect()
+    }
+
+    fn nic_mac(&self, vantage: &Vantage) -> Option<Mac> {
+        self.plan.mac_of(&self.plan.interfaces[vantage.interface()?]).map(mac)
+    }
+
+    fn address_on(&self, name: &InterfaceName, v4: bool) -> Option<IpAddr> {
+        let own = self.targets.iter().filter(|target| target.interface == *name);
+        own.map(|target| target.address).find(|address| address.is_ipv4() == v4)
+    }
+
+    /// The pools of the daemon that an interface belongs to.
+    fn pools_of(&self, interface: &Interface) -> Vec<IpNet> {
+        match &interface.owner {
+            Owner::Daemon(name) => self.plan.daemons[name].pools.iter().map(|pool| pool.base).collect(),
+            Owner::Host | Owner::Carrier => Vec::new(),
+        }
+    }
+
+    /// A TCP port that somebody listens on.
+    fn served(&self, subject: &Subject) -> u16 {
+        match subject {
+            Subject::Host => 22,
+            Subject::Daemon(name) => {
+                let daemon = &self.plan.daemons[name];
+                let api = daemon.api.as_ref().map(|api| api.port);
+                probe_ports(daemon).open.or(api).unwrap_or(8000)
+            }
+        }
+    }
+
+    /// A fresh source port.
+    fn port(&self) -> u16 {
+        let port = self.ports.get();
+        self.ports.set(port + 1);
+        port
+    }
+}
+
+/// All rows, and whether everything serves after them, as `serves` tells.
+///
+/// # Errors
+/// If the machine or the fabric has ended.
+pub fn facts(
+    plan: &HostPlan,
+    bed: &Testbed,
+    inner: &[Inner],
+    (stations, canaries): (&Stations, &Canaries),
+    stage: Stage<'_>,
+) -> Result<Vec<Fact>> {
+    let mut addresses: Vec<IpAddr> = inner.iter().map(|inner| inner.address).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    let scene = Scene { plan, targets: targets(plan), inner: addresses, stations, ports: std::cell::Cell::new(5000) };
+    let before = State::read(plan, &bed.guest)?;
+    stage("hostile frames from the wire");
+    let mut rows = Vec::new();
+    for (name, make) in attacks::ROWS {
+        rows.push(Row::of(name, make(&scene), plan, bed, canaries)?);
+    }
+    stage("hostile frames from containers");
+    {
+        let _gateways = Gateways::play(plan, bed)?;
+        rows.extend(captive::rows(&scene, bed, inner, canaries)?);
+    }
+    stage("floods");
+    rows.extend(floods::rows(&scene, bed, inner, canaries)?);
+    let after = State::read(plan, &bed.guest)?;
+    let mut facts: Vec<Fact> = rows.into_iter().map(|row| row.fact(plan, &after)).collect();
+    facts.push(before.unchanged(&after));
+    Ok(facts)
+}
+
+/// What came of a row.
+#[derive(Debug, Default)]
+struct Row {
+    name: String,
+    frames: usize,
+    /// What is told if there are no offences.
+    good: String,
+    offences: Vec<String>,
+    marks: Vec<Mark>,
+}
+
+impl Row {
+    fn of(name: &str, rounds: Vec<Round>, plan: &HostPlan, bed: &Testbed, canaries: &Canaries) -> Result<Self> {
+        let mut row = Self { name: name.to_owned(), ..Self::default() };
+        let mut rounds = rounds;
+        rounds.sort_by(|one, next| one.vantage.cmp(&next.vantage));
+        for group in rounds.chunk_by(|one, next| one.vantage == next.vantage && one.due == next.due) {
+            row.frames += group.iter().map(|round| round.frames.len()).sum::<usize>();
+            row.offences.extend(offence(group, plan, bed, canaries, || Ok(()))?);
+        }
+        row.good = match row.frames {
+            0 => "this host has no place for it".to_owned(),
+            frames => format!("{frames} frames, none answered where none is due"),
+        };
+        row.marks = rounds.into_iter().flat_map(|round| round.marks).collect();
+        Ok(row)
+    }
+
+    fn fact(self, plan: &HostPlan, after: &State) -> Fact {
+        let Self { name, frames: _, good, mut offences, marks } = self;
+        offences.extend(marks.iter().filter_map(|mark| after.has(plan, mark)));
+        let found = if offences.is_empty() { good } else { offences.join("\n") };
+        Fact { name: format!("hostile: {name}"), holds: offences.is_empty(), found }
+    }
+}
+
+/// Sends rounds of one vantage and does what `act` does besides; what is wrong with what came of them.
+fn offence(
+    rounds: &[Round],
+    plan: &HostPlan,
+    bed: &Testbed,
+    canaries: &Canaries,
+    act: impl FnOnce() -> Result<()>,
+) -> Result<Option<String>> {
+    let Some(Round { vantage, due, .. }) = rounds.first() else { return Ok(None) };
+    let Some(name) = vantage.interface() else { return Ok(None) };
+    let nic = bed.topology.nic(plan, name)?;
+    let segment = bed.topology.segment(vantage)?;
+    let Some(terms) = canaries.terms(nic.port, bed, PATIENCE) else {
+        return Ok(Some(format!("nothing answers through {}, so that its silence says nothing", nic.name)));
+    };
+    let sources: Vec<Host> = rounds.iter().map(|round| round.source).collect();
+    let frames = rounds.iter().flat_map(|round| round.frames.iter().cloned()).collect();
+    let provocation = Provocation { segment, sources: sources.clone(), frames, terms };
+    let borrowed = |ip: IpAddr| {
+        targets(plan).iter().any(|target| target.address == ip)
+            || plan.interfaces.values().any(|interface| interface.gateways.contains(&ip))
+    };
+    // An address that nothing else uses tells all that belongs to a round; a borrowed one does not.
+    let identity = |source: &Host| {
+        let (ip, exclusive) = (source.ip, !borrowed(source.ip));
+        Identity { source: ip, target: ip, flow: Flow::Neighbour, exclusive }
+    };
+    let identities: Vec<Identity> = sources.iter().map(identity).collect();
+    let caused = |seen: &Seen| {
+        let to = seen.frame.get(..6);
+        sources.iter().any(|source| to == Some(source.mac.as_bytes()))
+            || identities.iter().any(|identity| identity.judge(&seen.frame).is_some())
+    };
+    let passed_on = |seen: &Seen| match Packet::of(&seen.frame) {
+        Packet::Ip(ip) => identities.iter().any(|identity| identity.exclusive && identity.source == ip.source),
+        Packet::Arp { .. } | Packet::Other => false,
+    };
+    let wrong = |seen: &Seen| match due {
+        Due::Nothing => caused(seen),
+        Due::SameWire => caused(seen) && (seen.port != nic.port || seen.segment != Some(segment) || passed_on(seen)),
+    };
+    match bed.fabric.provoke(&provocation, act, wrong) {
+        Ok(answers) => Ok(answers.first().map(|first| {
+            let packet = Packet::of(&first.frame);
+            let more = answers.len();
+            format!("{vantage}: {more} frames came of it, the first is {}: {}", first.number, said(&packet))
+        })),
+        Err(error) => {
+            bed.alive()?;
+            Ok(Some(format!("{vantage}: no verdict: {error}")))
+        }
+    }
+}
+
+/// A packet in a few words.
+fn said(packet: &Packet<'_>) -> String {
+    match packet {
+        Packet::Arp { request, source, target } => {
+            format!("ARP {} from {} for {}", if *request { "question" } else { "answer" }, source.ip, target.ip)
+        }
+        Packet::Ip(ip) => format!("{} from {} to {}", ip.protocol, ip.source, ip.target),
+        Packet::Other => "neither ARP nor IP".to_owned(),
+    }
+}

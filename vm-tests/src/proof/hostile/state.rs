@@ -1,0 +1,117 @@
+//! Addresses, routes and neighbours of every namespace, as `ip` tells them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use dmhost_layout::plan::{HostPlan, Owner};
+use serde_json::Value;
+
+use super::Mark;
+use crate::guest::Guest;
+use crate::proof::report::Fact;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One reading of all namespaces, by name; the host's own is `host`.
+#[derive(Debug)]
+pub(super) struct State(BTreeMap<String, Tables>);
+
+#[derive(Debug)]
+struct Tables {
+    addresses: Vec<String>,
+    routes: Vec<String>,
+    neighbours: Vec<String>,
+}
+
+impl State {
+    pub(super) fn read(plan: &HostPlan, guest: &Guest) -> Result<Self> {
+        let mut all = BTreeMap::new();
+        let zones = plan
+            .daemons
+            .keys()
+            .map(|name| (name.to_string(), format!("/usr/bin/nsenter --net=/run/netns/{} ", name.netns())));
+        for (name, enter) in [("host".to_owned(), String::new())].into_iter().chain(zones) {
+            // Two processes for each namespace: under emulation each costs. Exceptions of IPv6 are asked for by its name.
+            let script = format!(
+                "printf '%s\\n' 'addr show' 'route show table all' 'route show cache' 'neigh show' | {enter}ip -j -batch -
+                 echo 'route show cache' | {enter}ip -6 -j -batch -"
+            );
+            let told = guest.must(&script, PATIENCE)?;
+            all.insert(name.clone(), Tables::read(&told).with_context(|| format!("`ip` in {name}: {told}"))?);
+        }
+        Ok(Self(all))
+    }
+
+    /// Where a mark is that ought not to be anywhere, or not there.
+    pub(super) fn has(&self, plan: &HostPlan, mark: &Mark) -> Option<String> {
+        let own =
+            mark.but_at.as_ref().and_then(|name| plan.interfaces.get(name)).map(|interface| match &interface.owner {
+                Owner::Daemon(name) => name.to_string(),
+                Owner::Host | Owner::Carrier => "host".to_owned(),
+            });
+        self.0.iter().filter(|(name, _)| own.as_ref() != Some(*name)).find_map(|(name, tables)| {
+            let Tables { addresses, routes, neighbours } = tables;
+            let line = addresses.iter().chain(routes).chain(neighbours).find(|line| line.contains(&mark.text))?;
+            Some(format!("{name} believes it: {line}"))
+        })
+    }
+
+    /// Addresses and routes are the same after.
+    pub(super) fn unchanged(&self, after: &Self) -> Fact {
+        let mut changes = Vec::new();
+        for (name, before) in &self.0 {
+            let Some(now) = after.0.get(name) else { continue };
+            for (what, before, now) in
+                [("address", &before.addresses, &now.addresses), ("route", &before.routes, &now.routes)]
+            {
+                let mut change = |sign, one: &[String], other: &[String]| {
+                    let new = one.iter().filter(|line| !other.contains(line));
+                    changes.extend(new.map(|line| format!("{name}: {sign} {what} {line}")));
+                };
+                change('-', before, now);
+                change('+', now, before);
+            }
+        }
+        let lines: usize = self.0.values().map(|tables| tables.addresses.len() + tables.routes.len()).sum();
+        let holds = changes.is_empty();
+        let found = if holds {
+            format!("{lines} addresses and routes in {} namespaces are as before", self.0.len())
+        } else {
+            changes.join("\n")
+        };
+        Fact { name: "hostile: addresses and routes".to_owned(), holds, found }
+    }
+}
+
+impl Tables {
+    fn read(told: &str) -> Result<Self> {
+        let lists: Vec<Value> =
+            serde_json::Deserializer::from_str(told).into_iter::<Value>().collect::<Result<_, _>>()?;
+        let (mut addresses, mut routes, mut neighbours) = (Vec::new(), Vec::new(), Vec::new());
+        for entry in lists.iter().filter_map(Value::as_array).flatten() {
+            if let Some(list) = entry["addr_info"].as_array() {
+                // Containers' own ends come and go.
+                let name = entry["ifname"].as_str().unwrap_or_default();
+                if !name.starts_with("veth") {
+                    addresses.extend(list.iter().map(|one| format!("{name} {}/{}", one["local"], one["prefixlen"])));
+                }
+            } else if entry.get("lladdr").is_some() && entry.get("state").is_some() {
+                neighbours.push(entry.to_string());
+            } else if entry.get("type").is_some() || entry.get("dst").is_some() && entry.get("state").is_none() {
+                let device = entry["dev"].as_str().unwrap_or_default();
+                if !device.starts_with("veth") {
+                    routes.push(route(entry));
+                }
+            }
+        }
+        Ok(Self { addresses, routes, neighbours })
+    }
+}
+
+/// A route without what counts down.
+fn route(entry: &Value) -> String {
+    let keys = ["type", "dst", "gateway", "via", "dev", "table", "prefsrc", "src", "metric", "flags"];
+    let words = keys.iter().filter_map(|key| entry.get(key).map(|value| format!("{key} {value}")));
+    words.collect::<Vec<_>>().join(" ")
+}
