@@ -13,6 +13,7 @@ mod init;
 mod lab;
 mod lint;
 mod man;
+mod open;
 mod pki;
 mod render;
 mod run;
@@ -46,6 +47,7 @@ pub(crate) fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> 
         Command::Render(args) => render::run(&args, terminal),
         Command::Build(args) => build::run(&args, terminal),
         Command::Verify(args) => verify::run(&args, terminal),
+        Command::Open(args) => open::run(&args, terminal),
         Command::Run(args) => run::run(&args, terminal),
         Command::Lab(args) => lab::run(&args, terminal),
         Command::LabInside { file, program } => lab::inside(&file, &program),

@@ -18,16 +18,25 @@ use crate::failure::Failure;
 use crate::interrupt::{self, AtForcedEnd};
 use crate::terminal::Terminal;
 
-pub(super) fn run(args: &args::Run, terminal: &Terminal) -> Result<(), Failure> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::Usage(anyhow!("`dmhost run` is a session: standard input has to be a terminal")));
+/// What a session begins with.
+pub(super) const LEAVE: &str = "Leave with `poweroff`, or with Ctrl-A x. Nothing is written back.";
+
+/// Refuses a session that nobody sits at.
+pub(super) fn session(command: &str) -> Result<(), Failure> {
+    if std::io::stdin().is_terminal() {
+        return Ok(());
     }
+    Err(Failure::Usage(anyhow!("`dmhost {command}` is a session: standard input has to be a terminal")))
+}
+
+pub(super) fn run(args: &args::Run, terminal: &Terminal) -> Result<(), Failure> {
+    session("run")?;
     let plan = plan(&args.machine.spec.path, terminal)?;
     let cache = cache_dir(&args.machine.cache)?;
     let pki = super::build::pki(&args.machine.spec.path, &plan)?;
     tools::preflight()?;
     let image = Image::of(&args.machine, &plan, &pki, &cache, terminal)?;
-    terminal.say("Leave with `poweroff`, or with Ctrl-A x. Nothing is written back.");
+    terminal.say(LEAVE);
     let request = BedRequest {
         plan: &plan,
         image: image.path(),
@@ -43,7 +52,7 @@ pub(super) fn run(args: &args::Run, terminal: &Terminal) -> Result<(), Failure> 
 }
 
 /// How the terminal was, which QEMU makes raw: put back when dropped, also where QEMU was killed and could not.
-struct Modes {
+pub(super) struct Modes {
     settings: Arc<Settings>,
     _forced: AtForcedEnd,
 }
@@ -52,7 +61,7 @@ struct Modes {
 struct Settings(Option<Termios>, Option<OFlags>);
 
 impl Modes {
-    fn save() -> Self {
+    pub(super) fn save() -> Self {
         let settings = Arc::new(Settings(tcgetattr(stdin()).ok(), fcntl_getfl(stdin()).ok()));
         let forced = Arc::clone(&settings);
         Self { settings, _forced: AtForcedEnd::new(move || forced.put_back()) }

@@ -1,8 +1,9 @@
 //! `dmhost verify`: boots the image and prints who can reach what.
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use dmhost_layout::HostPlan;
 use vm_tests::bed::BedRequest;
+use vm_tests::bed::capsule::Keep;
 use vm_tests::proof::report::Report;
 use vm_tests::proof::{self, Extent};
 use vm_tests::truth;
@@ -10,7 +11,7 @@ use vm_tests::vm::Verdict;
 
 use super::image::Image;
 use super::trials::Trials;
-use super::{cache_dir, plan, tools};
+use super::{cache_dir, plan, read_spec, tools};
 use crate::args::{self, Accel};
 use crate::failure::Failure;
 use crate::interrupt;
@@ -20,6 +21,9 @@ pub(super) fn run(args: &args::Verify, terminal: &Terminal) -> Result<(), Failur
     let plan = plan(&args.machine.spec.path, terminal)?;
     let cache = cache_dir(&args.machine.cache)?;
     let pki = super::build::pki(&args.machine.spec.path, &plan)?;
+    if let Some(folder) = args.keep.as_ref().filter(|folder| folder.exists()) {
+        return Err(Failure::Usage(anyhow!("{folder} is there already, and a capsule goes into a folder of its own")));
+    }
     tools::preflight()?;
     if args.truth {
         truth::preflight().map_err(dead_or_machine)?;
@@ -32,6 +36,9 @@ pub(super) fn run(args: &args::Verify, terminal: &Terminal) -> Result<(), Failur
         cache_dir: cache.as_std_path(),
         report: args.report.as_deref().map(camino::Utf8Path::as_std_path),
     };
+    let text = args.keep.as_ref().map(|_| read_spec(&args.machine.spec.path)).transpose()?;
+    let text = String::from_utf8_lossy(text.as_deref().unwrap_or_default());
+    let keep = args.keep.as_deref().map(|folder| Keep { folder, spec: &text });
     let extent = if args.quick { Extent::Quick } else { Extent::Whole };
     // An image that goes with this run is never booted again.
     let fresh = args.fresh || args.machine.image.is_none();
@@ -42,7 +49,7 @@ pub(super) fn run(args: &args::Verify, terminal: &Terminal) -> Result<(), Failur
             if args.truth {
                 truth::verify(&request, &pki, extent, stage)
             } else {
-                proof::verify(&request, &pki, extent, fresh, stage)
+                proof::verify(&request, &pki, extent, fresh, keep, stage)
             }
         };
         let report = prove(&mut |stage: &str| {
@@ -59,7 +66,13 @@ pub(super) fn run(args: &args::Verify, terminal: &Terminal) -> Result<(), Failur
         Ok(report)
     })?;
     print(&plan, &report, terminal)?;
-    if report.holds() { Ok(()) } else { Err(Failure::No) }
+    if report.holds() {
+        return Ok(());
+    }
+    if let Some(folder) = &args.keep {
+        terminal.say(format!("the host as it was: `dmhost open {folder}`"));
+    }
+    Err(Failure::No)
 }
 
 fn print(plan: &HostPlan, report: &Report, terminal: &Terminal) -> Result<(), Failure> {

@@ -31,6 +31,7 @@ use anyhow::Result;
 use dmhost_layout::plan::HostPlan;
 use dmhost_pki::Pki;
 
+use crate::bed::capsule::Keep;
 use crate::bed::{BedRequest, Testbed};
 use question::{Ask, Inner, Ports, Question, Vantage, Verdict, questions};
 use report::{Cell, Fact, Report};
@@ -52,15 +53,27 @@ pub enum Extent {
 pub type Stage<'a> = &'a mut dyn FnMut(&str);
 
 /// Boots the image and proves the plan on it. With `fresh` it is booted even if there is a saved state of it, and none is made.
+/// A host that is not as planned is kept where `keep` says.
 ///
 /// # Errors
 /// If the machine cannot be booted or ends, or the harness fails: a [`crate::vm::Verdict`] in the chain tells which. A host
 /// that is not as planned is no error but a report that does not hold.
-pub fn verify(request: &BedRequest<'_>, pki: &Pki, extent: Extent, fresh: bool, stage: Stage<'_>) -> Result<Report> {
+pub fn verify(
+    request: &BedRequest<'_>,
+    pki: &Pki,
+    extent: Extent,
+    fresh: bool,
+    keep: Option<Keep<'_>>,
+    stage: Stage<'_>,
+) -> Result<Report> {
     stage("boot");
     let bed = if fresh { Testbed::boot(request, stage)? } else { Testbed::settled(request, stage)? };
     let report = prove(request.plan, &bed, pki, extent, stage)?;
     report.keep(request, &bed)?;
+    if let Some(keep) = keep.filter(|_| !report.holds()) {
+        stage("a capsule of it");
+        keep.keep(request, bed)?;
+    }
     Ok(report)
 }
 
