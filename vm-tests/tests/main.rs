@@ -9,26 +9,56 @@ mod support;
 use anyhow::{Context, Result, ensure};
 use dmhost_layout::plan::Base;
 
-use support::Host;
+use support::{Own, two_vlans};
 
 #[test]
-fn two_vlans_and_an_admin_nic() -> Result<()> {
-    let host = Host::of("../examples/two-vlans.toml")?;
+fn a_boot_from_its_first_line_to_its_last() -> Result<()> {
+    let host = two_vlans()?;
     let bed = host.boot()?;
     cases::truth::serves(&host, &bed, "kernel").context("every daemon answers")?;
     cases::vm::agent_runs_scripts(&bed.guest).context("the agent runs scripts")?;
     cases::vm::agent_kills_what_takes_too_long(&bed.guest).context("the agent kills what takes too long")?;
-    cases::matrix::holds(&bed, &host).context("the matrix is as planned")?;
-    cases::blast::kill_one_daemon(&bed, &host).context("killing one daemon loses no frame of another")?;
-    cases::watch::faults_are_told(&bed, &host).context("faults are told by their names")?;
     cases::vm::units_are_waited_for_and_blamed(&bed.guest).context("units are waited for and blamed")?;
     cases::vm::power_off_ends_cleanly(&bed.vm, &bed.guest).context("a power-off ends cleanly")
 }
 
 #[test]
+fn a_settled_host_is_there_in_a_moment() -> Result<()> {
+    cases::state::is_where_it_was(&*two_vlans()?)
+}
+
+#[test]
+fn two_vlans_and_an_admin_nic() -> Result<()> {
+    let host = two_vlans()?;
+    cases::matrix::holds(&host.settled()?, &host).context("the matrix is as planned")
+}
+
+#[test]
+fn killing_one_daemon_loses_no_frame_of_another() -> Result<()> {
+    let host = two_vlans()?;
+    cases::blast::kill_one_daemon(&host.settled()?, &host)
+}
+
+#[test]
+fn faults_are_told_by_their_names() -> Result<()> {
+    let host = two_vlans()?;
+    cases::watch::faults_are_told(&host.settled()?, &host)
+}
+
+#[test]
+fn real_clients() -> Result<()> {
+    cases::lab::real_clients(&*two_vlans()?).context("docker, curl, arping and nmap as they are")
+}
+
+#[test]
+fn mutants_are_killed() -> Result<()> {
+    cases::mutants::are_killed(&*two_vlans()?)
+}
+
+#[test]
 fn an_image_boots_after_power_cuts() -> Result<()> {
     let admin = cases::truth::Admin::new()?;
-    let host = Host::edited("../examples/two-vlans.toml", |text| admin.may_log_in(&text, "cloud"))?;
+    let host = Own::edited("../examples/two-vlans.toml", |text| admin.may_log_in(&text, "cloud"))?;
     cases::truth::bios_is_told(&host).context("a BIOS is told that the disk wants UEFI")?;
     let truth = cases::truth::power_cuts(&host, &admin).context("power cuts in the first boots")?;
     cases::truth::same_matrix(&host, &truth).context("both lanes see the same")
@@ -37,14 +67,14 @@ fn an_image_boots_after_power_cuts() -> Result<()> {
 #[test]
 fn an_image_boots_by_itself_on_three_machines() -> Result<()> {
     let admin = cases::truth::Admin::new()?;
-    let host = Host::edited("../examples/atlas.toml", |text| admin.may_log_in(&text, "generic"))?;
+    let host = Own::edited("../examples/atlas.toml", |text| admin.may_log_in(&text, "generic"))?;
     cases::truth::on_three_machines(&host, &admin).context("one disk, three machines")
 }
 
 #[test]
 fn the_older_base() -> Result<()> {
     let older = |text: String| text.replace("base = \"debian-13\"", "base = \"debian-12\"");
-    let host = Host::edited("../examples/two-vlans.toml", older)?;
+    let host = Own::edited("../examples/two-vlans.toml", older)?;
     ensure!(host.plan.host.base == Base::Debian12, "the example names its base");
     let bed = host.boot()?;
     cases::matrix::holds(&bed, &host).context("the matrix is as planned on Debian 12")
@@ -52,7 +82,7 @@ fn the_older_base() -> Result<()> {
 
 #[test]
 fn a_host_that_no_code_names() -> Result<()> {
-    let host = Host::of("tests/specs/foundry.toml")?;
+    let host = Own::of("tests/specs/foundry.toml")?;
     let bed = host.boot()?;
     cases::matrix::holds(&bed, &host).context("the matrix is as planned")?;
     cases::vm::panic_is_a_verdict(&bed.vm, &bed.guest).context("a panic is seen as one")
@@ -60,15 +90,8 @@ fn a_host_that_no_code_names() -> Result<()> {
 
 #[test]
 fn every_key_that_a_spec_has() -> Result<()> {
-    let host = Host::of("../examples/atlas.toml")?;
+    let host = Own::of("../examples/atlas.toml")?;
     let bed = host.boot()?;
     cases::matrix::holds(&bed, &host).context("the matrix is as planned, the user's own lines included")?;
     cases::budget::stands(&bed, &host).context("quotas, budgets and networks are as planned")
-}
-
-#[test]
-fn a_settled_host_is_there_in_a_moment() -> Result<()> {
-    let host = Host::of("../examples/two-vlans.toml")?;
-    cases::state::is_where_it_was(&host)?;
-    cases::lab::real_clients(&host).context("docker, curl, arping and nmap as they are")
 }

@@ -3,44 +3,23 @@
 //! As a scan: windows, each closed by a canary. A datagram has no cookie; it is told by a source address that nothing else
 //! uses. A server is a program: what ought to answer is asked again and waited for, up to the deadline.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 
 use super::Fabric;
-use super::canary::{Closed, Terms};
+use super::canary::Closed;
 use super::inbox::{Event, Seen, Station, Watch};
 use super::judge::{Cause, Evidence, Flow, Identity, random};
-use super::packet::{self, Host, Packet};
-use super::scan::PortState;
-use super::switch::Segment;
+use super::packet::{self, Packet};
+use super::scan::{PortState, Scan};
 use super::watchers::{Infrastructure, Watchers, answers};
 
 /// Datagrams between two canaries: fewer than the target's neighbour queue holds while it asks for the source.
 const WINDOW: usize = 64;
 /// How long a port that ought to answer is waited for before it is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
-
-/// What is to be asked.
-#[derive(Debug, Clone)]
-pub struct Datagrams {
-    /// The segment that the datagrams come from.
-    pub segment: Segment,
-    /// Their source. The IP must be used by nothing else meanwhile.
-    pub source: Host,
-    /// A gateway that `source.mac` stands in for, if the source is off-link.
-    pub via: Option<IpAddr>,
-    /// The address asked, and the Ethernet address it is asked at.
-    pub target: Host,
-    /// The ports, each once.
-    pub ports: Vec<u16>,
-    /// Those that ought to answer or refuse: they are waited for.
-    pub expected: BTreeSet<u16>,
-    /// What closes the windows, and until when.
-    pub terms: Terms,
-}
 
 /// What came of them.
 #[derive(Debug, Clone)]
@@ -64,7 +43,7 @@ impl Fabric {
     ///
     /// # Errors
     /// [`Infrastructure`] if the canary is not answered before the deadline, or the fabric has stopped.
-    pub fn datagrams(&self, ask: &Datagrams) -> Result<DatagramReport, Infrastructure> {
+    pub fn datagrams(&self, ask: &Scan) -> Result<DatagramReport, Infrastructure> {
         if ask.source.ip.is_ipv4() != ask.target.ip.is_ipv4() {
             return Err(anyhow!("datagrams from {} cannot ask {}", ask.source.ip, ask.target.ip).into());
         }
@@ -82,7 +61,7 @@ impl Fabric {
 }
 
 struct Run<'a> {
-    ask: &'a Datagrams,
+    ask: &'a Scan,
     watchers: Watchers<'a>,
     station: Station,
     identity: Identity,

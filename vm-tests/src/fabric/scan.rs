@@ -32,7 +32,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// The part of the whole patience that such ports may take.
 const FOR_EXPECTED: u32 = 6;
 
-/// What is to be scanned.
+/// What is to be scanned, by TCP or by UDP.
 #[derive(Debug, Clone)]
 pub struct Scan {
     /// The segment that the probes come from.
@@ -45,8 +45,8 @@ pub struct Scan {
     pub target: Host,
     /// The ports, each once.
     pub ports: Vec<u16>,
-    /// Those that ought to answer: they are asked twice, the second time after all others, and waited for. What answers may be
-    /// farther away than the canary: behind a bridge, or a neighbour that is not known yet.
+    /// Those that ought to answer: they are asked again after all others, and waited for. What answers may be farther away than the
+    /// canary: behind a bridge, or a neighbour that is not known yet.
     pub expected: BTreeSet<u16>,
     /// What closes the windows, and until when.
     pub terms: Terms,

@@ -22,13 +22,13 @@ pub(super) fn commands(plan: &HostPlan, path: &Utf8Path, entry: &Entry) -> Optio
     let within = |name: &DaemonName| format!("nsenter --net=/run/netns/{}", name.netns());
     match (own, path.file_name()?) {
         (None, "nftables.conf") => Some(format!("nft -f {path}\n")),
-        (None, _) if path.starts_with("/etc/sysctl.d") => sysctls(text, ""),
+        (None, _) if path.starts_with("/etc/sysctl.d") => Some(sysctls(text, "")),
         (Some(name), "nftables.conf") => {
             let enter = within(name);
             Some(format!("{enter} nft -f {path}\n{enter} nft -f /etc/dmhost/{name}/published.nft\n"))
         }
         (Some(name), "egress.nft" | "published.nft") => Some(format!("{} nft -f {path}\n", within(name))),
-        (Some(name), "sysctl.conf") => sysctls(text, &within(name)),
+        (Some(name), "sysctl.conf") => Some(sysctls(text, &within(name))),
         (Some(name), "daemon.json") => Some(format!("systemctl restart {}\n", name.service())),
         _ => None,
     }
@@ -36,7 +36,7 @@ pub(super) fn commands(plan: &HostPlan, path: &Utf8Path, entry: &Entry) -> Optio
 
 /// Writes each key as it would be after a boot: `default` is what interfaces begin with, so the interfaces that are there get it too. What
 /// dockerd itself writes when it starts is no boot's affair.
-fn sysctls(text: &str, enter: &str) -> Option<String> {
+fn sysctls(text: &str, enter: &str) -> String {
     let mut script = String::new();
     for line in text.lines() {
         let Some((key, value)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) else { continue };
@@ -47,8 +47,7 @@ fn sysctls(text: &str, enter: &str) -> Option<String> {
         let each = path.replace("/conf/default/", "/conf/*/");
         let _ = writeln!(script, "for key in /proc/sys/{each}; do [ -e $key ] && echo {value} >$key; done");
     }
-    let script = script.replace('\'', "");
-    Some(format!("{enter} sh -c '\n{script}true'\n"))
+    format!("{enter} sh -c '\n{script}true'\n")
 }
 
 /// Whether all of a mutant can be put into a host that runs.

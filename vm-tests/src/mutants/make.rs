@@ -78,7 +78,7 @@ fn rules(text: &str) -> Vec<Edit> {
     for (nth, line) in text.lines().enumerate() {
         let rule = line.trim();
         match rule.split_once(' ') {
-            Some(("chain", name)) if rule.ends_with('{') => chain = name.trim_end_matches(" {").to_owned(),
+            Some(("chain", name)) if rule.ends_with('{') => name.trim_end_matches(" {").clone_into(&mut chain),
             Some(("type", _)) if rule.contains("policy drop") => {
                 let turned = line.replace("policy drop", "policy accept");
                 edits.push((format!("{chain} with \"policy accept\""), replaced(text, nth, Some(&turned))));
@@ -119,8 +119,7 @@ fn against(key: &str, value: &str) -> &'static str {
     match (key.rsplit('.').next().unwrap_or_default(), value) {
         ("gc_thresh1", _) => "128",
         ("gc_thresh2", _) => "512",
-        ("gc_thresh3", _) => "1024",
-        ("nf_conntrack_max", _) => "1024",
+        ("gc_thresh3" | "nf_conntrack_max", _) => "1024",
         (_, "0") => "1",
         _ => "0",
     }
@@ -139,11 +138,12 @@ fn settings(plan: &HostPlan, path: &Utf8Path, text: &str) -> Vec<Edit> {
         edits.push((what, format!("{:#}\n", Value::Object(changed))));
     };
     let hosts: Vec<&str> = object["hosts"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    for host in hosts.iter().filter(|host| host.starts_with("tcp://")) {
-        let port = host.rsplit(':').next().unwrap_or_default();
-        let any = if host.contains('[') { format!("tcp://[::]:{port}") } else { format!("tcp://0.0.0.0:{port}") };
-        let bound = hosts.iter().map(|old| if old == host { any.clone() } else { (*old).to_owned() });
-        put(format!("bound to {any} instead of {host}"), "hosts", Some(bound.collect::<Vec<_>>().into()));
+    // Go listens on both IP versions where it is told 0.0.0.0 (`net`, favoriteAddrFamily).
+    let tcp = hosts.iter().find(|host| host.starts_with("tcp://")).and_then(|host| host.rsplit(':').next());
+    if let Some(port) = tcp {
+        let any = format!("tcp://0.0.0.0:{port}");
+        let kept = hosts.iter().filter(|host| !host.starts_with("tcp://")).map(|host| (*host).to_owned());
+        put(format!("bound to {any}"), "hosts", Some(kept.chain([any.clone()]).collect::<Vec<_>>().into()));
     }
     for switch in ["iptables", "ip6tables"] {
         if object.get(switch) == Some(&Value::Bool(true)) {
@@ -203,7 +203,6 @@ mod tests {
             "/etc/dmhost/web/sysctl.conf: net.ipv4.conf.*.arp_ignore the other way",
             "/etc/sysctl.d/90-dmhost.conf: net.ipv6.neigh.default.gc_thresh the other way",
             "/etc/dmhost/web/daemon.json: bound to tcp://0.0.0.0:2376",
-            "/etc/dmhost/web/daemon.json: bound to tcp://[::]:2376",
             "/etc/dmhost/web/daemon.json: the client CA of lab",
             "/etc/systemd/system/dmhost-web-link.service: without \"BindsTo=dmhost-web-zone.service\"",
         ] {

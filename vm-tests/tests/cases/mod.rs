@@ -4,6 +4,7 @@ pub(crate) mod blast;
 pub(crate) mod budget;
 pub(crate) mod lab;
 pub(crate) mod matrix;
+pub(crate) mod mutants;
 pub(crate) mod state;
 pub(crate) mod truth;
 pub(crate) mod vm;

@@ -1,10 +1,11 @@
 //! Asks every question of the matrix and judges the answers by the frames that were seen.
 //!
 //! For each vantage and address: one scan of TCP ports; then, when all are scanned, one of UDP ports, sessions with what serves,
-//! neighbour and echo: programs in the guest get no turn while its processors take in scans. From afar a probe goes to the NIC's own MAC: that is how a host that routes, or answers for others, would be
-//! reached.
+//! neighbour and echo: programs in the guest get no turn while its processors take in scans. From afar a probe goes to the NIC's
+//! own MAC: that is how a host that routes, or answers for others, would be reached.
 
 mod seen;
+mod session;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use dmhost_layout::plan::{Daemon, HostPlan};
+use dmhost_layout::plan::HostPlan;
 use dmhost_pki::Pki;
 use ipnet::IpNet;
 
@@ -20,16 +21,15 @@ use self::seen::Seen;
 use super::canaries::Canaries;
 use super::clients::Clients;
 use super::question::{
-    Ask, Credential, Place, Question, Subject, Target, Vantage, Verdict, datagrams_of, listed_sources, ports_of,
-    subnet_of,
+    Ask, Place, Question, Subject, Target, Vantage, Verdict, datagrams_of, listed_sources, ports_of, subnet_of,
 };
 use super::report::Cell;
 use super::stations::Stations;
 use super::topology::{Nic, mac};
 use crate::bed::Outside;
-use crate::fabric::datagrams::{DatagramReport, Datagrams};
+use crate::fabric::datagrams::DatagramReport;
 use crate::fabric::scan::{PortState, Scan, ScanReport};
-use crate::fabric::{self, Host, Mac, Outcome, Peer, PortId, Terms};
+use crate::fabric::{self, Host, Mac, PortId, Terms};
 
 /// The end of all patience for one scan, on the reference machine.
 const SCAN: Duration = Duration::from_secs(60);
@@ -196,30 +196,13 @@ impl<'a> Observer<'a> {
         target: &Target,
         nic: &Nic,
     ) -> Result<Result<ScanReport, String>> {
-        let all = questions.iter().any(|question| matches!(question.ask, Ask::OtherPorts { .. }));
-        let ports: BTreeSet<u16> = if all {
-            (1..=u16::MAX).collect()
-        } else {
-            questions.iter().flat_map(|question| ports_of(&question.ask)).collect()
-        };
-        let (terms, place) = match self.prepare(vantage, target, nic, SCAN) {
-            Ok(ready) => ready,
+        let mut scan = match self.prepared(questions, ports_of, (vantage, target, nic), SCAN)? {
+            Ok(scan) => scan,
             Err(why) => return Ok(Err(why)),
         };
-        let expected = questions
-            .iter()
-            .filter(|question| question.expected != Verdict::Silent)
-            .flat_map(|question| ports_of(&question.ask))
-            .collect();
-        let scan = Scan {
-            segment: self.bed.topology.segment(vantage)?,
-            source: place.source,
-            via: place.via,
-            target: at(target, nic),
-            ports: ports.into_iter().collect(),
-            expected,
-            terms,
-        };
+        if questions.iter().any(|question| matches!(question.ask, Ask::OtherPorts { .. })) {
+            scan.ports = (1..=u16::MAX).collect();
+        }
         let report = self.bed.fabric.scan(&scan);
         self.counted(report, |report| report.probes)
     }
@@ -232,27 +215,31 @@ impl<'a> Observer<'a> {
         target: &Target,
         nic: &Nic,
     ) -> Result<Result<DatagramReport, String>> {
-        let (terms, place) = match self.prepare(vantage, target, nic, DATAGRAMS) {
+        let scan = match self.prepared(questions, datagrams_of, (vantage, target, nic), DATAGRAMS)? {
+            Ok(scan) => scan,
+            Err(why) => return Ok(Err(why)),
+        };
+        let report = self.bed.fabric.datagrams(&scan);
+        self.counted(report, |report| report.probes)
+    }
+
+    /// A scan of the ports that the questions ask for.
+    fn prepared(
+        &self,
+        questions: &[Question],
+        ports_of: impl Fn(&Ask) -> Vec<u16>,
+        (vantage, target, nic): (&Vantage, &Target, &Nic),
+        patience: Duration,
+    ) -> Result<Result<Scan, String>> {
+        let (terms, Position { source, via }) = match self.prepare(vantage, target, nic, patience) {
             Ok(ready) => ready,
             Err(why) => return Ok(Err(why)),
         };
-        let ports: BTreeSet<u16> = questions.iter().flat_map(|question| datagrams_of(&question.ask)).collect();
-        let expected = questions
-            .iter()
-            .filter(|question| question.expected != Verdict::Silent)
-            .flat_map(|question| datagrams_of(&question.ask))
-            .collect();
-        let ask = Datagrams {
-            segment: self.bed.topology.segment(vantage)?,
-            source: place.source,
-            via: place.via,
-            target: at(target, nic),
-            ports: ports.into_iter().collect(),
-            expected,
-            terms,
-        };
-        let report = self.bed.fabric.datagrams(&ask);
-        self.counted(report, |report| report.probes)
+        let ports: BTreeSet<u16> = questions.iter().flat_map(|question| ports_of(&question.ask)).collect();
+        let answering = questions.iter().filter(|question| question.expected != Verdict::Silent);
+        let expected = answering.flat_map(|question| ports_of(&question.ask)).collect();
+        let (segment, target) = (self.bed.topology.segment(vantage)?, at(target, nic));
+        Ok(Ok(Scan { segment, source, via, target, ports: ports.into_iter().collect(), expected, terms }))
     }
 
     fn counted<T>(
@@ -285,70 +272,6 @@ impl<'a> Observer<'a> {
             terms.ok_or_else(|| format!("nothing answers through {}, so that its silence says nothing", nic.name))?;
         let place = self.station(vantage, target);
         Ok((terms, place.ok_or_else(|| format!("{vantage} has no free address to ask {target} from"))?))
-    }
-
-    /// Questions that take more than a SYN, or a source of their own.
-    fn session(&mut self, question: &Question, nic: &Nic, place: Position, terms: &Terms) -> Result<Seen> {
-        let Question { vantage, target, ask, .. } = question;
-        let place = match (ask, vantage) {
-            (Ask::Unlisted { from, .. }, Vantage::Beyond(over)) => {
-                let (source, gateway) =
-                    self.stations.through(over, *from).context("a gateway that was there is gone")?;
-                Position { source, via: Some(gateway) }
-            }
-            (Ask::Unlisted { from, .. }, _) => Position { source: self.stations.at(*from), via: None },
-            _ => place,
-        };
-        let Host { mac: own, ip } = place.source;
-        let segment = self.bed.topology.segment(vantage)?;
-        let gateways: Vec<IpAddr> = place.via.into_iter().collect();
-        let mut from = self.bed.fabric.vantage_via(segment, own, &[ip], &gateways)?;
-        let peer = Peer::from(at(target, nic));
-        self.probes += 1;
-        let seen = match ask {
-            Ask::Neighbour => from.who_has(target.address, terms).map(|finding| {
-                let right = matches!(finding.outcome, Outcome::Serves(answer) if answer == mac(nic.mac));
-                let note = format!("{:?}", finding.outcome);
-                seen::seen(&finding, right, note)
-            }),
-            Ask::Echo => from.ping(peer, terms).map(|finding| seen::seen(&finding, true, String::new())),
-            Ask::Unlisted { port, .. } => {
-                from.tcp_connect(peer, *port, terms).map(|finding| seen::seen(&finding, true, String::new()))
-            }
-            Ask::Published { port } => {
-                from.http_get(peer, *port, "/", terms).map(|finding| seen::published(target, &finding))
-            }
-            Ask::Api { port, credential } => {
-                let Subject::Daemon(name) = &target.subject else {
-                    anyhow::bail!("{target} is asked for a daemon's API");
-                };
-                match self.clients.client(name, credential)? {
-                    None => from.http_get(peer, *port, "/version", terms).map(|finding| seen::plaintext(&finding)),
-                    Some(client) => {
-                        let names = certified_names(&self.plan.daemons[name], target, credential);
-                        let mut worst = None;
-                        for server in names {
-                            let finding = from.https_get(peer, *port, &server, client, "/version", terms);
-                            let seen = finding.map(|finding| seen::api(&server, &finding));
-                            let good = matches!(&seen, Ok(seen) if seen.observed == Verdict::Serves);
-                            worst = Some(seen);
-                            if !good {
-                                break;
-                            }
-                        }
-                        worst.context("an API has at least its address as a name")?
-                    }
-                }
-            }
-            Ask::Port { .. }
-            | Ask::Vacant { .. }
-            | Ask::OtherPorts { .. }
-            | Ask::SomePorts { .. }
-            | Ask::Datagram { .. }
-            | Ask::VacantDatagrams { .. }
-            | Ask::OtherDatagrams { .. } => anyhow::bail!("{ask} takes no session"),
-        };
-        Ok(seen.unwrap_or_else(|error: fabric::Infrastructure| Seen::unproven(error.to_string())))
     }
 }
 
@@ -415,15 +338,4 @@ fn at(target: &Target, nic: &Nic) -> Host {
         Place::Planned | Place::LinkLocal | Place::Unplanned | Place::Container | Place::Bridge => mac(nic.mac),
     };
     Host { mac, ip: target.address }
-}
-
-/// The names that a server's certificate must be good for: the address, and with the right client every DNS name too.
-fn certified_names(daemon: &Daemon, target: &Target, credential: &Credential) -> Vec<String> {
-    let address = std::iter::once(target.address.to_string());
-    match (credential, &daemon.api) {
-        (Credential::Own, Some(api)) => address.chain(api.names.iter().cloned()).collect(),
-        (Credential::Own, None) | (Credential::Absent | Credential::Other(_) | Credential::Plaintext, _) => {
-            address.collect()
-        }
-    }
 }

@@ -1,0 +1,89 @@
+//! Questions that take more than a SYN: a handshake, an answer of a program, a neighbour.
+
+use std::net::IpAddr;
+
+use anyhow::{Context, Result};
+use dmhost_layout::plan::Daemon;
+
+use super::seen::{self, Seen};
+use super::{Observer, Position, at};
+use crate::fabric::{self, Host, Outcome, Peer, Terms};
+use crate::proof::question::{Ask, Credential, Question, Subject, Target, Vantage, Verdict};
+use crate::proof::topology::{Nic, mac};
+
+impl Observer<'_> {
+    /// Questions that take more than a SYN, or a source of their own.
+    pub(super) fn session(&mut self, question: &Question, nic: &Nic, place: Position, terms: &Terms) -> Result<Seen> {
+        let Question { vantage, target, ask, .. } = question;
+        let place = match (ask, vantage) {
+            (Ask::Unlisted { from, .. }, Vantage::Beyond(over)) => {
+                let (source, gateway) =
+                    self.stations.through(over, *from).context("a gateway that was there is gone")?;
+                Position { source, via: Some(gateway) }
+            }
+            (Ask::Unlisted { from, .. }, _) => Position { source: self.stations.at(*from), via: None },
+            _ => place,
+        };
+        let Host { mac: own, ip } = place.source;
+        let segment = self.bed.topology.segment(vantage)?;
+        let gateways: Vec<IpAddr> = place.via.into_iter().collect();
+        let mut from = self.bed.fabric.vantage_via(segment, own, &[ip], &gateways)?;
+        let peer = Peer::from(at(target, nic));
+        self.probes += 1;
+        let seen = match ask {
+            Ask::Neighbour => from.who_has(target.address, terms).map(|finding| {
+                let right = matches!(finding.outcome, Outcome::Serves(answer) if answer == mac(nic.mac));
+                let note = format!("{:?}", finding.outcome);
+                seen::seen(&finding, right, note)
+            }),
+            Ask::Echo => from.ping(peer, terms).map(|finding| seen::seen(&finding, true, String::new())),
+            Ask::Unlisted { port, .. } => {
+                from.tcp_connect(peer, *port, terms).map(|finding| seen::seen(&finding, true, String::new()))
+            }
+            Ask::Published { port } => {
+                from.http_get(peer, *port, "/", terms).map(|finding| seen::published(target, &finding))
+            }
+            Ask::Api { port, credential } => {
+                let Subject::Daemon(name) = &target.subject else {
+                    anyhow::bail!("{target} is asked for a daemon's API");
+                };
+                match self.clients.client(name, credential)? {
+                    None => from.http_get(peer, *port, "/version", terms).map(|finding| seen::plaintext(&finding)),
+                    Some(client) => {
+                        let names = certified_names(&self.plan.daemons[name], target, credential);
+                        let mut worst = None;
+                        for server in names {
+                            let finding = from.https_get(peer, *port, &server, client, "/version", terms);
+                            let seen = finding.map(|finding| seen::api(&server, &finding));
+                            let good = matches!(&seen, Ok(seen) if seen.observed == Verdict::Serves);
+                            worst = Some(seen);
+                            if !good {
+                                break;
+                            }
+                        }
+                        worst.context("an API has at least its address as a name")?
+                    }
+                }
+            }
+            Ask::Port { .. }
+            | Ask::Vacant { .. }
+            | Ask::OtherPorts { .. }
+            | Ask::SomePorts { .. }
+            | Ask::Datagram { .. }
+            | Ask::VacantDatagrams { .. }
+            | Ask::OtherDatagrams { .. } => anyhow::bail!("{ask} takes no session"),
+        };
+        Ok(seen.unwrap_or_else(|error: fabric::Infrastructure| Seen::unproven(error.to_string())))
+    }
+}
+
+/// The names that a server's certificate must be good for: the address, and with the right client every DNS name too.
+fn certified_names(daemon: &Daemon, target: &Target, credential: &Credential) -> Vec<String> {
+    let address = std::iter::once(target.address.to_string());
+    match (credential, &daemon.api) {
+        (Credential::Own, Some(api)) => address.chain(api.names.iter().cloned()).collect(),
+        (Credential::Own, None) | (Credential::Absent | Credential::Other(_) | Credential::Plaintext, _) => {
+            address.collect()
+        }
+    }
+}
