@@ -23,7 +23,7 @@ use dmhost_layout::{CredentialId, Layout};
 use dmhost_pki::Pki;
 
 use self::run::Run;
-pub(crate) use self::wires::{Wires, memory, start};
+pub(crate) use self::wires::{Wires, bare, start};
 use self::wires::{machine, plug};
 use crate::fabric::{Fabric, PortId};
 use crate::guest::{Guest, with_login};

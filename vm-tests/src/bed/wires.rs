@@ -14,7 +14,9 @@ use crate::guest::{Guest, with_agent};
 use crate::proof::question::Vantage;
 use crate::proof::topology::Topology;
 use crate::states::{self, Saved, State};
-use crate::vm::{self, Boot, Card, Console, DiskBus, Leave, Mac, Nic, PciSlot, Turn, Vm, VmSpec, Waiting};
+use crate::vm::{
+    self, Boot, Card, Console, Disk, DiskBus, Engine, Leave, Mac, Nic, PciSlot, Turn, Vm, VmSpec, Waiting,
+};
 
 /// For the guest's clock to be set.
 const CLOCK: Duration = Duration::from_secs(20);
@@ -144,10 +146,17 @@ pub(super) fn machine(request: &BedRequest<'_>, run_dir: &Path) -> Result<(VmSpe
     fs_err::write(&kernel, entry.kernel)?;
     fs_err::write(&initrd, entry.initrd)?;
     let (engine, pace) = vm::probe(request.accel, &kernel, Some(request.cache_dir))?;
-    let spec = VmSpec {
-        boot: Boot::Kernel { kernel, initrd: Some(initrd), cmdline: entry.command_line },
-        disk: Some(vm::overlay(run_dir, image.as_std_path(), None)?),
-        memory: memory(request.plan),
+    let boot = Boot::Kernel { kernel, initrd: Some(initrd), cmdline: entry.command_line };
+    let disk = vm::overlay(run_dir, image.as_std_path(), None)?;
+    Ok((bare(request.plan, run_dir, boot, disk, engine), pace))
+}
+
+/// A machine for a host, without NICs and credentials.
+pub(crate) fn bare(plan: &HostPlan, run_dir: &Path, boot: Boot, disk: Disk, engine: Engine) -> VmSpec {
+    VmSpec {
+        boot,
+        disk: Some(disk),
+        memory: memory(plan),
         cpus: 2,
         nics: Vec::new(),
         run_dir: run_dir.to_owned(),
@@ -155,12 +164,11 @@ pub(super) fn machine(request: &BedRequest<'_>, run_dir: &Path) -> Result<(VmSpe
         credentials: Vec::new(),
         console: Console::Watched,
         incoming: false,
-    };
-    Ok((spec, pace))
+    }
 }
 
 /// Memory for a host, in MiB: each dockerd with its containerd takes about 120 MiB, and containers come on top.
-pub(crate) fn memory(plan: &HostPlan) -> u32 {
+fn memory(plan: &HostPlan) -> u32 {
     let daemons = u32::try_from(plan.daemons.len()).unwrap_or(u32::MAX);
     1024 + 256 * daemons.max(2)
 }

@@ -53,6 +53,14 @@ pub fn start(plan: &HostPlan, guest: &Guest) -> Result<Vec<Inner>> {
     })
 }
 
+/// Whether [`start`] has been here.
+///
+/// # Errors
+/// If the machine ended or its agent does not answer.
+pub fn are_started(guest: &Guest) -> Result<bool> {
+    Ok(guest.run(&format!("[ -e {PROGRAM} ]"), PATIENCE)?.status == Some(0))
+}
+
 fn start_one(daemon: &Daemon, guest: &Guest) -> Result<Vec<Inner>> {
     let name = &daemon.name;
     let ports = probe_ports(daemon);

@@ -3,11 +3,14 @@
 //! Frames cannot see a wildcard bind behind a filter, so sockets are compared as a set.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Result;
 use dmhost_layout::plan::{Admin, Api, Daemon, DaemonName, HostPlan};
 
+use super::containers;
+use super::question::{ProbePorts, probe_ports};
 use super::report::Fact;
 use crate::guest::Guest;
 use crate::vm::Verdict;
@@ -19,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// # Errors
 /// If the machine ended or its agent does not answer; what is merely not as planned is a red fact.
 pub fn facts(plan: &HostPlan, guest: &Guest) -> Result<Vec<Fact>> {
+    let probed = containers::are_started(guest)?;
     let settled = guest.wait_settled();
     if let Some(verdict) = guest.watch().ended() {
         return Err(verdict.into());
@@ -43,7 +47,7 @@ pub fn facts(plan: &HostPlan, guest: &Guest) -> Result<Vec<Fact>> {
         let script = format!("nsenter --net=/run/netns/{} ss -Htuln", name.netns());
         let output = guest.run(&script, PATIENCE)?;
         facts.push(if output.status == Some(0) {
-            sockets(&format!("the zone of {name}"), &planned_by(daemon), &output.text())
+            sockets(&format!("the zone of {name}"), &planned_by(daemon, probed), &output.text())
         } else {
             Fact {
                 name: format!("sockets of the zone of {name}"),
@@ -87,9 +91,20 @@ fn planned_by_host(plan: &HostPlan) -> BTreeSet<String> {
         .collect()
 }
 
-fn planned_by(daemon: &Daemon) -> BTreeSet<String> {
-    let Some(Api { port, addresses, .. }) = &daemon.api else { return BTreeSet::new() };
-    addresses.iter().map(|address| format!("tcp {}", std::net::SocketAddr::new(*address, *port))).collect()
+/// The API's sockets, and docker-proxy's where probe containers run.
+fn planned_by(daemon: &Daemon, probed: bool) -> BTreeSet<String> {
+    let mut planned = BTreeSet::new();
+    if let Some(Api { port, addresses, .. }) = &daemon.api {
+        planned.extend(addresses.iter().map(|address| format!("tcp {}", SocketAddr::new(*address, *port))));
+    }
+    if probed {
+        let ProbePorts { open, closed, open_udp, closed_udp, .. } = probe_ports(daemon);
+        for (protocol, port) in [("tcp", open), ("tcp", closed), ("udp", open_udp), ("udp", closed_udp)] {
+            let any = port.map(|port| ["0.0.0.0", "[::]"].map(|any| format!("{protocol} {any}:{port}")));
+            planned.extend(any.into_iter().flatten());
+        }
+    }
+    planned
 }
 
 /// Compares lines of `ss -Htuln` with what is planned.

@@ -12,8 +12,8 @@ use tempfile::TempDir;
 
 use super::firmware;
 use super::power::Doomed;
-use crate::bed::{BedRequest, Outside, memory};
-use crate::vm::{self, Boot, Console, Disk, DiskBus, DiskFormat, Verdict, VmSpec};
+use crate::bed::{BedRequest, Outside, bare};
+use crate::vm::{self, Boot, Disk, DiskBus, DiskFormat, Verdict};
 
 /// An image on a disk: a copy, as `dd` or an import makes one.
 #[derive(Debug)]
@@ -146,19 +146,7 @@ impl Machine {
                 fs_err::write(&kernel, image.boot()?.kernel)?;
             }
             let (engine, pace) = vm::probe(request.accel, &kernel, Some(request.cache_dir))?;
-            let spec = VmSpec {
-                boot: self.boot.clone(),
-                disk: Some(disk),
-                memory: memory(request.plan),
-                cpus: 2,
-                nics: Vec::new(),
-                run_dir: run_dir.to_owned(),
-                engine,
-                credentials: Vec::new(),
-                console: Console::Watched,
-                incoming: false,
-            };
-            Ok((spec, pace))
+            Ok((bare(request.plan, run_dir, self.boot.clone(), disk, engine), pace))
         })
     }
 }
