@@ -36,6 +36,8 @@ pub struct DatagramReport {
     pub closed: Closed,
     /// Datagrams sent.
     pub probes: u64,
+    /// What tells these datagrams' frames.
+    pub identity: Identity,
 }
 
 impl Fabric {
@@ -97,8 +99,8 @@ impl Run<'_> {
             self.turn(None)?;
         }
         let closed = self.close()?;
-        let Self { states, texts, asked, stray, probes, .. } = self;
-        Ok(DatagramReport { ports: states, texts, asked, stray, closed, probes })
+        let Self { states, texts, asked, stray, probes, identity, .. } = self;
+        Ok(DatagramReport { ports: states, texts, asked, stray, closed, probes, identity })
     }
 
     fn missing(&self) -> Vec<u16> {

@@ -17,7 +17,7 @@ pub struct Segment(pub(super) u32);
 
 /// A port of the switch: a guest's NIC or a station of the tests. Never given twice in the life of a fabric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PortId(pub(super) u32);
+pub struct PortId(pub(crate) u32);
 
 impl fmt::Display for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,6 +10,7 @@ use anyhow::{Result, anyhow};
 use dmhost_layout::plan::{HostPlan, Owner};
 use smoltcp::wire::IpProtocol;
 
+use super::late::Late;
 use super::report::Fact;
 use super::topology::{Topology, Wire, link_local, mac};
 use crate::fabric::packet::{self, Packet};
@@ -29,7 +30,8 @@ struct Allowed {
     addresses: Vec<IpAddr>,
 }
 
-/// Runs `work` while every frame of the guest is held against the plan; gives what was found beside the work's own result.
+/// Runs `work` while every frame of the guest is held against the plan, and told to `late`; gives what was found beside the work's
+/// own result.
 ///
 /// # Errors
 /// Those of `work`, or if the fabric has stopped.
@@ -37,23 +39,24 @@ pub fn watched<T>(
     plan: &HostPlan,
     fabric: &Fabric,
     topology: &Topology,
+    late: &Late,
     work: impl FnOnce() -> Result<T>,
-) -> Result<(T, Fact)> {
+) -> Result<(T, [Fact; 2])> {
     let allowed: BTreeMap<Segment, Allowed> =
         topology.wires(plan).into_iter().map(|(segment, wire)| (segment, Allowed::on(&wire))).collect();
     let inbox = fabric.inbox(Watch::FromGuest)?;
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (allowed, done) = (&allowed, &done);
-        let watch = scope.spawn(move || hold(&inbox, allowed, done));
+        let watch = scope.spawn(move || hold(&inbox, allowed, late, done));
         let result = work();
         done.store(true, Ordering::Release);
         let fact = watch.join().map_err(|_| anyhow!("the watch of the egress invariant panicked"))??;
-        Ok((result?, fact))
+        Ok((result?, [fact, late.fact()]))
     })
 }
 
-fn hold(inbox: &Inbox, allowed: &BTreeMap<Segment, Allowed>, done: &AtomicBool) -> Result<Fact> {
+fn hold(inbox: &Inbox, allowed: &BTreeMap<Segment, Allowed>, late: &Late, done: &AtomicBool) -> Result<Fact> {
     let (mut frames, mut offences, mut told) = (0_u64, 0_u64, Vec::new());
     loop {
         // Read before the wait: what came until then is in the inbox.
@@ -65,6 +68,7 @@ fn hold(inbox: &Inbox, allowed: &BTreeMap<Segment, Allowed>, done: &AtomicBool) 
         for event in events {
             let Event::Seen(seen) = event else { continue };
             frames += 1;
+            late.hear(&seen);
             if let Some(offence) = offence(&seen, allowed) {
                 offences += 1;
                 if told.len() < MOST {

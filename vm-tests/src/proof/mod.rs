@@ -4,7 +4,7 @@
 //! * [`topology`], [`stations`]: the host's wires on the fabric, and who stands on them;
 //! * [`inside`], [`containers`], [`clients`]: what the guest says of itself, something to reach in it, and who may;
 //! * [`canaries`], [`observe`], [`team`]: asking from the wire, and judging by the frames that were seen; [`egress`]: judging all others
-//!   too; [`asker`]: asking from inside;
+//!   too, [`late`]: and answers that come late; [`asker`]: asking from inside;
 //! * [`hostile`]: frames that no honest neighbour sends, from the wire and from containers;
 //! * [`watchers`]: console, journal and units meanwhile;
 //! * [`expects`]: the user's own lines of the proof;
@@ -18,6 +18,7 @@ pub mod egress;
 pub mod expects;
 pub mod hostile;
 pub mod inside;
+pub mod late;
 pub mod observe;
 pub mod question;
 pub mod report;
@@ -96,7 +97,7 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
     stage("canaries");
     let mut team = Team::new(plan, bed, pki)?;
     let ports = Ports::of(plan, extent == Extent::Whole);
-    let ((cells, hostile, asked), egress) = egress::watched(plan, &bed.fabric, &bed.topology, || {
+    let ((cells, hostile, asked), egress) = egress::watched(plan, &bed.fabric, &bed.topology, &team.late(), || {
         let (cells, asked) = match extent {
             Extent::Whole | Extent::Quick => matrix(plan, bed, &inner, &ports, &mut team, stage)?,
             Extent::Hostile => (Vec::new(), 0),
@@ -116,7 +117,7 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
     }
     report.facts.extend(hostile);
     report.cells = cells;
-    report.facts.push(egress);
+    report.facts.extend(egress);
     report.facts.extend(watching.facts(plan, bed)?);
     report.probes = team.probes() + asked;
     report.frames = bed.fabric.report()?.captured;

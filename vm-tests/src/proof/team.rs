@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use dmhost_layout::plan::HostPlan;
 use dmhost_pki::Pki;
 
 use super::canaries::Canaries;
+use super::late::Late;
 use super::observe::Observer;
 use super::question::{Ask, Question};
 use super::report::Cell;
@@ -44,6 +45,11 @@ impl<'a> Team<'a> {
     /// Probes sent so far, each port counted.
     pub fn probes(&self) -> u64 {
         self.0.iter().map(Observer::probes).sum()
+    }
+
+    /// Where answers that come late are told.
+    pub fn late(&self) -> Arc<Late> {
+        Arc::clone(self.0[self.0.len() - 1].late())
     }
 
     /// The stations and the canaries, for probes of another kind.

@@ -54,7 +54,7 @@ pub fn prove(plan: &HostPlan, outside: &Outside, pki: &Pki, extent: Extent, stag
     stage("from the wire");
     let mut team = Team::new(plan, outside, pki)?;
     let ports = Ports::of(plan, extent == Extent::Whole);
-    let ((cells, asked), egress) = egress::watched(plan, &outside.fabric, &outside.topology, || {
+    let ((cells, asked), egress) = egress::watched(plan, &outside.fabric, &outside.topology, &team.late(), || {
         let mut cells = team.ask(&questions(plan, &inner, &ports))?;
         stage("from containers");
         let of = |vantage: &Vantage| engine(&engines, vantage).is_some();
@@ -72,7 +72,7 @@ pub fn prove(plan: &HostPlan, outside: &Outside, pki: &Pki, extent: Extent, stag
     asked_for.expects.retain(|expect| is_asked(expect, deaf));
     report.facts.extend(expects::facts(&asked_for, &cells));
     report.cells = cells;
-    report.facts.push(egress);
+    report.facts.extend(egress);
     report.probes = team.probes() + asked;
     report.frames = outside.fabric.report()?.captured;
     Ok(report)

@@ -7,7 +7,7 @@
 mod seen;
 mod session;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use ipnet::IpNet;
 use self::seen::Seen;
 use super::canaries::Canaries;
 use super::clients::Clients;
+use super::late::Late;
 use super::question::{
     Ask, Place, Question, Subject, Target, Vantage, Verdict, datagrams_of, listed_sources, ports_of, subnet_of,
 };
@@ -51,6 +52,7 @@ pub struct Observer<'a> {
     clients: Arc<Clients>,
     stations: Stations,
     canaries: Canaries,
+    late: Arc<Late>,
     probes: u64,
     /// Further tries that are left.
     spare: u32,
@@ -72,7 +74,7 @@ impl<'a> Observer<'a> {
         let clients = Arc::new(Clients::of(plan, pki)?);
         let stations = Stations::new(plan);
         let canaries = Canaries::find(plan, bed, &stations)?;
-        Ok(Self { plan, bed, clients, stations, canaries, probes: 0, spare: SPARE })
+        Ok(Self { plan, bed, clients, stations, canaries, late: Arc::default(), probes: 0, spare: SPARE })
     }
 
     /// Another one, to ask beside this one. `None` where there are no addresses left for it.
@@ -80,12 +82,18 @@ impl<'a> Observer<'a> {
     pub fn beside(&self) -> Option<Self> {
         let (clients, stations) = (Arc::clone(&self.clients), self.stations.clone());
         let canaries = self.canaries.apart(&stations)?;
-        Some(Self { plan: self.plan, bed: self.bed, clients, stations, canaries, probes: 0, spare: SPARE })
+        let late = Arc::clone(&self.late);
+        Some(Self { plan: self.plan, bed: self.bed, clients, stations, canaries, late, probes: 0, spare: SPARE })
     }
 
     /// Probes sent so far, each port counted.
     pub fn probes(&self) -> u64 {
         self.probes
+    }
+
+    /// Where answers that come late are told.
+    pub fn late(&self) -> &Arc<Late> {
+        &self.late
     }
 
     /// The NIC that the frames of a vantage go through.
@@ -203,7 +211,11 @@ impl<'a> Observer<'a> {
         if questions.iter().any(|question| matches!(question.ask, Ask::OtherPorts { .. })) {
             scan.ports = (1..=u16::MAX).collect();
         }
+        self.late.listen(scan.source.ip);
         let report = self.bed.fabric.scan(&scan);
+        if let Ok(ScanReport { ports, identity, closed, .. }) = &report {
+            self.late.close(format!("{vantage} -> {target} tcp"), identity, answered(ports), *closed);
+        }
         self.counted(report, |report| report.probes)
     }
 
@@ -219,7 +231,11 @@ impl<'a> Observer<'a> {
             Ok(scan) => scan,
             Err(why) => return Ok(Err(why)),
         };
+        self.late.listen(scan.source.ip);
         let report = self.bed.fabric.datagrams(&scan);
+        if let Ok(DatagramReport { ports, identity, closed, .. }) = &report {
+            self.late.close(format!("{vantage} -> {target} udp"), identity, answered(ports), *closed);
+        }
         self.counted(report, |report| report.probes)
     }
 
@@ -273,6 +289,11 @@ impl<'a> Observer<'a> {
         let place = self.station(vantage, target);
         Ok((terms, place.ok_or_else(|| format!("{vantage} has no free address to ask {target} from"))?))
     }
+}
+
+/// The ports that are not silent.
+fn answered(ports: &BTreeMap<u16, PortState>) -> BTreeSet<u16> {
+    ports.iter().filter(|(_, state)| **state != PortState::Silent).map(|(port, _)| *port).collect()
 }
 
 fn cell(question: &Question, Seen { observed, frames, note }: Seen) -> Cell {

@@ -1,0 +1,154 @@
+//! Answers that come late. A window is closed by a canary, which the kernel answers at once; what is behind a bridge, or a program such as
+//! docker-proxy, takes longer. So every probe that was silent is held against all frames that came after it, until the proof ends.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::report::Fact;
+use crate::fabric::judge::{Cause, Identity};
+use crate::fabric::packet::Packet;
+use crate::fabric::{Closed, Seen};
+
+/// How many late frames are told.
+const MOST: usize = 8;
+
+/// What was asked, and what came for those who asked.
+#[derive(Debug, Default)]
+pub struct Late(Mutex<Heard>);
+
+#[derive(Debug, Default)]
+struct Heard {
+    /// By the address that they asked from. One may be used again, by a probe with other ports.
+    probes: HashMap<IpAddr, Vec<Probe>>,
+    frames: Vec<Seen>,
+}
+
+/// A probe whose windows are closed.
+#[derive(Debug)]
+struct Probe {
+    what: String,
+    identity: Identity,
+    answered: BTreeSet<u16>,
+    closed: Instant,
+}
+
+impl Late {
+    /// Frames for this address are kept from now on.
+    pub fn listen(&self, source: IpAddr) {
+        self.heard().probes.entry(source).or_default();
+    }
+
+    /// A frame of the guest.
+    pub fn hear(&self, seen: &Seen) {
+        let Packet::Ip(ip) = Packet::of(&seen.frame) else { return };
+        let mut heard = self.heard();
+        if heard.probes.contains_key(&ip.target) {
+            heard.frames.push(seen.clone());
+        }
+    }
+
+    /// The windows of a probe are closed; `answered` are the ports that are known to answer it.
+    pub fn close(&self, what: String, identity: &Identity, answered: BTreeSet<u16>, closed: Closed) {
+        let identity = Identity { exclusive: false, ..identity.clone() };
+        let probe = Probe { what, answered, closed: closed.at, identity };
+        self.heard().probes.entry(probe.identity.source).or_default().push(probe);
+    }
+
+    /// Whether all silence has lasted.
+    pub fn fact(&self) -> Fact {
+        let heard = self.heard();
+        let late: Vec<String> = heard.frames.iter().filter_map(|seen| heard.late(seen)).collect();
+        let probes: usize = heard.probes.values().map(Vec::len).sum();
+        let mut found: Vec<String> = late.iter().take(MOST).cloned().collect();
+        if late.len() > MOST {
+            found.push(format!("and {} more", late.len() - MOST));
+        }
+        let holds = late.is_empty();
+        let found = if holds {
+            format!("what did not answer {probes} scans did not answer later either")
+        } else {
+            found.join("\n")
+        };
+        Fact { name: "silence lasts".to_owned(), holds, found }
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        // Whoever panicked has added what it had, or has not.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Heard {
+    /// Which probe a frame answers too late, if it does.
+    fn late(&self, seen: &Seen) -> Option<String> {
+        let Packet::Ip(ip) = Packet::of(&seen.frame) else { return None };
+        self.probes.get(&ip.target)?.iter().find_map(|probe| {
+            let port = match probe.identity.judge(&seen.frame)? {
+                Cause::SynAck(port) | Cause::Reset(port) | Cause::Segment(port) => port,
+                Cause::Datagram => ip.ports()?.0,
+                Cause::IcmpError { port, .. } => port?,
+                Cause::EchoReply
+                | Cause::IsAt(_)
+                | Cause::AskedForSource
+                | Cause::AskedForTarget
+                | Cause::Forwarded
+                | Cause::Addressed => return None,
+            };
+            let after = seen.at.checked_duration_since(probe.closed)?;
+            let silent = !probe.answered.contains(&port);
+            let (frame, seconds) = (seen.number, after.as_secs_f64());
+            silent.then(|| format!("{}, port {port}: frame {frame} came {seconds:.1} s after it", probe.what))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::fabric::judge::Flow;
+    use crate::fabric::{Direction, Host, Mac, PortId, packet};
+
+    fn host(last: u8) -> Host {
+        Host { mac: Mac([2, 0, 0, 0, 0, last]), ip: IpAddr::from([192, 0, 2, last]) }
+    }
+
+    fn datagram(ports: (u16, u16), number: u64, at: Instant) -> Seen {
+        let frame: Arc<[u8]> = packet::udp(host(1), host(9), ports, b"late").unwrap().into();
+        Seen { number, at, port: PortId(0), direction: Direction::FromGuest, segment: None, frame }
+    }
+
+    /// A probe of `host(9)` from port 20,000; what came for it.
+    fn heard(frames: &[Seen], closed: Instant) -> Fact {
+        let late = Late::default();
+        late.listen(host(9).ip);
+        for seen in frames {
+            late.hear(seen);
+        }
+        let flow = Flow::Udp { local: 20_000, remote: None };
+        let identity = Identity { source: host(9).ip, target: host(1).ip, flow, exclusive: true };
+        late.close("udp".to_owned(), &identity, BTreeSet::from([53]), Closed { canary: 1, frame: 1, at: closed });
+        late.fact()
+    }
+
+    #[test]
+    fn an_answer_after_the_window_is_told_with_its_frame() {
+        let closed = Instant::now();
+        let after = closed + Duration::from_secs(2);
+        let fact = heard(&[datagram((443, 20_000), 77, after)], closed);
+        assert!(!fact.holds && fact.found == "udp, port 443: frame 77 came 2.0 s after it", "{fact:?}");
+    }
+
+    #[test]
+    fn what_answered_in_time_or_another_probe_is_not_late() {
+        let closed = Instant::now();
+        let after = closed + Duration::from_secs(2);
+        assert!(heard(&[datagram((53, 20_000), 1, after)], closed).holds, "a port that had answered");
+        assert!(heard(&[datagram((443, 20_001), 1, after)], closed).holds, "another probe's port");
+        assert!(heard(&[datagram((443, 20_000), 1, closed - Duration::from_secs(1))], closed).holds, "before the end");
+    }
+}
