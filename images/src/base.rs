@@ -13,9 +13,12 @@ use crate::pins::{Pins, asked_packages, digest};
 use crate::recipe::{Recipe, System};
 
 /// Counts changes of the code that makes a base: whoever changes what a base holds adds one.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
+const INSTALL: &str = include_str!("scripts/install.sh");
 const FINISH: &str = include_str!("scripts/finish.sh");
+/// What dpkg leaves out of every package, now and in later upgrades.
+const PATHS: &str = "/etc/dpkg/dpkg.cfg.d/dmhost";
 
 /// Everything that decides what a base holds, and where it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +39,7 @@ impl BaseKey {
         let System { base, engine, kernel } = system;
         let (pins, texts) = (pins.map(Pins::digest).unwrap_or_default(), recipe.inputs(base)?);
         let (format, arch) = (FORMAT.to_string(), std::env::consts::ARCH);
-        let inputs = [FINISH, engine.as_str(), kernel.as_str(), arch, &format, &pins];
+        let inputs = [INSTALL, FINISH, engine.as_str(), kernel.as_str(), arch, &format, &pins];
         Ok(Self { system, digest: digest(inputs.into_iter().chain(texts.iter().map(String::as_str))) })
     }
 
@@ -58,12 +61,15 @@ pub struct Bootstrap {
 }
 
 impl Bootstrap {
-    /// The commands that make the base of `recipe` in `tree`, of the packages in the flat archive `packages`.
-    pub fn new(recipe: &Recipe, kernel: Kernel, privilege: Privilege, packages: &Utf8Path, tree: &Utf8Path) -> Self {
+    /// The commands that make the base of `recipe` as `root` in the folder `aside`, of the packages in the flat archive
+    /// `packages` there.
+    pub fn new(recipe: &Recipe, kernel: Kernel, privilege: Privilege, aside: &Utf8Path) -> Self {
         let names = asked_packages(recipe, kernel);
+        let (tree, packages) = (aside.join("root"), aside.join("packages"));
         // The clock of what is stamped while the base is made: the initramfs, the accounts.
         let epoch = format!("SOURCE_DATE_EPOCH={}", recipe.released);
-        let mut argv = vec![
+        let mut argv: Vec<String> = ["sh", "-euc", INSTALL, "install", aside.as_str()].map(str::to_owned).into();
+        argv.extend([
             "env".to_owned(),
             epoch.clone(),
             // What the kernel's own package does is done once at the end, when all that goes into it is there.
@@ -75,11 +81,16 @@ impl Bootstrap {
             format!("--variant={}", recipe.variant),
             format!("--include={}", names.join(",")),
             "--skip=check/qemu".to_owned(),
-        ];
+        ]);
         // A base that is not finished is thrown away: nothing has to reach the disk before that. `finish.sh` takes it back.
         argv.push("--dpkgopt=force-unsafe-io".to_owned());
-        argv.extend(recipe.paths.exclude.iter().map(|glob| format!("--dpkgopt=path-exclude={glob}")));
-        argv.extend(recipe.paths.include.iter().map(|glob| format!("--dpkgopt=path-include={glob}")));
+        // Not by `--dpkgopt`, for which mmdebstrap sends every essential package through a filter in Python; what it unpacks
+        // itself is taken away again before dpkg installs it once more.
+        let (exclude, include) = (recipe.paths.exclude.iter(), recipe.paths.include.iter());
+        let paths = exclude.clone().map(|glob| format!("path-exclude={glob}\n"));
+        let paths: String = paths.chain(include.map(|glob| format!("path-include={glob}\n"))).collect();
+        argv.push(format!("--setup-hook={}", write_file(PATHS, &paths)));
+        argv.push(exclude.fold("--extract-hook=rm -rf".to_owned(), |text, glob| text + " \"$1\"" + glob));
         argv.extend(
             recipe
                 .links
@@ -92,7 +103,7 @@ impl Bootstrap {
             argv.push(format!("--essential-hook={}", write_file(path, text)));
         }
         argv.push("--customize-hook=chroot \"$1\" update-initramfs -c -k all".to_owned());
-        argv.extend([recipe.suite.clone(), tree.to_string()]);
+        argv.extend([recipe.suite.clone(), aside.join("overlay/root").to_string()]);
         // Each package has been verified by its hash, which Debian's signature vouched for when it was pinned.
         argv.push(format!("deb [trusted=yes] copy://{packages} ./"));
         let finish = ["env", &epoch, "sh", "-euc", FINISH, "finish", tree.as_str()].into_iter().map(str::to_owned);
@@ -203,9 +214,7 @@ mod tests {
     #[test]
     fn every_package_is_named_to_mmdebstrap() {
         let recipe = recipe();
-        let tree = Utf8Path::new("/cache/tree");
-        let packages = Utf8Path::new("/cache/packages");
-        let bootstrap = Bootstrap::new(&recipe, Kernel::Generic, Privilege::Root, packages, tree);
+        let bootstrap = Bootstrap::new(&recipe, Kernel::Generic, Privilege::Root, Utf8Path::new("/cache"));
         let argv = bootstrap.install.argv;
         let include = argv.iter().find_map(|word| word.strip_prefix("--include=")).expect("there is one");
         assert!(include.contains("docker.io,docker-cli") && include.ends_with("linux-image-amd64"), "{include}");

@@ -3,6 +3,7 @@
 //! Nothing is taken on trust: a file is hashed when it comes and again each time a base is made of it.
 
 use std::io::Read;
+use std::num::NonZero;
 
 use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -17,9 +18,9 @@ use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::sources::Mirror;
 
-/// Makes `Packages` of the files named on standard input: `NAME SIZE SHA256`, below `$1`.
-const INDEX: &str = "cd \"$1\"; while read -r name size hash; do dpkg-deb --field \"$name\"; \
-     printf 'Filename: ./%s\\nSize: %s\\nSHA256: %s\\n\\n' \"$name\" \"$size\" \"$hash\"; done >Packages";
+/// Tells of the files named after `$1`, which they are in, what `Packages` says of them: NAME, SIZE, SHA256 of each.
+const INDEX: &str = "cd \"$1\"; shift; while [ $# -gt 0 ]; do dpkg-deb --field \"$1\"; \
+     printf 'Filename: ./%s\\nSize: %s\\nSHA256: %s\\n\\n' \"$1\" \"$2\" \"$3\"; shift 3; done";
 
 /// The folder of package files in a cache.
 pub(crate) fn folder(cache_dir: &Utf8Path) -> Utf8PathBuf {
@@ -115,16 +116,34 @@ pub(crate) fn fetch(
 /// If a package is not there, or dpkg-deb cannot read it.
 pub(crate) fn local_archive(cache_dir: &Utf8Path, pins: &Pins, suite: &str, folder: &Utf8Path) -> anyhow::Result<()> {
     fs_err::create_dir_all(folder)?;
-    let mut list = String::new();
+    let mut files = Vec::new();
     for package in &pins.packages {
         let Package { name, version, architecture, size, sha256, .. } = package;
         let file = format!("{name}_{}_{architecture}.deb", version.replace(':', "%3a"));
         fs_err::hard_link(path(cache_dir, package), folder.join(&file))?;
-        list += &format!("{file} {size} {sha256}\n");
+        files.push([file, size.to_string(), sha256.clone()]);
     }
-    let words = ["sh", "-euc", INDEX, "index", folder.as_str()];
-    Command::mortal(words).run(list.into_bytes(), |_| {}).context("could not index the packages of the base")?;
+    // dpkg-deb unpacks of each what it tells: as many at a time as there are processors.
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let index_of = |files: &[[String; 3]]| -> anyhow::Result<String> {
+        let words = ["sh", "-euc", INDEX, "index", folder.as_str()].map(str::to_owned);
+        let mut text = String::new();
+        Command::mortal(words.into_iter().chain(files.iter().flatten().cloned()))
+            .read(|stream| Ok(stream.read_to_string(&mut text)?))
+            .context("could not index the packages of the base")?;
+        Ok(text)
+    };
+    let parts: Vec<anyhow::Result<String>> = std::thread::scope(|scope| {
+        let parts = files.chunks(files.len().div_ceil(threads).max(1));
+        let running: Vec<_> = parts.map(|files| scope.spawn(|| index_of(files))).collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    let list = parts.into_iter().collect::<anyhow::Result<String>>()?;
     let index = folder.join("Packages");
+    fs_err::write(&index, list)?;
     let (hash, size) = (sha256_of(&index)?, fs_err::metadata(&index)?.len());
     let architecture = architecture();
     let release = format!(

@@ -199,7 +199,7 @@ pub(crate) fn base(question: Question, pins: Option<Pins>) -> anyhow::Result<Ste
     let bases = cache_dir.join("bases");
     let folder = bases.join(key.folder());
     let aside = bases.join(format!(".{}.making", key.folder()));
-    let bootstrap = Bootstrap::new(&recipe, system.kernel, privilege, &aside.join("packages"), &aside.join("root"));
+    let bootstrap = Bootstrap::new(&recipe, system.kernel, privilege, &aside);
     Ok(Step::Base { key, folder, aside, pins, question, bootstrap })
 }
 

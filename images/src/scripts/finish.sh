@@ -10,7 +10,7 @@ rm -f "$root/etc/hostname" "$root/etc/resolv.conf" "$root"/etc/ssh/ssh_host_* "$
     "$root/var/lib/dbus/machine-id" "$root"/etc/*- "$root/var/lib/systemd/random-seed"
 : >"$root/etc/machine-id"
 # For the making alone: a host that loses power in the middle of an upgrade needs dpkg's care.
-sed -i '/^force-unsafe-io$/d' "$root/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
+rm "$root/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
 # What is left of the way here, which is another one with another mmdebstrap: older copies, and the order of accounts.
 rm -rf "$root"/var/lib/dpkg/*-old "$root"/var/cache/debconf/*-old "$root/var/cache/debconf/tmp.ci"
 for pair in passwd:shadow group:gshadow; do
