@@ -1,6 +1,6 @@
 //! Images: a base made from a recipe, a layout over it, as a disk that boots.
 //!
-//! * [`step`]: a build as data, [`run`]: the one runner of it;
+//! * [`request`]: what is asked for, [`step`]: a build as data, [`run`]: the one runner of it, `image`: what it does itself;
 //! * [`recipe`], [`sources`], [`mod@base`]: the operating system and where it comes from; `vendor`: an engine of its own
 //!   archive;
 //! * [`pins`], [`mod@resolve`]: which packages, by version and hash;
@@ -17,6 +17,8 @@ pub mod command;
 pub mod contents;
 pub mod disk;
 pub mod format;
+pub mod identity;
+mod image;
 mod install;
 pub mod machine;
 mod manifest;
@@ -27,6 +29,7 @@ pub mod pins;
 pub mod progress;
 pub mod recipe;
 pub mod report;
+pub mod request;
 pub mod resolve;
 pub mod run;
 pub mod sources;
@@ -42,8 +45,9 @@ pub use format::Format;
 pub use machine::{MachineError, Privilege};
 pub use pins::{LockFile, LockMode, Pins};
 pub use progress::{Event, Progress};
+pub use request::{BuildRequest, Built};
 pub use resolve::{Origin, Resolution};
-pub use run::{BuildRequest, Built, base, build};
+pub use run::{base, build};
 pub use sources::Mirror;
 pub use step::{Options, Step, steps};
 pub use tree::Secrets;

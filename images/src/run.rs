@@ -1,120 +1,29 @@
 //! The one runner: makes steps happen, in order, and says how far it is.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
-use dmhost_layout::layout::Layout;
-use dmhost_layout::plan::{Base, Engine, HostPlan, Kernel};
-use fs_err::os::unix::fs::OpenOptionsExt;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
+use dmhost_layout::plan::{Base, Engine, Kernel};
 use sha2::{Digest, Sha256};
 
 use crate::base::BaseTree;
 use crate::cache::{self, Workspace};
-use crate::command::Command;
 use crate::contents::{Contents, Node};
-use crate::disk::{self, BootFiles, Geometry, Window};
+use crate::disk::{self, Geometry};
 use crate::format::Format;
+use crate::image;
 use crate::install::{self, Installed};
 use crate::machine::{self, MachineError, Privilege};
-use crate::meant;
-use crate::pins::{LockFile, Pins, hex};
+use crate::pins::{Pins, hex};
 use crate::progress::{Event, Progress};
 use crate::recipe::System;
 use crate::report;
+use crate::request::{BuildRequest, Built};
 use crate::resolve::{self, Origin, Question, Resolution};
 use crate::sources::Mirror;
-use crate::step::{self, COMMAND_LINE, Options, Step, steps, workspace};
+use crate::step::{self, Step, steps, workspace};
 use crate::store::{self, Prune};
-use crate::tree::{self, Secrets};
-
-/// What an image is made of and where it goes.
-pub struct BuildRequest<'a> {
-    /// The host.
-    pub plan: &'a HostPlan,
-    /// Its files.
-    pub layout: &'a Layout,
-    /// The bytes of its secrets.
-    pub secrets: &'a dyn Secrets,
-    /// The image to write.
-    pub out: &'a Utf8Path,
-    /// The cache's folder; `None`: [`cache::default_cache_dir`].
-    pub cache_dir: Option<&'a Utf8Path>,
-    /// Whether an image that is there may be replaced.
-    pub force: bool,
-    /// The lock; `None`: packages are those the cache last resolved for the recipe, else what the archive has.
-    pub lock: Option<LockFile>,
-    /// Where packages come from; `None`: the mirror that this machine uses.
-    pub mirror: Option<Mirror>,
-    /// Whether the network is not to be used.
-    pub offline: bool,
-    /// The key of the engine's own archive, where it has one.
-    pub engine_key: Option<&'a Utf8Path>,
-    /// The most bytes that the cache may take after a build that added to it: what was not used for longest is removed, and
-    /// nothing that is in use. `None`: as many as there are.
-    pub cache_limit: Option<u64>,
-    /// The spec's bytes, whose SHA-256 stands in `IMAGE.json`.
-    pub spec: Option<&'a [u8]>,
-}
-
-impl std::fmt::Debug for BuildRequest<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { plan, layout: _, secrets: _, out, cache_dir, force, lock, mirror, offline, cache_limit, .. } = self;
-        let mut debug = f.debug_struct("BuildRequest");
-        debug.field("host", &plan.host.name).field("out", out).field("cache_dir", cache_dir).field("force", force);
-        debug.field("lock", lock).field("mirror", mirror).field("offline", offline).field("cache_limit", cache_limit);
-        debug.finish_non_exhaustive()
-    }
-}
-
-/// An image that was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Built {
-    /// Where it is.
-    pub path: Utf8PathBuf,
-    /// Its size in bytes: the disk's.
-    pub bytes: u64,
-    /// What it takes on the file system, in bytes: holes take nothing.
-    pub allocated: u64,
-    /// Whether the base came from the cache.
-    pub base_cached: bool,
-    /// Its packages, and whether a lock was written with them.
-    pub packages: Resolution,
-    /// The tree hash: SHA-256 over every path, mode, owner, attribute and content that was read back. Two builds of one
-    /// lock, spec and PKI have the same.
-    pub tree: String,
-    /// What each step took, by its title.
-    pub timings: Vec<(String, Duration)>,
-}
-
-impl BuildRequest<'_> {
-    /// What this build is asked for, on this machine.
-    ///
-    /// # Errors
-    /// If no cache folder can be found, or the image's path has no name.
-    pub fn options(&self) -> anyhow::Result<Options> {
-        let cache_dir = match self.cache_dir {
-            Some(folder) => folder.to_owned(),
-            None => cache::default_cache_dir()?,
-        };
-        let absolute =
-            |path: &Utf8Path| camino::absolute_utf8(path).with_context(|| format!("could not tell where {path} is"));
-        let out = absolute(self.out)?;
-        anyhow::ensure!(out.file_name().is_some(), "{out} names no file");
-        Ok(Options {
-            out,
-            force: self.force,
-            cache_dir: absolute(&cache_dir)?,
-            lock: self.lock.clone(),
-            mirror: self.mirror.clone().unwrap_or_else(Mirror::of_this_machine),
-            privilege: Privilege::of_this_process(),
-            offline: self.offline,
-            engine_key: self.engine_key.map(absolute).transpose()?,
-        })
-    }
-}
 
 /// Makes the image of a host.
 ///
@@ -317,17 +226,17 @@ impl Runner<'_, '_, '_> {
                 self.base = Some(base);
                 return Ok(Taken { cached, resolution: None, bytes });
             }
-            Step::FileSystem { layout, file, size, command } => {
-                make_file_system(layout, self.request.secrets, file, *size, command, progress)?;
+            Step::FileSystem { file, .. } => {
+                image::file_system(step, self.request.secrets, progress)?;
                 return Taken::written(file);
             }
-            Step::Disk { base, root, file, geometry, title } => {
-                write_disk(&BaseTree { root: base.clone() }, root, file, geometry, title, progress)?;
+            Step::Disk { root, file, geometry } => {
+                image::put_root(root, file, geometry, progress)?;
                 return Taken::written(file);
             }
             Step::ReadBack { file } => {
                 let base = self.base.as_ref().context("the base comes before the image")?;
-                self.contents = match read_back(file, &base.contents, self.request)? {
+                self.contents = match image::read_back(file, &base.contents, self.request)? {
                     Ok(contents) => contents,
                     Err(differences) => return Err(Self::blame(base, &differences)),
                 };
@@ -335,7 +244,7 @@ impl Runner<'_, '_, '_> {
                 return Ok(Taken { bytes, ..Taken::default() });
             }
             Step::Convert { from, file, format, command } => {
-                drop(private_file(file)?);
+                drop(image::private_file(file)?);
                 let said = |line: &str| progress.event(Event::Line(line));
                 command.run(Vec::new(), said).with_context(|| format!("could not write the disk as {format}"))?;
                 fs_err::remove_file(from)?;
@@ -350,90 +259,9 @@ impl Runner<'_, '_, '_> {
                     fs_err::rename(aside, path)?;
                 }
                 // The last of all: where there is an image, all that belongs to it is there.
-                publish(file, out, *force)?;
+                image::publish(file, out, *force)?;
             }
         }
         Ok(Taken::default())
     }
-}
-
-/// Gives the image its name; without `force` not even an image that came this moment is replaced.
-fn publish(file: &Utf8Path, out: &Utf8Path, force: bool) -> anyhow::Result<()> {
-    if !force {
-        let named = renameat_with(CWD, file.as_std_path(), CWD, out.as_std_path(), RenameFlags::NOREPLACE);
-        match named {
-            // A file system that cannot promise that: the check before has to do.
-            Err(Errno::INVAL | Errno::NOSYS) => {}
-            other => return other.with_context(|| format!("could not name the image {out}")),
-        }
-    }
-    Ok(fs_err::rename(file, out)?)
-}
-
-fn now() -> u64 {
-    // A clock before 1970 gives files of 1970.
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-fn private_file(path: &Utf8Path) -> anyhow::Result<fs_err::File> {
-    Ok(fs_err::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?)
-}
-
-fn make_file_system(
-    layout: &Layout,
-    secrets: &dyn Secrets,
-    file: &Utf8Path,
-    size: u64,
-    command: &Command,
-    progress: &mut dyn Progress,
-) -> anyhow::Result<()> {
-    let tar = tree::archive(layout, secrets, now())?;
-    private_file(file)?.set_len(size)?;
-    command.run(tar, |line| progress.event(Event::Line(line))).context("could not make the root file system")
-}
-
-fn write_disk(
-    base: &BaseTree,
-    root: &Utf8Path,
-    file: &Utf8Path,
-    geometry: &Geometry,
-    title: &str,
-    progress: &mut dyn Progress,
-) -> anyhow::Result<()> {
-    let release = base.release()?;
-    let files = BootFiles {
-        loader: fs_err::read(base.boot_loader())?,
-        kernel: fs_err::read(base.kernel(&release))?,
-        initrd: fs_err::read(base.initrd(&release))?,
-        release,
-        command_line: COMMAND_LINE.to_owned(),
-        title: title.to_owned(),
-    };
-    let disk = disk::create(private_file(file)?, geometry)?;
-    disk::write_boot(Window::new(disk.file(), geometry.esp), &files)?;
-    let from = fs_err::File::open(root)?;
-    disk::copy_into(&from, &disk, geometry.root, |done, total| progress.event(Event::Bytes { done, total }))?;
-    fs_err::remove_file(root)?;
-    Ok(())
-}
-
-/// Reads everything back, and gives it if it is what was meant, or how it differs.
-fn read_back(
-    file: &Utf8Path,
-    base: &Contents,
-    request: &BuildRequest<'_>,
-) -> anyhow::Result<Result<Contents, Vec<String>>> {
-    let disk = disk::open(file)?;
-    let boot = disk.boot()?;
-    anyhow::ensure!(boot.command_line == COMMAND_LINE, "the command line read back is {:?}", boot.command_line);
-    let found = disk.contents().with_context(|| format!("could not read the root of {file} back"))?;
-    let (mut meant, accounts) = meant::contents(base, request.layout, request.secrets)?;
-    for path in accounts {
-        // Whose bytes only the base's own program knows.
-        if let (Some(meant), Some(found)) = (meant.nodes.get_mut(&path), found.nodes.get(&path)) {
-            meant.kind = found.kind.clone();
-        }
-    }
-    let differences = meant.differences(&found);
-    Ok(if differences.is_empty() { Ok(found) } else { Err(differences) })
 }

@@ -12,6 +12,7 @@ use crate::base::{BaseKey, Bootstrap};
 use crate::command::Command;
 use crate::disk::Geometry;
 use crate::format::Format;
+use crate::identity::Identity;
 use crate::machine::Privilege;
 use crate::pins::{LockFile, Pins};
 use crate::recipe::System;
@@ -87,19 +88,21 @@ pub enum Step {
         size: u64,
         /// How; takes the layout as a tar.
         command: Command,
+        /// Whose UUIDs it gets.
+        identity: Identity,
+        /// The latest time that a file of it has, in seconds since 1970.
+        latest: u64,
+        /// The disk that it will be on, made meanwhile.
+        blank: Blank,
     },
-    /// Writes partition table, EFI system partition and root partition into one file.
+    /// Puts the root file system on its disk.
     Disk {
-        /// The base's tree, for kernel, initramfs and boot loader.
-        base: Utf8PathBuf,
         /// The root file system.
         root: Utf8PathBuf,
-        /// The disk.
+        /// The disk, [`Blank`] so far.
         file: Utf8PathBuf,
         /// Where things stand on it.
         geometry: Geometry,
-        /// The title of its boot entry.
-        title: String,
     },
     /// Reads back what was written: partition table, boot entry, kernel, superblock.
     ReadBack {
@@ -126,6 +129,19 @@ pub enum Step {
         /// Whether an image that is there may be replaced.
         force: bool,
     },
+}
+
+/// A disk with partition table and EFI system partition, and nothing on its root partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blank {
+    /// The base's tree, for kernel, initramfs and boot loader.
+    pub base: Utf8PathBuf,
+    /// The disk.
+    pub file: Utf8PathBuf,
+    /// Where things stand on it.
+    pub geometry: Geometry,
+    /// The title of its boot entry.
+    pub title: String,
 }
 
 /// The folder beside the image where it is made: hidden, and named for it, so that leavings are known and taken over.
@@ -157,15 +173,21 @@ pub fn steps(plan: &HostPlan, layout: &Layout, options: &Options, pins: Option<&
     };
     let packages = Step::Packages { question: question.clone(), known: known.clone() };
     let base_step = base(question, known)?;
-    let Step::Base { folder, .. } = &base_step else { anyhow::bail!("{base_step} makes no base") };
+    let Step::Base { key, folder, question, .. } = &base_step else { anyhow::bail!("{base_step} makes no base") };
+    let (identity, latest) = (Identity::new(key, layout), question.recipe()?.released);
     let geometry = Geometry::of(host.disk)?;
     let work = workspace(&options.out);
     let base = folder.join("root");
     let root = work.join("root.btrfs");
     let disk = work.join("disk.raw");
     let stage = work.join("stage");
-    let argv = ["sh", "-euc", ASSEMBLE, "assemble", stage.as_str(), base.as_str(), root.as_str(), MKFS]
+    let (system, device) = (identity.uuid("file system"), identity.uuid("device"));
+    let mkfs = format!("{MKFS} --uuid {system} --device-uuid {device}");
+    let epoch = format!("SOURCE_DATE_EPOCH={latest}");
+    let script = ["env", &epoch, "sh", "-euc", ASSEMBLE, "assemble"];
+    let argv = script
         .into_iter()
+        .chain([stage.as_str(), base.as_str(), root.as_str(), &mkfs])
         .map(str::to_owned)
         .chain(subvolume_words(layout.subvolumes())?);
     let command = Command::privileged(options.privilege, argv);
@@ -176,11 +198,13 @@ pub fn steps(plan: &HostPlan, layout: &Layout, options: &Options, pins: Option<&
         Step::Convert { from, file, format, command }
     });
     let finished = if convert.is_some() { converted } else { disk.clone() };
+    let blank = Blank { base, file: disk.clone(), geometry, title: format!("dmhost: {}", host.name) };
+    let (layout, size) = (layout.clone(), geometry.root.length);
     let mut steps = vec![
         packages,
         base_step,
-        Step::FileSystem { layout: layout.clone(), file: root.clone(), size: geometry.root.length, command },
-        Step::Disk { base, root, file: disk.clone(), geometry, title: format!("dmhost: {}", host.name) },
+        Step::FileSystem { layout, file: root.clone(), size, command, identity, latest, blank },
+        Step::Disk { root, file: disk.clone(), geometry },
         Step::ReadBack { file: disk },
     ];
     steps.extend(convert);
@@ -242,16 +266,18 @@ impl fmt::Display for Step {
                 writeln!(f, "base {base} with {engine} and the {kernel} kernel, unless it is in {folder}")?;
                 write!(f, "  {}\n  {}", bootstrap.install, bootstrap.finish)
             }
-            Self::FileSystem { layout, file, size, command } => {
+            Self::FileSystem { layout, file, size, command, identity: _, latest: _, blank } => {
                 let (entries, volumes) = (layout.iter().count(), layout.subvolumes().len());
                 writeln!(
                     f,
                     "root file system of {size} bytes in {file}: {entries} entries of the layout, {volumes} subvolumes"
                 )?;
-                write!(f, "  {command}")
+                let Blank { base: _, file, geometry, title: _ } = blank;
+                writeln!(f, "  {command}")?;
+                write!(f, "  meanwhile partition table and EFI system partition of {} bytes in {file}", geometry.size)
             }
-            Self::Disk { base: _, root, file, geometry, title: _ } => {
-                write!(f, "disk of {} bytes in {file}: EFI system partition, and {root}", geometry.size)
+            Self::Disk { root, file, geometry } => {
+                write!(f, "disk: {root} into {file}, at byte {}", geometry.root.start)
             }
             Self::ReadBack { file } => write!(f, "read {file} back"),
             Self::Convert { from: _, file, format, command } => write!(f, "{format} in {file}\n  {command}"),

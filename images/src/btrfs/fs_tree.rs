@@ -7,16 +7,14 @@ use anyhow::Context;
 
 use super::file::{FileExtent, Reader};
 use super::volume::Volume;
-use super::{Bytes, KEY, Key};
+use super::{Bytes, INODE_ITEM, KEY, Key, ROOT_ITEM};
 use crate::contents::{Contents, Kind, Node};
 use crate::disk::Extent;
 use crate::pins::hex;
 
-const INODE_ITEM: u8 = 1;
 const XATTR_ITEM: u8 = 24;
 const DIR_INDEX: u8 = 96;
 const EXTENT_DATA: u8 = 108;
-const ROOT_ITEM: u8 = 132;
 const TOP_LEVEL: u64 = 5;
 const FIRST_INODE: u64 = 256;
 
@@ -35,12 +33,8 @@ struct Inode {
 
 type Tree = BTreeMap<u64, Inode>;
 
-/// Reads everything that the btrfs in this stretch of a file holds: names, modes, owners, attributes and contents.
-///
-/// # Errors
-/// If a block or an extent is damaged, or is of a kind that `mkfs.btrfs` was not told to write.
-pub(crate) fn read(file: &std::fs::File, extent: Extent) -> anyhow::Result<Contents> {
-    let volume = Volume::open(file, extent)?;
+/// Every tree of files.
+fn trees(volume: &Volume<'_>) -> anyhow::Result<BTreeMap<u64, Tree>> {
     let mut roots = BTreeMap::new();
     volume.items(volume.root, &mut |key, data| {
         if key.kind == ROOT_ITEM && (key.object == TOP_LEVEL || key.object >= FIRST_INODE) {
@@ -48,37 +42,61 @@ pub(crate) fn read(file: &std::fs::File, extent: Extent) -> anyhow::Result<Conte
         }
         Ok(())
     })?;
-    let mut trees = BTreeMap::new();
-    for (id, block) in roots {
-        trees.insert(id, tree(&volume, block).with_context(|| format!("could not read the tree {id}"))?);
-    }
-    let mut walk = Walk { trees: &trees, found: Vec::new() };
-    walk.folder(TOP_LEVEL, FIRST_INODE, "", 0)?;
-    let found = walk.found;
+    let tree = |(id, block)| Ok((id, tree(volume, block).with_context(|| format!("could not read the tree {id}"))?));
+    roots.into_iter().map(tree).collect()
+}
+
+/// Reads everything that the btrfs in this stretch of a file holds: names, modes, owners, attributes and contents.
+///
+/// # Errors
+/// If a block or an extent is damaged, or is of a kind that `mkfs.btrfs` was not told to write.
+pub(crate) fn read(file: &std::fs::File, extent: Extent) -> anyhow::Result<Contents> {
+    let volume = Volume::open(file, extent)?;
+    let trees = trees(&volume)?;
+    let found = Walk::through(&trees)?;
     // Unpacking and hashing is all the work there is, and each file's is its own.
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(8);
-    let parts: Vec<anyhow::Result<Vec<(String, Node)>>> = std::thread::scope(|scope| {
-        let part = |index: usize| {
-            let (volume, found) = (&volume, &found);
-            move || {
-                let mut reader = Reader::new(volume)?;
-                // Neighbours are alike in size, so they are dealt out in turn.
-                let mine = found.iter().skip(index).step_by(threads);
-                mine.map(|(path, inode)| Ok((path.clone(), node(inode, &mut reader).with_context(|| path.clone())?)))
-                    .collect()
-            }
+    let parts = in_parallel(|index, threads| {
+        let mut reader = Reader::new(&volume)?;
+        // Neighbours are alike in size, so they are dealt out in turn.
+        let mine = found.iter().skip(index).step_by(threads);
+        let node = |(path, inode): &(String, &Inode)| {
+            Ok((path.clone(), node(inode, &mut reader).with_context(|| path.clone())?))
         };
-        let running: Vec<_> = (0..threads).map(|index| scope.spawn(part(index))).collect();
+        mine.map(node).collect::<anyhow::Result<Vec<(String, Node)>>>()
+    })?;
+    Ok(Contents { nodes: parts.into_iter().flatten().collect() })
+}
+
+/// Hands out the bytes of every file and link, with its path.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn each_file(file: &std::fs::File, extent: Extent, each: &mut dyn FnMut(&str, &[u8])) -> anyhow::Result<()> {
+    let volume = Volume::open(file, extent)?;
+    let (trees, mut reader) = (trees(&volume)?, Reader::new(&volume)?);
+    for (path, inode) in Walk::through(&trees)? {
+        if [REGULAR, LINK].contains(&(inode.mode & FORMAT)) {
+            let mut bytes = Vec::new();
+            reader
+                .read(inode.size, &inode.extents, &mut |some| bytes.extend_from_slice(some))
+                .with_context(|| path.clone())?;
+            each(&path, &bytes);
+        }
+    }
+    Ok(())
+}
+
+/// Does a work of which each thread does a share, given by its index and how many there are.
+fn in_parallel<T: Send>(work: impl Fn(usize, usize) -> anyhow::Result<T> + Sync) -> anyhow::Result<Vec<T>> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(8);
+    std::thread::scope(|scope| {
+        let work = &work;
+        let running: Vec<_> = (0..threads).map(|index| scope.spawn(move || work(index, threads))).collect();
         running
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
-    });
-    let mut contents = Contents::default();
-    for part in parts {
-        contents.nodes.extend(part?);
-    }
-    Ok(contents)
+    })
 }
 
 fn tree(volume: &Volume<'_>, block: u64) -> anyhow::Result<Tree> {
@@ -131,6 +149,13 @@ struct Walk<'t> {
 }
 
 impl<'t> Walk<'t> {
+    /// Every path of every tree, with what is there.
+    fn through(trees: &'t BTreeMap<u64, Tree>) -> anyhow::Result<Vec<(String, &'t Inode)>> {
+        let mut walk = Self { trees, found: Vec::new() };
+        walk.folder(TOP_LEVEL, FIRST_INODE, "", 0)?;
+        Ok(walk.found)
+    }
+
     fn folder(&mut self, tree: u64, inode: u64, path: &str, depth: usize) -> anyhow::Result<()> {
         anyhow::ensure!(depth < 64, "{path} is too deep");
         for (name, location) in &self.inode(tree, inode)?.children {

@@ -5,9 +5,11 @@
 
 mod file;
 mod fs_tree;
+mod settle;
 mod volume;
 
-pub(crate) use fs_tree::read;
+pub(crate) use fs_tree::{each_file, read};
+pub(crate) use settle::settle;
 
 use anyhow::Context;
 
@@ -51,3 +53,7 @@ struct Key {
 }
 
 const KEY: usize = 17;
+/// An item's kind: a tree's root.
+const ROOT_ITEM: u8 = 132;
+/// An item's kind: an inode.
+const INODE_ITEM: u8 = 1;

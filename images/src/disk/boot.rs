@@ -8,6 +8,7 @@ use anyhow::Context;
 use fatfs::{Dir, FatType, FileSystem, FormatVolumeOptions, FsOptions, ReadWriteSeek};
 
 use super::Window;
+use super::memory::Memory;
 
 const ENTRIES: &str = "loader/entries";
 /// An entry for each kernel, named for its release: the boot loader takes the newest. The host itself adds those of kernels
@@ -42,11 +43,12 @@ pub struct Boot {
     pub command_line: String,
 }
 
-/// Formats the partition and fills it.
+/// A partition of this length, formatted and filled: its bytes up to the last that is used.
 ///
 /// # Errors
-/// If it is too small, or writing fails.
-pub(crate) fn write(mut partition: Window<&std::fs::File>, files: &BootFiles) -> anyhow::Result<()> {
+/// If it is too small.
+pub(crate) fn make(length: u64, files: &BootFiles) -> anyhow::Result<Vec<u8>> {
+    let mut partition = Memory::new(length);
     let options =
         FormatVolumeOptions::new().fat_type(FatType::Fat32).bytes_per_cluster(4096).volume_label(*b"DMHOST-ESP ");
     fatfs::format_volume(&mut partition, options).context("could not format the EFI system partition")?;
@@ -79,12 +81,13 @@ pub(crate) fn write(mut partition: Window<&std::fs::File>, files: &BootFiles) ->
     drop(root);
     // Counts the free clusters, which unmounting then writes down.
     fat.stats().context("could not count what is free on the EFI system partition")?;
-    fat.unmount().context("could not finish the EFI system partition")
+    fat.unmount().context("could not finish the EFI system partition")?;
+    Ok(partition.bytes)
 }
 
 /// fatfs 0.3 gives the entries `.` and `..` of a new folder a long name each; the specification wants them first and
 /// bare, and `fsck.vfat` says so. On a volume with nothing but folders they are one cluster each, after the root's.
-fn mend_dot_entries(partition: &mut Window<&std::fs::File>, folders: usize) -> std::io::Result<()> {
+fn mend_dot_entries(partition: &mut Memory, folders: usize) -> std::io::Result<()> {
     const ENTRY_SIZE: usize = 32;
     const DELETED: u8 = 0xe5;
     let mut boot_sector = [0; 512];
@@ -115,7 +118,7 @@ fn mend_dot_entries(partition: &mut Window<&std::fs::File>, folders: usize) -> s
         partition.seek(SeekFrom::Start(at))?;
         partition.write_all(&entries)?;
     }
-    // fatfs begins where the window stands.
+    // fatfs begins where the partition stands.
     partition.rewind()
 }
 

@@ -4,6 +4,7 @@
 
 mod boot;
 mod legacy;
+mod memory;
 mod sparse;
 mod window;
 
@@ -18,10 +19,11 @@ use gpt::partition::Partition;
 use gpt::partition_types;
 
 use crate::contents::Contents;
+use crate::identity::Identity;
 
 pub use boot::Boot;
-pub(crate) use boot::{BootFiles, write as write_boot};
-pub(crate) use sparse::{allocated, copy_into};
+pub(crate) use boot::{BootFiles, make as make_boot};
+pub(crate) use sparse::{allocated, copy_into, data};
 pub use window::Window;
 
 /// The partition label of the root, which the kernel command line names.
@@ -72,7 +74,7 @@ impl Geometry {
 ///
 /// # Errors
 /// If the file cannot be written.
-pub(crate) fn create(mut file: File, geometry: &Geometry) -> anyhow::Result<File> {
+pub(crate) fn create(mut file: File, geometry: &Geometry, identity: &Identity) -> anyhow::Result<File> {
     let path = file.path().display().to_string();
     file.set_len(geometry.size)?;
     let blocks = u32::try_from(geometry.size / SECTOR - 1).unwrap_or(u32::MAX);
@@ -82,11 +84,11 @@ pub(crate) fn create(mut file: File, geometry: &Geometry) -> anyhow::Result<File
     let mut table = gpt::GptConfig::new()
         .writable(true)
         .logical_block_size(LogicalBlockSize::Lb512)
-        .create_from_device(&mut file, None)
+        .create_from_device(&mut file, Some(identity.uuid("disk")))
         .with_context(|| format!("could not make a partition table in {path}"))?;
     let partition = |extent: Extent, part_type_guid, name: &str| Partition {
         part_type_guid,
-        part_guid: uuid::Uuid::new_v4(),
+        part_guid: identity.uuid(name),
         first_lba: extent.start / SECTOR,
         last_lba: (extent.start + extent.length) / SECTOR - 1,
         flags: 0,
@@ -150,6 +152,14 @@ impl Disk {
     /// If it is no btrfs, or is damaged.
     pub fn contents(&self) -> anyhow::Result<Contents> {
         crate::btrfs::read(self.file.file(), self.root)
+    }
+
+    /// Hands out the bytes of every file and link that the root holds, with its path: subvolume, then the way from there.
+    ///
+    /// # Errors
+    /// If it is no btrfs, or is damaged.
+    pub fn each_file(&self, mut each: impl FnMut(&str, &[u8])) -> anyhow::Result<()> {
+        crate::btrfs::each_file(self.file.file(), self.root, &mut each)
     }
 
     /// The root partition, to be read.
