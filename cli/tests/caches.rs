@@ -1,6 +1,6 @@
 //! `dmhost cache`.
 
-use crate::bed::Bed;
+use crate::bed::{Bed, ran};
 
 #[test]
 fn an_empty_cache_is_listed_and_pruned() {
@@ -27,4 +27,20 @@ fn a_limit_removes_what_is_there_and_a_bad_one_is_usage() {
         assert_eq!(ran.code, if bad == "4" { 0 } else { 2 }, "{ran:?}");
     }
     assert_eq!(bed.run("cache prune --all --max-size 1GiB").code, 2);
+}
+
+#[test]
+fn a_bad_limit_is_usage_wherever_it_is_said() {
+    let bed = Bed::new();
+    for (words, variable) in [
+        ("build host.toml --out host.raw --cache-limit 4GB", None),
+        ("build host.toml --out host.raw", Some("much")),
+        ("verify host.toml --cache-limit=-1", None),
+        ("run host.toml --cache-limit 99999999TiB", None),
+        ("lab host.toml --on vlan:web --cache-limit=", None),
+    ] {
+        let ran = ran(bed.command(words).envs(variable.map(|value| ("DMHOST_CACHE_LIMIT", value))));
+        ran.refuses(2, &["'--cache-limit <SIZE>'"]);
+    }
+    assert_eq!(bed.names(), ["host.toml"]);
 }

@@ -6,9 +6,11 @@
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use camino::Utf8Path;
-use dmhost_images::{Format, disk};
+use dmhost_images::cache::Exclusive;
+use dmhost_images::{Format, disk, store};
 
 use crate::bed::{Bed, GOOD, Ran, ran};
 
@@ -132,10 +134,55 @@ fn a_damaged_base_is_made_anew(bed: &Bed, user: &User, build: &str) {
     file.file().write_all_at(&[byte[0] ^ 1], 1 << 20).unwrap();
     file.file().set_modified(then).unwrap();
     drop(file);
-    let ran = user.run(bed, &format!("{build} --force --offline --locked"));
+    let cache = base.parent().unwrap().parent().unwrap();
+    let planted = Planted::in_a_cache(cache, user);
+    let limit = planted.bytes - (40 << 20);
+    let ran = user.run(bed, &format!("{build} --force --offline --locked --cache-limit {limit}"));
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.err.contains(&format!("{} is damaged: it is made anew", base.display())), "{ran:?}");
     assert_eq!(tree(), before);
+    planted.is_less(cache, &ran);
+}
+
+/// What was not used for long, put into a cache: 32 MiB each.
+struct Planted {
+    /// What the whole cache takes with it.
+    bytes: u64,
+    packages: usize,
+    _busy: Exclusive,
+}
+
+impl Planted {
+    /// By age, the oldest first: a base that somebody uses, a base, a host's state, a package.
+    const ENTRIES: [&str; 4] = ["bases/busy", "bases/old", "states/old", "packages/old.deb"];
+
+    fn in_a_cache(cache: &Path, user: &User) -> Self {
+        let packages = fs_err::read_dir(cache.join("packages")).unwrap().count();
+        for (name, days) in Self::ENTRIES.into_iter().zip([40, 30, 20, 10]) {
+            let path = cache.join(name);
+            let file = if path.extension().is_some() { path.clone() } else { path.join("manifest.json") };
+            fs_err::create_dir_all(file.parent().unwrap()).unwrap();
+            fs_err::write(&file, vec![1; 32 << 20]).unwrap();
+            let stamp = if file == path { file } else { path.join("used") };
+            let stamp = fs_err::OpenOptions::new().create(true).append(true).open(stamp).unwrap();
+            stamp.file().set_modified(SystemTime::now() - Duration::from_secs(days * 24 * 3600)).unwrap();
+            user.takes_over(&path);
+        }
+        let lock = cache.join("bases/busy.lock");
+        let busy = Exclusive::try_take(Utf8Path::from_path(&lock).unwrap()).unwrap().unwrap();
+        user.takes_over(&lock);
+        user.takes_over(&cache.join("states"));
+        let held = store::list(Utf8Path::from_path(cache).unwrap()).unwrap();
+        Self { bytes: held.iter().map(|entry| entry.bytes).sum(), packages: packages + 1, _busy: busy }
+    }
+
+    /// A build for which the cache may take 40 MiB less took away the two that were unused for longest, and nothing in use.
+    fn is_less(&self, cache: &Path, ran: &Ran) {
+        assert!(ran.err.contains(": 2 removed, "), "{ran:?}");
+        let left = Self::ENTRIES.map(|name| cache.join(name).exists());
+        assert_eq!(left, [true, false, false, true]);
+        assert_eq!(fs_err::read_dir(cache.join("packages")).unwrap().count(), self.packages);
+    }
 }
 
 /// Files of root and of group shadow are theirs in the image, whoever built it.

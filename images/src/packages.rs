@@ -4,6 +4,7 @@
 
 use std::io::Read;
 use std::num::NonZero;
+use std::time::SystemTime;
 
 use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -39,6 +40,8 @@ pub(crate) fn missing<'p>(cache_dir: &Utf8Path, pins: &'p Pins) -> anyhow::Resul
         let path = path(cache_dir, package);
         if path.is_file() {
             if sha256_of(&path)? == package.sha256 {
+                // Used now: what is not used for longest is the first to go.
+                fs_err::File::open(&path)?.file().set_modified(SystemTime::now())?;
                 continue;
             }
             fs_err::remove_file(&path)?;

@@ -59,6 +59,8 @@ pub enum Prune {
     Leavings,
     /// Leavings, and then what was not used for longest, until the rest takes no more than this many bytes.
     DownTo(u64),
+    /// Of states alone, what was not used for longest, until the others take no more than this many bytes.
+    States(u64),
     /// Everything.
     All,
 }
@@ -93,20 +95,25 @@ pub fn list(cache_dir: &Utf8Path) -> anyhow::Result<Vec<Entry>> {
         let kind = if path.is_dir() { EntryKind::Leaving } else { EntryKind::Package };
         entries.push(entry(kind, path, privilege)?);
     }
-    for path in folder(&cache_dir.join("states"))? {
-        if path.is_dir() {
-            let kind = if hidden(&path) { EntryKind::Leaving } else { EntryKind::State };
-            entries.push(entry(kind, path, privilege)?);
-        }
-    }
+    entries.extend(states(cache_dir, privilege)?);
     for name in ["archive", "resolutions"] {
         let path = cache_dir.join(name);
         if path.is_dir() {
             entries.push(entry(EntryKind::Lists, path, privilege)?);
         }
     }
+    Ok(by_age(entries))
+}
+
+fn by_age(mut entries: Vec<Entry>) -> Vec<Entry> {
     entries.sort_by(|a, b| (a.used, &a.path).cmp(&(b.used, &b.path)));
-    Ok(entries)
+    entries
+}
+
+fn states(cache_dir: &Utf8Path, privilege: Privilege) -> anyhow::Result<Vec<Entry>> {
+    let folders = folder(&cache_dir.join("states"))?.into_iter().filter(|path| path.is_dir());
+    let kind = |path: &Utf8Path| if hidden(path) { EntryKind::Leaving } else { EntryKind::State };
+    folders.map(|path| entry(kind(&path), path, privilege)).collect()
 }
 
 fn hidden(path: &Utf8Path) -> bool {
@@ -142,13 +149,20 @@ fn tree_bytes(path: &Utf8Path, privilege: Privilege) -> anyhow::Result<u64> {
 /// # Errors
 /// If something cannot be removed. What is in use is left, and told.
 pub fn prune(cache_dir: &Utf8Path, what: Prune) -> anyhow::Result<Pruned> {
-    let entries = list(cache_dir)?;
+    let entries = match what {
+        Prune::States(_) => {
+            let all = states(cache_dir, Privilege::of_this_process())?;
+            by_age(all.into_iter().filter(|entry| entry.kind == EntryKind::State).collect())
+        }
+        Prune::Leavings | Prune::DownTo(_) | Prune::All => list(cache_dir)?,
+    };
     let mut pruned = Pruned { left: entries.iter().map(|entry| entry.bytes).sum(), ..Pruned::default() };
     let (leavings, rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.kind == EntryKind::Leaving);
     for entry in leavings.into_iter().chain(rest) {
         let wanted = match what {
             Prune::All => true,
             Prune::Leavings => entry.kind == EntryKind::Leaving,
+            Prune::States(limit) => pruned.left > limit,
             // Lists are small, and asking for them anew takes longer than anything else here.
             Prune::DownTo(limit) => {
                 entry.kind == EntryKind::Leaving || (pruned.left > limit && entry.kind != EntryKind::Lists)

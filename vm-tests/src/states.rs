@@ -7,12 +7,13 @@
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use dmhost_images::cache::{Exclusive, Shared, touch};
 use dmhost_images::progress::Event;
+use dmhost_images::store::{self, Prune};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -146,22 +147,8 @@ impl States {
     }
 
     fn trim_to(&self, limit: u64) -> Result<()> {
-        let mut states = Vec::new();
-        for entry in self.folder.read_dir_utf8().with_context(|| format!("cannot list {}", self.folder))? {
-            let folder = entry.with_context(|| format!("cannot list {}", self.folder))?.into_path();
-            if folder.is_dir() && !folder.file_name().is_some_and(|name| name.starts_with('.')) {
-                let used = fs_err::metadata(folder.join("used")).and_then(|used| used.modified());
-                states.push((used.unwrap_or(SystemTime::UNIX_EPOCH), bytes(&folder)?, folder));
-            }
-        }
-        states.sort();
-        let mut total: u64 = states.iter().map(|(_, bytes, _)| bytes).sum();
-        for (_, bytes, folder) in states {
-            if total > limit && self.remove(folder.file_name().unwrap_or_default())? {
-                total -= bytes;
-            }
-        }
-        Ok(())
+        let cache_dir = self.folder.parent().context("the states are in no cache")?;
+        store::prune(cache_dir, Prune::States(limit)).map(drop)
     }
 }
 
@@ -183,15 +170,6 @@ fn waiting(told: &mut dyn FnMut(&str)) -> impl FnMut(Event<'_>) {
             told("another run saves this machine: waiting for it");
         }
     }
-}
-
-/// What the files of a folder take on the file system.
-fn bytes(folder: &Utf8Path) -> Result<u64> {
-    let mut total = 0;
-    for entry in fs_err::read_dir(folder)? {
-        total += entry?.metadata().with_context(|| format!("cannot look into {folder}"))?.blocks() * 512;
-    }
-    Ok(total)
 }
 
 /// A state that is being made; unless it is [`Making::done`], it goes.
@@ -299,6 +277,8 @@ impl Saved {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     struct Bed {
