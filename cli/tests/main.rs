@@ -21,6 +21,7 @@ mod nixos;
 mod ordinary;
 mod others;
 mod own;
+mod places;
 mod progress;
 mod sabotage;
 mod signals;

@@ -1,4 +1,4 @@
-//! The image that `verify` and `run` boot: the one that was named, or one that is built and thrown away.
+//! The image that `verify`, `run` and `lab` boot: the one that was named, or one that is built and thrown away.
 
 use anyhow::{Context, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -6,8 +6,10 @@ use dmhost_images::pins::lock_path;
 use dmhost_images::{BuildRequest, Format, LockFile, LockMode};
 use dmhost_layout::HostPlan;
 use dmhost_pki::Pki;
+use vm_tests::bed::BedRequest;
 
 use super::build::{FromPki, make};
+use super::verify::accel;
 use crate::args::Machine;
 use crate::failure::Failure;
 use crate::scratch::Scratch;
@@ -72,8 +74,20 @@ impl Image {
         Ok(Self { path, _folder: Some(folder) })
     }
 
-    /// Where it is.
-    pub(super) fn path(&self) -> &Utf8Path {
-        &self.path
+    /// What is asked of a bed for it.
+    pub(super) fn request<'a>(
+        &'a self,
+        machine: &Machine,
+        plan: &'a HostPlan,
+        cache: &'a Utf8Path,
+        report: Option<&'a Utf8Path>,
+    ) -> BedRequest<'a> {
+        BedRequest {
+            plan,
+            image: &self.path,
+            accel: accel(machine.accel),
+            cache_dir: cache.as_std_path(),
+            report: report.map(Utf8Path::as_std_path),
+        }
     }
 }

@@ -4,13 +4,12 @@ use std::path::Path;
 
 use anyhow::Context;
 use dmhost_pki::Pki;
-use vm_tests::bed::BedRequest;
-use vm_tests::lab::{self, Lab};
+use vm_tests::lab::{self, Lab, Place};
 use vm_tests::proof::question::Vantage;
 
 use super::image::Image;
 use super::trials::Trials;
-use super::verify::{accel, dead_or_machine};
+use super::verify::dead_or_machine;
 use super::{cache_dir, plan, tools};
 use crate::args::{self, Standing};
 use crate::failure::Failure;
@@ -23,19 +22,15 @@ pub(super) fn run(args: &args::Lab, terminal: &Terminal) -> Result<(), Failure> 
     let pki = super::build::pki(&args.machine.spec.path, &plan)?;
     let folder =
         camino::absolute_utf8(Pki::path_for(&args.machine.spec.path)).context("cannot tell where the PKI is")?;
-    tools::preflight()?;
-    let image = Image::of(&args.machine, &plan, &pki, &cache, terminal)?;
-    let request = BedRequest {
-        plan: &plan,
-        image: image.path(),
-        accel: accel(args.machine.accel),
-        cache_dir: cache.as_std_path(),
-        report: args.report.as_deref().map(camino::Utf8Path::as_std_path),
-    };
     let on = match &args.on {
         Standing::Vlan(name) => Vantage::Vlan(name.clone()),
         Standing::Trunk(name) => Vantage::Trunk(name.clone()),
     };
+    // Before an image is made for it.
+    Place::on(&plan, &on, &folder, &args.who).map_err(Failure::Usage)?;
+    tools::preflight()?;
+    let image = Image::of(&args.machine, &plan, &pki, &cache, terminal)?;
+    let request = image.request(&args.machine, &plan, &cache, args.report.as_deref());
     let fresh = args.fresh || args.machine.image.is_none();
     let program = if args.program.is_empty() { vec![shell()] } else { args.program.clone() };
     let own = std::env::current_exe().context("this program does not know its own path")?;

@@ -7,11 +7,11 @@ use anyhow::anyhow;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::stdio::stdin;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
-use vm_tests::bed::{BedRequest, run_on_terminal};
+use vm_tests::bed::run_on_terminal;
 
 use super::image::Image;
 use super::trials::Trials;
-use super::verify::{accel, dead_or_machine};
+use super::verify::dead_or_machine;
 use super::{cache_dir, plan, tools};
 use crate::args;
 use crate::failure::Failure;
@@ -37,13 +37,7 @@ pub(super) fn run(args: &args::Run, terminal: &Terminal) -> Result<(), Failure> 
     tools::preflight()?;
     let image = Image::of(&args.machine, &plan, &pki, &cache, terminal)?;
     terminal.say(LEAVE);
-    let request = BedRequest {
-        plan: &plan,
-        image: image.path(),
-        accel: accel(args.machine.accel),
-        cache_dir: cache.as_std_path(),
-        report: None,
-    };
+    let request = image.request(&args.machine, &plan, &cache, None);
     interrupt::orderly(|| {
         let _trials = Trials::of(&cache);
         let _modes = Modes::save();

@@ -2,7 +2,6 @@
 
 use anyhow::{Context, anyhow};
 use dmhost_layout::HostPlan;
-use vm_tests::bed::BedRequest;
 use vm_tests::bed::capsule::Keep;
 use vm_tests::proof::report::Report;
 use vm_tests::proof::{self, Extent};
@@ -29,13 +28,7 @@ pub(super) fn run(args: &args::Verify, terminal: &Terminal) -> Result<(), Failur
         truth::preflight().map_err(dead_or_machine)?;
     }
     let image = Image::of(&args.machine, &plan, &pki, &cache, terminal)?;
-    let request = BedRequest {
-        plan: &plan,
-        image: image.path(),
-        accel: accel(args.machine.accel),
-        cache_dir: cache.as_std_path(),
-        report: args.report.as_deref().map(camino::Utf8Path::as_std_path),
-    };
+    let request = image.request(&args.machine, &plan, &cache, args.report.as_deref());
     let text = args.keep.as_ref().map(|_| read_spec(&args.machine.spec.path)).transpose()?;
     let text = String::from_utf8_lossy(text.as_deref().unwrap_or_default());
     let keep = args.keep.as_deref().map(|folder| Keep { folder, spec: &text });

@@ -114,7 +114,10 @@ fn missing(error: &std::io::Error) -> Verdict {
 
 impl Place {
     /// The place of a new station on a network; the socket comes with the fabric.
-    fn on(plan: &HostPlan, on: &Vantage, pki: &Utf8Path, who: &str) -> Result<Self> {
+    ///
+    /// # Errors
+    /// If nobody can stand there: inside a host, beyond a gateway, on no interface of this host.
+    pub fn on(plan: &HostPlan, on: &Vantage, pki: &Utf8Path, who: &str) -> Result<Self> {
         let name = match on {
             Vantage::Vlan(name) | Vantage::Trunk(name) => name,
             Vantage::Beyond(_) | Vantage::Container(..) | Vantage::Host => {
