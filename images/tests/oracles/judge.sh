@@ -52,6 +52,8 @@ judge() {
         tmpfiles) chroot "$tree" systemd-tmpfiles --create --dry-run "$1" ;;
         keys) chroot "$tree" ssh-keygen -l -f "$1" ;;
         script) chroot "$tree" sh -n "$1" ;;
+        # What it calls is called, and finds that no host runs here.
+        dpkg) chroot "$tree" dpkg --configure --pending ;;
         *) echo "there is no oracle $oracle"; return 98 ;;
     esac
 }

@@ -25,6 +25,7 @@ pub struct Elsewhere {
 }
 
 const ELSEWHERE: &[Elsewhere] = &[
+    at("/etc/dpkg/", "boot.loader"),
     at("/etc/fstab", "fileSystems"),
     at("/etc/hostname", "networking.hostName"),
     at("/etc/hosts", "networking.hosts"),
@@ -57,6 +58,7 @@ const ELSEWHERE: &[Elsewhere] = &[
     at("/etc/tmpfiles.d/dmhost-admin.conf", "users.users.<name>.createHome"),
     at("/etc/tmpfiles.d/dmhost-files.conf", "environment.etc.<name>.user, systemd.tmpfiles.rules"),
     at("/usr/lib/dmhost/boot-entries", "boot.loader"),
+    at("/usr/lib/dmhost/boot-loader", "boot.loader"),
     at("/usr/lib/dmhost/grow", "boot.growPartition"),
     at("/usr/lib/dmhost/host-key", "services.openssh.hostKeys"),
 ];

@@ -1,10 +1,11 @@
-//! Kernels that apt brings reach the ESP: it holds a copy of each kernel of `/boot` with its initramfs, and an entry for each, of which
-//! systemd-boot takes the newest.
+//! Kernels and boot loaders that apt brings reach the ESP: it holds a copy of each kernel of `/boot` with its initramfs, and an entry for
+//! each, of which systemd-boot takes the newest; and the systemd-boot of `/usr`, in both of its places.
 //!
 //! Every step can be cut off by a loss of power: an entry gets its name when all that it names is on the disk, and loses it before
 //! that is taken away.
 //!
-//! Sources: update-initramfs(8), the Debian kernel handbook (`/etc/kernel`), systemd-boot(7), loader.conf(5).
+//! Sources: update-initramfs(8), the Debian kernel handbook (`/etc/kernel`), systemd-boot(7), loader.conf(5);
+//! dpkg(1), `--post-invoke`.
 
 use crate::layout::{Content, Entry, Layout};
 use crate::plan::HostPlan;
@@ -14,8 +15,26 @@ const SCRIPT: &str = "/usr/lib/dmhost/boot-entries";
 /// What calls it: a kernel's initramfs was made, which is how the installation of a kernel ends; a kernel was removed.
 const HOOKS: [&str; 2] = ["/etc/initramfs/post-update.d/zz-dmhost", "/etc/kernel/postrm.d/zz-dmhost"];
 
+/// dpkg calls the other script whenever it has installed or removed something: a package of its own, which could have a trigger, is not
+/// needed for that.
+const LOADER: (&str, &str) = ("/etc/dpkg/dpkg.cfg.d/dmhost-boot", "/usr/lib/dmhost/boot-loader");
+
+const CHECK: &str = r#"#!/bin/sh
+# The ESP gets the boot loader of /usr when that has changed since.
+set -eu
+[ -e /run/dmhost-root ] || exit 0
+loader=/usr/lib/systemd/boot/efi/systemd-bootx64.efi
+[ -e "$loader" ] || exit 0
+stamp=/var/lib/dmhost/boot-loader
+now=$(sha256sum <"$loader")
+[ ! -e "$stamp" ] || [ "$(cat "$stamp")" != "$now" ] || exit 0
+/usr/lib/dmhost/boot-entries
+mkdir -p "${stamp%/*}"
+echo "$now" >"$stamp"
+"#;
+
 const COPY: &str = r#"#!/bin/sh
-# The ESP's kernels and boot entries are made those of /boot.
+# The ESP's kernels and boot entries are made those of /boot, and its boot loader that of /usr.
 set -eu
 # Where the root was not mounted by this host's initramfs there is no boot to care for: a chroot, a rescue system.
 [ -e /run/dmhost-root ] || exit 0
@@ -37,6 +56,11 @@ copy() {
     sync -f "$esp"
     mv "$2.new" "$2"
 }
+loader=/usr/lib/systemd/boot/efi/systemd-bootx64.efi
+for place in EFI/systemd/systemd-bootx64.efi EFI/BOOT/BOOTX64.EFI; do
+    [ ! -e "$loader" ] || copy "$loader" "$esp/$place"
+    sync -f "$esp"
+done
 entries=$esp/loader/entries
 template=$(find "$entries" -name 'dmhost-*.conf' | sort -V | tail -n 1)
 found=
@@ -66,11 +90,13 @@ for entry in "$entries"/dmhost-*.conf; do
     sync -f "$esp"
     rm -r "${esp:?}/dmhost/$version"
 done
-sync -f "$esp"
 "#;
 
 pub(in crate::render) fn render(_: &HostPlan, layout: &mut Layout) {
     layout.insert(SCRIPT, Entry { mode: 0o755, content: Content::Text(COPY.to_owned()) });
+    let (hook, check) = LOADER;
+    layout.insert(check, Entry { mode: 0o755, content: Content::Text(CHECK.to_owned()) });
+    layout.text(hook, format!("post-invoke={check}\n"));
     for hook in HOOKS {
         layout.link(hook, SCRIPT);
     }
