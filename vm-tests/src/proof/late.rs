@@ -87,14 +87,14 @@ impl Heard {
         self.probes.get(&ip.target)?.iter().find_map(|probe| {
             let port = match probe.identity.judge(&seen.frame)? {
                 Cause::SynAck(port) | Cause::Reset(port) | Cause::Segment(port) => port,
-                Cause::Datagram => ip.ports()?.0,
+                // An answer to a broadcast comes from another address; its ports are the probe's all the same.
+                Cause::Datagram | Cause::Addressed => ip.ports()?.0,
                 Cause::IcmpError { port, .. } => port?,
                 Cause::EchoReply
                 | Cause::IsAt(_)
                 | Cause::AskedForSource
                 | Cause::AskedForTarget
-                | Cause::Forwarded
-                | Cause::Addressed => return None,
+                | Cause::Forwarded => return None,
             };
             let after = seen.at.checked_duration_since(probe.closed)?;
             let silent = !probe.answered.contains(&port);
@@ -141,6 +141,14 @@ mod tests {
         let after = closed + Duration::from_secs(2);
         let fact = heard(&[datagram((443, 20_000), 77, after)], closed);
         assert!(!fact.holds && fact.found == "udp, port 443: frame 77 came 2.0 s after it", "{fact:?}");
+    }
+
+    #[test]
+    fn an_answer_from_an_address_that_was_not_asked_is_late_too() {
+        let (closed, mut late) = (Instant::now(), datagram((404, 20_000), 78, Instant::now() + Duration::from_secs(1)));
+        late.frame = packet::udp(host(2), host(9), (404, 20_000), b"late").unwrap().into();
+        let fact = heard(&[late], closed);
+        assert!(!fact.holds && fact.found.starts_with("udp, port 404: frame 78 came"), "{fact:?}");
     }
 
     #[test]
