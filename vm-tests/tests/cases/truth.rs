@@ -162,7 +162,10 @@ pub(crate) fn on_three_machines(host: &Host, admin: &Admin) -> Result<()> {
             first = Some(inside);
         }
         match boot {
-            0 => kernel_comes(host, &outside, &ssh)?,
+            0 => {
+                kernel_comes(host, &outside, &ssh)?;
+                loader_comes(host, &outside, &ssh)?;
+            }
             1 => kernel_goes(host, &outside, &ssh)?,
             _ => booted_with(host, &outside, &ssh, "$(uname -r)")?,
         }
@@ -189,6 +192,20 @@ fn kernel_comes(host: &Host, outside: &Outside, ssh: &Ssh) -> Result<()> {
         run-parts --arg={NEXT} --arg=/boot/initrd.img-{NEXT} /etc/initramfs/post-update.d"#
     );
     ssh.run(&host.plan, outside, &script, UPDATE).context("a new kernel does not get to the boot loader").map(drop)
+}
+
+/// What apt does when it brings a boot loader: it is in `/usr`, and dpkg calls its hooks. The loader is the same with a mark at its end;
+/// the next boot is by it.
+fn loader_comes(host: &Host, outside: &Outside, ssh: &Ssh) -> Result<()> {
+    let script = r#"set -eu
+        loader=/usr/lib/systemd/boot/efi/systemd-bootx64.efi
+        printf mark >>$loader
+        dpkg --configure --pending
+        esp=$(mktemp -d)
+        mount -o ro "$(readlink -f /run/dmhost-root | sed 's/2$/1/')" "$esp"
+        for place in EFI/BOOT/BOOTX64.EFI EFI/systemd/systemd-bootx64.efi; do cmp $loader "$esp/$place"; done
+        umount "$esp""#;
+    ssh.run(&host.plan, outside, script, LOGIN).context("a new boot loader does not get to the ESP").map(drop)
 }
 
 /// It was booted; then it is removed, as dpkg does it.
