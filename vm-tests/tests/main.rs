@@ -89,6 +89,13 @@ fn a_host_that_no_code_names() -> Result<()> {
 }
 
 #[test]
+fn shared_daemons() -> Result<()> {
+    let host = Host::of("../examples/classic-shared.toml")?;
+    let bed = host.boot()?;
+    cases::matrix::holds(&bed, &host).context("the matrix is as planned")
+}
+
+#[test]
 fn every_key_that_a_spec_has() -> Result<()> {
     let host = Own::of("../examples/atlas.toml")?;
     let bed = host.boot()?;

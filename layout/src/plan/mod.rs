@@ -35,6 +35,9 @@ pub const DEFAULT_DISK: u64 = 16 << 30;
 /// The smallest `host.disk`, in bytes: 2 GiB.
 pub const LEAST_DISK: u64 = 2 << 30;
 
+/// The routing table of the first daemon in the host's namespace: above those that the kernel and iproute2 name (253 to 255).
+const FIRST_TABLE: u32 = 1001;
+
 /// `pools` of a daemon that has none, IPv4. The same in every zone, so that a further daemon moves no network.
 pub const DEFAULT_POOL_V4: Pool =
     Pool { base: IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(172, 28, 0, 0), 14)), size: 24 };
@@ -219,17 +222,19 @@ pub enum NicMatch {
 pub enum Owner {
     /// The host's own namespace.
     Host,
-    /// This daemon's namespace.
+    /// This daemon; its isolation tells in which namespace the interface is.
     Daemon(DaemonName),
     /// Nobody: it carries VLANs, and its untagged side is silent.
     Carrier,
 }
 
-/// One Docker daemon in a zone of its own.
+/// One Docker daemon with all that is its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Daemon {
     /// Its name, from which its paths and units follow.
     pub name: DaemonName,
+    /// How it is kept apart.
+    pub isolation: Isolation,
     /// Its interfaces, at least one, in the order of the spec.
     pub interfaces: Vec<InterfaceName>,
     /// Its API over TCP with mutual TLS; `None`: unix socket only.
@@ -255,7 +260,7 @@ pub struct Daemon {
 pub enum Isolation {
     /// In a network namespace of its own.
     Zone,
-    /// In the host's, on a bridge of its own; not planned yet.
+    /// In the host's, on a bridge of its own.
     Shared,
 }
 
@@ -331,10 +336,63 @@ impl Host {
     }
 }
 
+impl Pool {
+    /// The address of the bridge on the first network that is taken from it.
+    pub fn first_bridge(&self) -> IpNet {
+        match self.base {
+            IpNet::V4(base) => {
+                let first = base.hosts().next().unwrap_or(base.network());
+                Ipv4Net::new(first, self.size).map_or(self.base, IpNet::V4)
+            }
+            IpNet::V6(base) => {
+                let first = Ipv6Addr::from(u128::from(base.network()) + 1);
+                Ipv6Net::new(first, self.size).map_or(self.base, IpNet::V6)
+            }
+        }
+    }
+}
+
+impl Daemon {
+    /// The unit that makes ready where the daemon's links are: its zone, or its bridge.
+    pub fn home_service(&self) -> String {
+        match self.isolation {
+            Isolation::Zone => self.name.zone_service(),
+            Isolation::Shared => self.name.bridge_service(),
+        }
+    }
+
+    /// The ranges that its containers' addresses are in: its pools, and what its networks have outside of them.
+    pub fn ranges(&self) -> Vec<IpNet> {
+        let pools: Vec<IpNet> = self.pools.iter().map(|pool| pool.base).collect();
+        let subnets = self.networks.iter().flat_map(|network| &network.subnets).map(|subnet| subnet.range);
+        let outside = subnets.filter(|range| !pools.iter().any(|pool| pool.contains(range)));
+        pools.iter().copied().chain(outside).collect()
+    }
+}
+
 impl HostPlan {
+    /// The daemons in the host's namespace, each with the number of its routing table and of the rules that lead there.
+    pub fn shared(&self) -> impl Iterator<Item = (u32, &Daemon)> {
+        (FIRST_TABLE..).zip(self.daemons.values().filter(|daemon| daemon.isolation == Isolation::Shared))
+    }
+
+    /// Whether an interface is in the host's namespace with addresses: the host's own, or a shared daemon's.
+    pub fn speaks_in_host(&self, interface: &Interface) -> bool {
+        match &interface.owner {
+            Owner::Host => true,
+            Owner::Daemon(name) => self.daemons[name].isolation == Isolation::Shared,
+            Owner::Carrier => false,
+        }
+    }
+
     /// The daemon's interfaces, in the order of the spec.
     pub fn interfaces_of<'a>(&'a self, daemon: &'a Daemon) -> impl Iterator<Item = &'a Interface> {
         daemon.interfaces.iter().map(|name| &self.interfaces[name])
+    }
+
+    /// Whether an interface of the daemon has an IPv6 address: without one, IPv6 in containers leads nowhere.
+    pub fn speaks_ipv6(&self, daemon: &Daemon) -> bool {
+        self.interfaces_of(daemon).flat_map(|interface| &interface.addresses).any(|net| net.addr().is_ipv6())
     }
 
     /// The VLANs on `parent`, in VID order.

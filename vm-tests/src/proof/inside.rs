@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Result;
-use dmhost_layout::plan::{Admin, Api, Daemon, DaemonName, HostPlan};
+use dmhost_layout::plan::{Admin, Api, Daemon, DaemonName, HostPlan, Isolation};
 
 use super::containers;
 use super::question::{ProbePorts, probe_ports};
@@ -42,7 +42,7 @@ pub fn facts(plan: &HostPlan, guest: &Guest) -> Result<Vec<Fact>> {
     }
     facts.push(units(plan, guest)?);
     facts.push(sockets("the host", &planned_by_host(plan), &guest.must("ss -Htuln", PATIENCE)?));
-    for daemon in plan.daemons.values() {
+    for daemon in plan.daemons.values().filter(|daemon| daemon.isolation == Isolation::Zone) {
         let name = &daemon.name;
         let script = format!("nsenter --net=/run/netns/{} ss -Htuln", name.netns());
         let output = guest.run(&script, PATIENCE)?;
@@ -63,8 +63,8 @@ pub fn facts(plan: &HostPlan, guest: &Guest) -> Result<Vec<Fact>> {
 fn units(plan: &HostPlan, guest: &Guest) -> Result<Fact> {
     let units: Vec<String> = plan
         .daemons
-        .keys()
-        .flat_map(|name| [name.zone_service(), name.link_service(), name.service()])
+        .values()
+        .flat_map(|daemon| [daemon.home_service(), daemon.name.link_service(), daemon.name.service()])
         .chain(["nftables.service".to_owned(), "systemd-networkd.service".to_owned()])
         .collect();
     let output = guest.run(&format!("systemctl is-active {}", units.join(" ")), PATIENCE)?;
@@ -81,14 +81,14 @@ fn units(plan: &HostPlan, guest: &Guest) -> Result<Fact> {
 }
 
 fn planned_by_host(plan: &HostPlan) -> BTreeSet<String> {
-    let Some(Admin { interface, .. }) = &plan.host.admin else { return BTreeSet::new() };
-    let addresses = plan.interfaces[interface].addresses.iter().map(ipnet::IpNet::addr);
-    addresses
-        .map(|address| match address {
+    let ssh = plan.host.admin.iter().flat_map(|Admin { interface, .. }| {
+        let addresses = plan.interfaces[interface].addresses.iter().map(ipnet::IpNet::addr);
+        addresses.map(move |address| match address {
             std::net::IpAddr::V4(address) => format!("tcp {address}%{interface}:22"),
             std::net::IpAddr::V6(address) => format!("tcp [{address}]%{interface}:22"),
         })
-        .collect()
+    });
+    ssh.chain(plan.shared().flat_map(|(_, daemon)| planned_by(daemon))).collect()
 }
 
 /// The API's sockets, and docker-proxy's where probe containers run.
