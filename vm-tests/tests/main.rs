@@ -92,7 +92,8 @@ fn a_host_that_no_code_names() -> Result<()> {
 fn shared_daemons() -> Result<()> {
     let host = Host::of("../examples/classic-shared.toml")?;
     let bed = host.boot()?;
-    cases::matrix::holds(&bed, &host).context("the matrix is as planned")
+    cases::matrix::holds(&bed, &host).context("the matrix is as planned")?;
+    cases::blast::shared_daemons(&bed, &host).context("one daemon's misfortune is its own")
 }
 
 #[test]

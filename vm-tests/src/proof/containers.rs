@@ -62,24 +62,19 @@ pub fn are_started(guest: &Guest) -> Result<bool> {
     Ok(guest.run(&format!("[ -e {PROGRAM} ]"), PATIENCE)?.status == Some(0))
 }
 
-/// Where a port is published, as `-p` has it before the port: where Docker would by itself, and on a shared daemon by name on the
+/// Where the ports of a probe container are published: where Docker does by itself (`None`), and on a shared daemon by name on its
 /// further addresses too.
-fn places(plan: &HostPlan, daemon: &Daemon) -> Vec<String> {
-    let addresses = plan.interfaces_of(daemon).flat_map(|interface| &interface.addresses).map(ipnet::IpNet::addr);
-    match daemon.isolation {
-        Isolation::Zone => vec![String::new()],
-        Isolation::Shared => {
-            let mut addresses: Vec<IpAddr> = addresses.collect();
-            if let Some(first) = addresses.iter().position(IpAddr::is_ipv4) {
-                addresses.remove(first);
-            }
-            let named = addresses.into_iter().map(|address| match address {
-                IpAddr::V4(address) => format!("{address}:"),
-                IpAddr::V6(address) => format!("[{address}]:"),
-            });
-            std::iter::once(String::new()).chain(named).collect()
+pub(crate) fn places(plan: &HostPlan, daemon: &Daemon) -> Vec<Option<IpAddr>> {
+    let mut places = vec![None];
+    if daemon.isolation == Isolation::Shared {
+        let addresses = plan.interfaces_of(daemon).flat_map(|interface| &interface.addresses).map(ipnet::IpNet::addr);
+        let mut addresses: Vec<IpAddr> = addresses.collect();
+        if let Some(first) = addresses.iter().position(IpAddr::is_ipv4) {
+            addresses.remove(first);
         }
+        places.extend(addresses.into_iter().map(Some));
     }
+    places
 }
 
 fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inner>> {
@@ -88,9 +83,12 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
     let tcp = [ports.open, ports.closed].into_iter().flatten().map(|port| format!("{port}:8000"));
     let udp = [ports.open_udp, ports.closed_udp].into_iter().flatten().map(|port| format!("{port}:8000/udp"));
     let ports: Vec<String> = tcp.chain(udp).collect();
-    let places = places(plan, daemon);
-    let publish: String =
-        places.iter().flat_map(|place| ports.iter().map(move |port| format!(" -p {place}{port}"))).collect();
+    let places = places(plan, daemon).into_iter().map(|place| match place {
+        None => String::new(),
+        Some(IpAddr::V4(address)) => format!("{address}:"),
+        Some(IpAddr::V6(address)) => format!("[{address}]:"),
+    });
+    let publish: String = places.flat_map(|place| ports.iter().map(move |port| format!(" -p {place}{port}"))).collect();
     let docker = format!("docker -H unix://{}", name.socket());
     let script = format!(
         "set -eu

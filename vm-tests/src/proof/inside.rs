@@ -44,8 +44,7 @@ pub fn facts(plan: &HostPlan, guest: &Guest) -> Result<Vec<Fact>> {
     facts.push(sockets("the host", &planned_by_host(plan), &guest.must("ss -Htuln", PATIENCE)?));
     for daemon in plan.daemons.values().filter(|daemon| daemon.isolation == Isolation::Zone) {
         let name = &daemon.name;
-        let script = format!("nsenter --net=/run/netns/{} ss -Htuln", name.netns());
-        let output = guest.run(&script, PATIENCE)?;
+        let output = guest.run(&format!("{}ss -Htuln", enter(daemon)), PATIENCE)?;
         facts.push(if output.status == Some(0) {
             sockets(&format!("the zone of {name}"), &planned_by(daemon, probed), &output.text())
         } else {
@@ -57,6 +56,14 @@ pub fn facts(plan: &HostPlan, guest: &Guest) -> Result<Vec<Fact>> {
         });
     }
     Ok(facts)
+}
+
+/// What a command is put behind to run in the network namespace that a daemon's links are in: the host's own, or its zone's.
+pub(super) fn enter(daemon: &Daemon) -> String {
+    match daemon.isolation {
+        Isolation::Zone => format!("/usr/bin/nsenter --net=/run/netns/{} ", daemon.name.netns()),
+        Isolation::Shared => String::new(),
+    }
 }
 
 /// The units of every daemon are active: `none failed` alone would hold if they had never been started.

@@ -26,15 +26,13 @@ pub(in crate::render) fn api(chain: Chain, daemon: &Daemon, uplinks: &str, verdi
     }
 }
 
-/// A rule with `verdict` for the ports of `expose` of each protocol.
-pub(in crate::render) fn exposed(daemon: &Daemon, uplinks: &str, verdict: &str) -> Vec<String> {
-    let expose = daemon.expose.as_deref().unwrap_or_default();
-    [Protocol::Tcp, Protocol::Udp]
-        .into_iter()
-        .filter_map(|protocol| {
-            Some(format!("iifname {uplinks} {} dport {} {verdict}", protocol.as_str(), ports(expose, protocol)?))
-        })
-        .collect()
+/// A rule with `verdict` for the ports of `expose` of each protocol; `None` if it is absent.
+pub(in crate::render) fn exposed(daemon: &Daemon, uplinks: &str, verdict: &str) -> Option<Vec<String>> {
+    let expose = daemon.expose.as_deref()?;
+    let rule = |protocol: Protocol| {
+        Some(format!("iifname {uplinks} {} dport {} {verdict}", protocol.as_str(), ports(expose, protocol)?))
+    };
+    Some([Protocol::Tcp, Protocol::Udp].into_iter().filter_map(rule).collect())
 }
 
 /// What the sockets of a daemon's own unit are known by: dockerd's and those of its docker-proxy.

@@ -60,13 +60,15 @@ fn link(interface: &Interface, by: &NicMatch) -> UnitFile {
 /// An interface that the host keeps, with its addresses.
 fn addressed(plan: &HostPlan, interface: &Interface) -> UnitFile {
     let name = &interface.name;
+    // Without an IPv6 address there is no neighbour to find, and nothing answers on a link-local one.
+    let ipv6 = interface.addresses.iter().any(|net| net.addr().is_ipv6());
     let mut file = UnitFile::new(&format!("interfaces.{name}: the host's own"))
         .section("Match")
         .set("Name", name.as_str())
         .section("Link")
         .set("RequiredForOnline", "no")
         .section("Network")
-        .set("LinkLocalAddressing", "ipv6")
+        .set("LinkLocalAddressing", if ipv6 { "ipv6" } else { "no" })
         .set("IPv6AcceptRA", "no")
         .set("LLMNR", "no")
         .set("MulticastDNS", "no")

@@ -90,15 +90,13 @@ pub(in crate::render) fn input(chain: Chain, plan: &HostPlan) -> Chain {
             // dockerd's own sockets are among those that follow.
             Some(api) => chain.rule(format!("iifname {own} tcp dport {} drop", api.port)),
         };
-        match &daemon.expose {
+        match admit::exposed(daemon, &own, &jump) {
             None => chain
                 .note(format!("daemons.{name}.expose is absent: whatever Docker publishes"))
                 .rule(format!("iifname {own} {jump}")),
-            Some(_) => {
-                let listed = admit::exposed(daemon, &own, &jump);
-                listed
-                    .into_iter()
-                    .fold(chain.note(format!("daemons.{name}.expose, where docker-proxy serves it")), Chain::rule)
+            Some(listed) => {
+                let chain = chain.note(format!("daemons.{name}.expose, where docker-proxy serves it"));
+                listed.into_iter().fold(chain, Chain::rule)
             }
         }
     })

@@ -52,13 +52,12 @@ fn input(daemon: &Daemon, uplinks: &str) -> Chain {
         // dockerd's own sockets are in the same cgroup as docker-proxy's.
         Some(Api { port, .. }) => chain.rule(format!("tcp dport {port} drop")),
     };
-    match &daemon.expose {
+    match admit::exposed(daemon, uplinks, "accept") {
         None => {
             chain.note(format!("daemons.{name}.expose is absent: whatever Docker publishes")).rule("jump published")
         }
-        Some(_) => {
+        Some(listed) => {
             let chain = chain.note(format!("daemons.{name}.expose, where docker-proxy serves it"));
-            let listed = admit::exposed(daemon, uplinks, "accept");
             listed
                 .into_iter()
                 .fold(chain, Chain::rule)

@@ -82,21 +82,14 @@ fn container(
                 [open_udp, closed_udp].into_iter().flatten().collect(),
             );
             let mut asks = vec![(Ask::Echo, Verdict::Serves)];
-            let (tcp, answers) = match plan.daemons[name].isolation {
-                // docker-proxy answers a datagram from the address of the bridge that it leaves by, whichever was asked (moby,
-                // `cmd/docker-proxy/udp_proxy.go`: one socket on the wildcard address): only there is it an answer.
-                Isolation::Zone => {
-                    let near = control(plan, inner, &Vantage::Container(name.clone(), network));
-                    (tcp, near == Some(target.address))
-                }
-                // It has a socket for each of the daemon's own addresses, and none on a bridge.
-                Isolation::Shared if target.place == Place::Planned => (tcp, true),
-                Isolation::Shared => {
-                    return [(Ask::Echo, Verdict::Serves)].into_iter().chain(rest(ports, &[], &[])).collect();
-                }
-            };
-            asks.extend(tcp.iter().map(|port| (Ask::Published { port: *port }, Verdict::Serves)));
-            asks.extend(udp.iter().filter(|_| answers).map(|port| (Ask::Datagram { port: *port }, Verdict::Serves)));
+            // docker-proxy of a zone listens on every address; of a shared daemon on the daemon's own, and not on a bridge.
+            let shared = plan.daemons[name].isolation == Isolation::Shared;
+            let serves = if shared && target.place == Place::Bridge { Verdict::Silent } else { Verdict::Serves };
+            asks.extend(tcp.iter().map(|port| (Ask::Published { port: *port }, serves)));
+            // From a socket on the wildcard address docker-proxy answers a datagram from the address of the bridge that it leaves by,
+            // whichever was asked (moby, `cmd/docker-proxy/udp_proxy.go`): only there is it an answer.
+            let near = control(plan, inner, &Vantage::Container(name.clone(), network)) == Some(target.address);
+            asks.extend(udp.iter().filter(|_| shared || near).map(|port| (Ask::Datagram { port: *port }, serves)));
             asks.extend(rest(ports, &tcp, &udp));
             asks
         }
