@@ -90,10 +90,10 @@ fn a_host_that_no_code_names() -> Result<()> {
 
 #[test]
 fn shared_daemons() -> Result<()> {
-    let host = Host::of("../examples/classic-shared.toml")?;
-    let bed = host.boot()?;
-    cases::matrix::holds(&bed, &host).context("the matrix is as planned")?;
-    cases::blast::shared_daemons(&bed, &host).context("one daemon's misfortune is its own")
+    let host = Own::of("../examples/classic-shared.toml")?;
+    cases::matrix::holds(&host.settled()?, &host).context("the matrix is as planned")?;
+    cases::shared::borrowed_addresses(&host.settled()?, &host).context("an address is its own daemon's")?;
+    cases::shared::misfortunes(&host.settled()?, &host).context("one daemon's misfortune is its own")
 }
 
 #[test]

@@ -47,90 +47,6 @@ pub(crate) fn kill_one_daemon(bed: &Testbed, host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// Whatever befalls web's dockerd, and all daemons at once, where daemons share the host's namespace: lab loses no frame, no container
-/// stops, and no rule and no route is another in the end.
-pub(crate) fn shared_daemons(bed: &Testbed, host: &Host) -> Result<()> {
-    let (web, lab): (DaemonName, DaemonName) = ("web".parse()?, "lab".parse()?);
-    let unit = web.service();
-    let before = Shared::read(bed, host)?;
-    ensure!(before.containers.lines().count() >= 4, "no probes run: {:?}", before.containers);
-    let misfortunes = [
-        ("a reload", format!("systemctl reload {unit}")),
-        ("a restart", format!("systemctl restart {unit}")),
-        ("a stop", format!("systemctl stop {unit}; nft -s list ruleset >/dev/shm/stopped; systemctl start {unit}")),
-        ("a kill", kill_script(&unit, &format!("$(systemctl show -P MainPID {unit})"))),
-    ];
-    for (what, script) in misfortunes {
-        let over = AtomicBool::new(false);
-        let asked = std::thread::scope(|scope| {
-            let asking = scope.spawn(|| ask_until(bed, host, &host.plan.daemons[&lab], &over));
-            let done = bed.guest.must(&script, PATIENCE);
-            over.store(true, Ordering::Release);
-            let asked = asking.join().map_err(|_| anyhow::anyhow!("the asking thread panicked"))?;
-            done.with_context(|| format!("{what} of web"))?;
-            asked.with_context(|| format!("during {what} of web"))
-        })?;
-        ensure!(asked > 1, "{asked} questions were asked during {what}");
-        before.same(&Shared::read(bed, host)?).with_context(|| format!("after {what} of web"))?;
-    }
-    let stopped = bed.guest.must("cat /dev/shm/stopped", PATIENCE)?;
-    let others = |rules: &str| without_chain(rules, &format!("sockets_{web}"));
-    ensure!(others(&stopped) == others(&before.rules), "while web is stopped the rules are {stopped}");
-    let all: Vec<String> = host.plan.daemons.keys().map(DaemonName::service).collect();
-    bed.guest.must(&format!("systemctl restart {}", all.join(" ")), PATIENCE)?;
-    before.same(&Shared::read(bed, host)?).context("after a restart of all at once")
-}
-
-/// What daemons in one namespace have there.
-#[derive(Debug, PartialEq, Eq)]
-struct Shared {
-    rules: String,
-    routes: String,
-    containers: String,
-}
-
-impl Shared {
-    fn read(bed: &Testbed, host: &Host) -> Result<Self> {
-        let routes = "ip rule; ip -6 rule; for table in 1001 1002; do ip route show table $table; \
-                      ip -6 route show table $table; done";
-        let dockers = host
-            .plan
-            .daemons
-            .keys()
-            .map(|name| format!("docker -H unix://{} ps --format '{{{{.ID}}}} {{{{.State}}}}'\n", name.socket()));
-        Ok(Self {
-            rules: bed.guest.must("nft -s list ruleset", PATIENCE)?,
-            routes: bed.guest.must(routes, PATIENCE)?,
-            containers: bed.guest.must(&dockers.collect::<String>(), PATIENCE)?,
-        })
-    }
-
-    fn same(&self, after: &Self) -> Result<()> {
-        for (what, before, after) in [
-            ("rules", &self.rules, &after.rules),
-            ("routes", &self.routes, &after.routes),
-            ("containers", &self.containers, &after.containers),
-        ] {
-            ensure!(before == after, "the {what} were\n{before}\nand are\n{after}");
-        }
-        Ok(())
-    }
-}
-
-/// A ruleset without the rules of one chain.
-fn without_chain(rules: &str, name: &str) -> String {
-    let mut inside = false;
-    let kept = rules.lines().filter(|line| {
-        if line.trim() == format!("chain {name} {{") {
-            inside = true;
-        } else if line.trim() == "}" {
-            inside = false;
-        }
-        !inside
-    });
-    kept.collect::<Vec<_>>().join("\n")
-}
-
 /// Kills the daemon and waits until systemd has it up again.
 fn kill(bed: &Testbed, unit: &str, pid: &str) -> Result<()> {
     bed.guest.must(&kill_script(unit, pid), PATIENCE).context("web does not come back")?;
@@ -138,7 +54,7 @@ fn kill(bed: &Testbed, unit: &str, pid: &str) -> Result<()> {
 }
 
 /// The journal is followed from before the kill: the restart is systemd's own, and nothing is asked twice.
-fn kill_script(unit: &str, pid: &str) -> String {
+pub(super) fn kill_script(unit: &str, pid: &str) -> String {
     format!(
         "set -eu
          exec 4< <(journalctl --no-pager --output=cat --follow --lines=1 --unit={unit})
@@ -151,7 +67,7 @@ fn kill_script(unit: &str, pid: &str) -> String {
 
 /// Asks every address of a daemon for its API, and for what its probe container publishes, over and over; each round is one scan,
 /// whose SYNs must be answered at the first try. Gives the number of questions.
-fn ask_until(bed: &Testbed, host: &Host, daemon: &Daemon, over: &AtomicBool) -> Result<u32> {
+pub(super) fn ask_until(bed: &Testbed, host: &Host, daemon: &Daemon, over: &AtomicBool) -> Result<u32> {
     let stations = Stations::new(&host.plan);
     let api = daemon.api.as_ref().context("the daemon has no API")?;
     let interface = host.plan.interfaces_of(daemon).next().context("the daemon has no interface")?;
