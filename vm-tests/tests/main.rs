@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use dmhost_layout::plan::Base;
 
 use support::{Own, two_vlans};
+use vm_tests::proof::containers;
 
 #[test]
 fn a_boot_from_its_first_line_to_its_last() -> Result<()> {
@@ -92,8 +93,10 @@ fn a_host_that_no_code_names() -> Result<()> {
 fn shared_daemons() -> Result<()> {
     let host = Own::of("../examples/classic-shared.toml")?;
     cases::matrix::holds(&host.settled()?, &host).context("the matrix is as planned")?;
-    cases::shared::borrowed_addresses(&host.settled()?, &host).context("an address is its own daemon's")?;
-    cases::shared::misfortunes(&host.settled()?, &host).context("one daemon's misfortune is its own")
+    let bed = host.settled()?;
+    containers::start(&host.plan, &bed.guest)?;
+    cases::shared::borrowed_addresses(&bed, &host).context("an address is its own daemon's")?;
+    cases::shared::misfortunes(&bed, &host).context("one daemon's misfortune is its own")
 }
 
 #[test]

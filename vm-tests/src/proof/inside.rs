@@ -59,7 +59,7 @@ pub fn facts(plan: &HostPlan, guest: &Guest) -> Result<Vec<Fact>> {
 }
 
 /// What a command is put behind to run in the network namespace that a daemon's links are in: the host's own, or its zone's.
-pub(super) fn enter(daemon: &Daemon) -> String {
+pub(crate) fn enter(daemon: &Daemon) -> String {
     match daemon.isolation {
         Isolation::Zone => format!("/usr/bin/nsenter --net=/run/netns/{} ", daemon.name.netns()),
         Isolation::Shared => String::new(),

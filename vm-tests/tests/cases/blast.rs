@@ -9,7 +9,7 @@ use dmhost_layout::plan::{Daemon, DaemonName};
 use vm_tests::bed::Testbed;
 use vm_tests::fabric::scan::{PortState, Scan};
 use vm_tests::fabric::{Canary, CanaryKind, Host as Station, Terms};
-use vm_tests::proof::question::{Vantage, probe_ports};
+use vm_tests::proof::question::Vantage;
 use vm_tests::proof::stations::Stations;
 use vm_tests::proof::topology::mac;
 
@@ -34,7 +34,7 @@ pub(crate) fn kill_one_daemon(bed: &Testbed, host: &Host) -> Result<()> {
 
     let over = AtomicBool::new(false);
     let asked = std::thread::scope(|scope| {
-        let asking = scope.spawn(|| ask_until(bed, host, other, &over));
+        let asking = scope.spawn(|| ask_until(bed, host, other, &[], &over));
         let killed = kill(bed, &unit, &before);
         over.store(true, Ordering::Release);
         let asked = asking.join().map_err(|_| anyhow::anyhow!("the asking thread panicked"))??;
@@ -65,9 +65,15 @@ pub(super) fn kill_script(unit: &str, pid: &str) -> String {
     )
 }
 
-/// Asks every address of a daemon for its API, and for what its probe container publishes, over and over; each round is one scan,
-/// whose SYNs must be answered at the first try. Gives the number of questions.
-pub(super) fn ask_until(bed: &Testbed, host: &Host, daemon: &Daemon, over: &AtomicBool) -> Result<u32> {
+/// Asks every address of a daemon for its API, and for ports that it publishes, over and over; each round is one scan, whose SYNs must be
+/// answered at the first try. Gives the number of questions.
+pub(super) fn ask_until(
+    bed: &Testbed,
+    host: &Host,
+    daemon: &Daemon,
+    published: &[u16],
+    over: &AtomicBool,
+) -> Result<u32> {
     let stations = Stations::new(&host.plan);
     let api = daemon.api.as_ref().context("the daemon has no API")?;
     let interface = host.plan.interfaces_of(daemon).next().context("the daemon has no interface")?;
@@ -78,7 +84,7 @@ pub(super) fn ask_until(bed: &Testbed, host: &Host, daemon: &Daemon, over: &Atom
         .iter()
         .filter_map(|net| Some((stations.beside(*net, &[])?, stations.beside(*net, &[])?, net.addr())))
         .collect();
-    let ports: Vec<u16> = [Some(api.port), probe_ports(daemon).open].into_iter().flatten().collect();
+    let ports: Vec<u16> = std::iter::once(api.port).chain(published.iter().copied()).collect();
     let mut asked = 0;
     loop {
         let last = over.load(Ordering::Acquire);

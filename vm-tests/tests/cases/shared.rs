@@ -1,6 +1,6 @@
 //! Daemons in one namespace: what befalls one of them, and what one takes of another's.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub(crate) fn misfortunes(bed: &Testbed, host: &Host) -> Result<()> {
     for (what, script) in misfortunes {
         let over = AtomicBool::new(false);
         let asked = std::thread::scope(|scope| {
-            let asking = scope.spawn(|| ask_until(bed, host, &host.plan.daemons[&lab], &over));
+            let asking = scope.spawn(|| ask_until(bed, host, &host.plan.daemons[&lab], &[8080], &over));
             let done = bed.guest.must(&script, PATIENCE);
             over.store(true, Ordering::Release);
             let asked = asking.join().map_err(|_| anyhow::anyhow!("the asking thread panicked"))?;
@@ -159,7 +159,7 @@ fn scan(
     host: &Host,
     interface: &InterfaceName,
     ports: &[u16],
-) -> Result<Vec<(IpAddr, std::collections::BTreeMap<u16, PortState>)>> {
+) -> Result<Vec<(IpAddr, BTreeMap<u16, PortState>)>> {
     let stations = Stations::new(&host.plan);
     let nic = bed.topology.nic(&host.plan, interface)?;
     let segment = bed.topology.segment(&Vantage::Vlan(interface.clone()))?;
@@ -170,7 +170,7 @@ fn scan(
         let patience = bed.vm.pace().scale(Duration::from_secs(20));
         let canary = Canary { nic: nic.port, segment, source: station()?, target, kind: CanaryKind::Echo, patience };
         let terms = Terms { canary, others: Vec::new(), deadline: bed.deadline(PATIENCE) };
-        let expected = BTreeSet::from_iter(ports.iter().copied());
+        let expected = ports.iter().copied().collect();
         let scan = Scan { segment, source: station()?, via: None, target, ports: ports.to_vec(), expected, terms };
         all.push((net.addr(), bed.fabric.scan(&scan)?.ports));
     }
