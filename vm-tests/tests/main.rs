@@ -100,6 +100,12 @@ fn shared_daemons() -> Result<()> {
 }
 
 #[test]
+fn zones_and_shared_daemons() -> Result<()> {
+    let host = Own::of("../examples/mixed.toml")?;
+    cases::matrix::holds(&host.settled()?, &host).context("the matrix is as planned")
+}
+
+#[test]
 fn every_key_that_a_spec_has() -> Result<()> {
     let host = Own::of("../examples/atlas.toml")?;
     let bed = host.boot()?;

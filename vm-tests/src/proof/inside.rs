@@ -3,7 +3,7 @@
 //! Frames cannot see a wildcard bind behind a filter, so sockets are compared as a set.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -41,12 +41,12 @@ pub fn facts(plan: &HostPlan, guest: &Guest) -> Result<Vec<Fact>> {
         return Err(anyhow::Error::new(verdict).context(error));
     }
     facts.push(units(plan, guest)?);
-    facts.push(sockets("the host", &planned_by_host(plan), &guest.must("ss -Htuln", PATIENCE)?));
+    facts.push(sockets("the host", &planned_by_host(plan, probed), &guest.must("ss -Htuln", PATIENCE)?));
     for daemon in plan.daemons.values().filter(|daemon| daemon.isolation == Isolation::Zone) {
         let name = &daemon.name;
         let output = guest.run(&format!("{}ss -Htuln", enter(daemon)), PATIENCE)?;
         facts.push(if output.status == Some(0) {
-            sockets(&format!("the zone of {name}"), &planned_by(daemon, probed), &output.text())
+            sockets(&format!("the zone of {name}"), &planned_by(plan, daemon, probed), &output.text())
         } else {
             Fact {
                 name: format!("sockets of the zone of {name}"),
@@ -87,28 +87,35 @@ fn units(plan: &HostPlan, guest: &Guest) -> Result<Fact> {
     Ok(Fact { name: "units of the daemons".to_owned(), holds, found })
 }
 
-fn planned_by_host(plan: &HostPlan) -> BTreeSet<String> {
+fn planned_by_host(plan: &HostPlan, probed: bool) -> BTreeSet<String> {
     let ssh = plan.host.admin.iter().flat_map(|Admin { interface, .. }| {
         let addresses = plan.interfaces[interface].addresses.iter().map(ipnet::IpNet::addr);
         addresses.map(move |address| match address {
-            std::net::IpAddr::V4(address) => format!("tcp {address}%{interface}:22"),
-            std::net::IpAddr::V6(address) => format!("tcp [{address}]%{interface}:22"),
+            IpAddr::V4(address) => format!("tcp {address}%{interface}:22"),
+            IpAddr::V6(address) => format!("tcp [{address}]%{interface}:22"),
         })
     });
-    ssh.chain(plan.shared().flat_map(|(_, daemon)| planned_by(daemon))).collect()
+    ssh.chain(plan.shared().flat_map(|(_, daemon)| planned_by(plan, daemon, probed))).collect()
 }
 
 /// The API's sockets, and docker-proxy's where probe containers run.
-fn planned_by(daemon: &Daemon, probed: bool) -> BTreeSet<String> {
+fn planned_by(plan: &HostPlan, daemon: &Daemon, probed: bool) -> BTreeSet<String> {
     let mut planned = BTreeSet::new();
     if let Some(Api { port, addresses, .. }) = &daemon.api {
         planned.extend(addresses.iter().map(|address| format!("tcp {}", SocketAddr::new(*address, *port))));
     }
     if probed {
         let ProbePorts { open, closed, open_udp, closed_udp, .. } = probe_ports(daemon);
+        let places: Vec<IpAddr> = match daemon.isolation {
+            Isolation::Zone => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+            Isolation::Shared => {
+                plan.interfaces_of(daemon).flat_map(|interface| &interface.addresses).map(ipnet::IpNet::addr).collect()
+            }
+        };
         for (protocol, port) in [("tcp", open), ("tcp", closed), ("udp", open_udp), ("udp", closed_udp)] {
-            let any = port.map(|port| ["0.0.0.0", "[::]"].map(|any| format!("{protocol} {any}:{port}")));
-            planned.extend(any.into_iter().flatten());
+            let sockets =
+                port.into_iter().flat_map(|port| places.iter().map(move |place| SocketAddr::new(*place, port)));
+            planned.extend(sockets.map(|socket| format!("{protocol} {socket}")));
         }
     }
     planned
