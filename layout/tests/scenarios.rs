@@ -130,3 +130,13 @@ fn the_older_base() {
 fn the_vendors_engine() {
     compare("docker-ce");
 }
+
+#[test]
+fn daemons_in_the_hosts_namespace() {
+    compare("classic-shared");
+}
+
+#[test]
+fn zones_and_shared_daemons() {
+    compare("mixed");
+}

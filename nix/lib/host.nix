@@ -79,6 +79,11 @@ in
     [ (spec.defaults or { }) ] ++ builtins.attrValues (spec.daemons or { })
   );
 
+  # Whether a daemon is in the host's own namespace, with routes and rules that networkd did not make.
+  isShared = builtins.any (daemon: (daemon.isolation or "zone") == "shared") (
+    builtins.attrValues (spec.daemons or { })
+  );
+
   # Names of Debian's packages: which of nixpkgs' they are is for the user to say.
   packages = spec.host.packages or [ ];
 

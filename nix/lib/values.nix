@@ -55,7 +55,19 @@ in
       systemd-networkd.reloadTriggers = [ layout ];
     }
     // (if device == null then { } else { dmhost-subvolumes = subvolumes; });
-  };
+  }
+  # networkd takes away what it did not make.
+  // (
+    if host.isShared then
+      {
+        network.config.networkConfig = {
+          ManageForeignRoutes = false;
+          ManageForeignRoutingPolicyRules = false;
+        };
+      }
+    else
+      { }
+  );
 
   # dockerd asks for these, and its own way of loading them is not there on NixOS.
   boot.kernelModules = [

@@ -95,6 +95,7 @@ in
         type = types.attrsOf types.path;
         default = { };
       };
+      network.config = free;
       network.enable = switch false;
       network.wait-online.enable = switch true;
       package = mkOption { type = types.anything; };

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use dmhost_layout::plan::Base;
 
 use support::{Own, two_vlans};
+use vm_tests::proof::containers;
 
 #[test]
 fn a_boot_from_its_first_line_to_its_last() -> Result<()> {
@@ -86,6 +87,22 @@ fn a_host_that_no_code_names() -> Result<()> {
     let bed = host.boot()?;
     cases::matrix::holds(&bed, &host).context("the matrix is as planned")?;
     cases::vm::panic_is_a_verdict(&bed.vm, &bed.guest).context("a panic is seen as one")
+}
+
+#[test]
+fn shared_daemons() -> Result<()> {
+    let host = Own::of("../examples/classic-shared.toml")?;
+    cases::matrix::holds(&host.settled()?, &host).context("the matrix is as planned")?;
+    let bed = host.settled()?;
+    containers::start(&host.plan, &bed.guest)?;
+    cases::shared::borrowed_addresses(&bed, &host).context("an address is its own daemon's")?;
+    cases::shared::misfortunes(&bed, &host).context("one daemon's misfortune is its own")
+}
+
+#[test]
+fn zones_and_shared_daemons() -> Result<()> {
+    let host = Own::of("../examples/mixed.toml")?;
+    cases::matrix::holds(&host.settled()?, &host).context("the matrix is as planned")
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl Subject {
             *counts.entry(oracle).or_default() += 1;
             match oracle {
                 Oracle::Units => units.extend(unit(path, &entry.content)),
-                Oracle::Rules => lines.push(format!("rules {}", ruleset(path))),
+                Oracle::Rules => lines.push(format!("rules {}", ruleset(&self.layout, path))),
                 Oracle::WithAnother | Oracle::InTheGuest => {}
                 Oracle::Dockerd
                 | Oracle::Sshd
@@ -117,10 +117,14 @@ fn unit(path: &Utf8Path, content: &Content) -> Option<String> {
     }
 }
 
-/// A file of rules after those that have to be loaded before it.
-fn ruleset(path: &Utf8Path) -> String {
+/// A file of rules after those that have to be loaded before it: the zone's, or where there is none the host's.
+fn ruleset(layout: &Layout, path: &Utf8Path) -> String {
     match path.file_name() {
-        Some("published.nft") => format!("{} {path}", path.with_file_name("nftables.conf")),
+        Some("published.nft") => {
+            let zone = path.with_file_name("nftables.conf");
+            let first = if layout.text_at(&zone).is_some() { zone } else { "/etc/nftables.conf".into() };
+            format!("{first} {path}")
+        }
         _ => path.to_string(),
     }
 }

@@ -1,6 +1,6 @@
 //! What stands in a box: a plan's words, one fact a line, long ones broken.
 
-use crate::plan::{Admin, Daemon, HostPlan, Interface, InterfaceKind, NicMatch, Owner};
+use crate::plan::{Admin, Daemon, HostPlan, Interface, InterfaceKind, Isolation, NicMatch, Owner};
 
 /// The longest line of a box, in characters: an IPv6 network fits.
 const LONGEST: usize = 44;
@@ -32,9 +32,13 @@ fn addresses(interface: &Interface) -> impl Iterator<Item = String> {
     interface.addresses.iter().map(ToString::to_string).chain(gateways)
 }
 
-/// A daemon in its zone, with its budget.
+/// A daemon and where it is, with its budget.
 pub(super) fn daemon(daemon: &Daemon) -> Vec<String> {
-    let mut text = vec![format!("daemon {}", daemon.name), format!("zone {}", daemon.name.netns())];
+    let home = match daemon.isolation {
+        Isolation::Zone => format!("zone {}", daemon.name.netns()),
+        Isolation::Shared => format!("shared, on {}", daemon.name.bridge()),
+    };
+    let mut text = vec![format!("daemon {}", daemon.name), home];
     if let Some(bytes) = daemon.resources.memory_max {
         text.push(format!("memory {}", size(bytes)));
     }

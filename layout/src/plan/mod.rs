@@ -4,6 +4,7 @@
 //! [`resolve()`], which is the last place that can refuse.
 
 mod budget;
+mod daemon;
 mod expect;
 mod host_file;
 mod names;
@@ -12,13 +13,14 @@ mod resolve;
 pub mod settings;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 
 use crate::engine::Version;
 
 pub use budget::{LEAST_MEMORY, LEAST_QUOTA, LEAST_TASKS, MOST_MEMORY, MOST_TASKS, Resources};
+pub use daemon::{Api, DEFAULT_API_PORT, DEFAULT_POOL_V4, DEFAULT_POOL_V6, Daemon, Expose, Isolation, Pool, Protocol};
 pub use expect::{Expect, Target, Vantage, Verdict};
 pub use host_file::{FileOwner, HostFile};
 pub use names::{BadDaemonName, BadInterfaceName, BadMacAddress, DaemonName, InterfaceName, MacAddress};
@@ -26,22 +28,14 @@ pub use network::{Network, Subnet};
 pub(crate) use resolve::plan_from_document;
 pub use resolve::{plan_from_bytes, plan_from_toml, resolve};
 
-/// `api.port` if a spec has none: what Docker's documentation uses for TLS.
-pub const DEFAULT_API_PORT: u16 = 2376;
-
 /// `host.disk` if a spec has none, in bytes: 16 GiB.
 pub const DEFAULT_DISK: u64 = 16 << 30;
 
 /// The smallest `host.disk`, in bytes: 2 GiB.
 pub const LEAST_DISK: u64 = 2 << 30;
 
-/// `pools` of a daemon that has none, IPv4. The same in every zone, so that a further daemon moves no network.
-pub const DEFAULT_POOL_V4: Pool =
-    Pool { base: IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(172, 28, 0, 0), 14)), size: 24 };
-
-/// `pools` of a daemon that has none, IPv6: a unique local range (RFC 4193) whose global ID spells `dmhos`.
-pub const DEFAULT_POOL_V6: Pool =
-    Pool { base: IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfd64, 0x6d68, 0x6f73, 0, 0, 0, 0, 0), 48)), size: 64 };
+/// The routing table of the first daemon in the host's namespace: above those that the kernel and iproute2 name (253 to 255).
+const FIRST_TABLE: u32 = 1001;
 
 /// A whole host.
 #[derive(Debug, Clone, PartialEq)]
@@ -219,109 +213,10 @@ pub enum NicMatch {
 pub enum Owner {
     /// The host's own namespace.
     Host,
-    /// This daemon's namespace.
+    /// This daemon; its isolation tells in which namespace the interface is.
     Daemon(DaemonName),
     /// Nobody: it carries VLANs, and its untagged side is silent.
     Carrier,
-}
-
-/// One Docker daemon in a zone of its own.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Daemon {
-    /// Its name, from which its paths and units follow.
-    pub name: DaemonName,
-    /// Its interfaces, at least one, in the order of the spec.
-    pub interfaces: Vec<InterfaceName>,
-    /// Its API over TCP with mutual TLS; `None`: unix socket only.
-    pub api: Option<Api>,
-    /// Published ports the network may reach; `None`: whatever Docker publishes; empty: nothing.
-    pub expose: Option<Vec<Expose>>,
-    /// Docker's address pools.
-    pub pools: Vec<Pool>,
-    /// Whether containers survive their daemon.
-    pub live_restore: bool,
-    /// The most its subvolume may hold, in bytes; `None`: the whole disk.
-    pub quota: Option<u64>,
-    /// What it and its containers may use of the machine.
-    pub resources: Resources,
-    /// Docker networks it makes when it starts.
-    pub networks: Vec<Network>,
-    /// Further keys of daemon.json, none of which dmhost owns: `[defaults]` merged under the daemon's own.
-    pub settings: BTreeMap<String, serde_json::Value>,
-}
-
-/// How a daemon is kept apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Isolation {
-    /// In a network namespace of its own.
-    Zone,
-    /// In the host's, on a bridge of its own; not planned yet.
-    Shared,
-}
-
-impl Isolation {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Zone, Self::Shared];
-
-    /// The name in a spec.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Zone => "zone",
-            Self::Shared => "shared",
-        }
-    }
-}
-
-/// A daemon's API over TCP.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Api {
-    /// TCP port, 2376 unless the spec says otherwise.
-    pub port: u16,
-    /// Every address it listens on: all of its interfaces'.
-    pub addresses: Vec<IpAddr>,
-    /// DNS names in its certificate.
-    pub names: Vec<String>,
-    /// Who may connect; `None`: any source on its interfaces. Exhaustive over both IP versions.
-    pub from: Option<Vec<IpNet>>,
-}
-
-/// A range of published ports, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Expose {
-    /// TCP or UDP.
-    pub protocol: Protocol,
-    /// First port, from 1.
-    pub first: u16,
-    /// Last port.
-    pub last: u16,
-}
-
-/// A transport with ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Protocol {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-}
-
-impl Protocol {
-    /// The name in a spec and in nft.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        }
-    }
-}
-
-/// A range that Docker takes its networks' subnets from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pool {
-    /// The whole range.
-    pub base: IpNet,
-    /// Prefix length of each network taken from it.
-    pub size: u8,
 }
 
 impl Host {
@@ -332,9 +227,28 @@ impl Host {
 }
 
 impl HostPlan {
+    /// The daemons in the host's namespace, each with the number of its routing table and of the rules that lead there.
+    pub fn shared(&self) -> impl Iterator<Item = (u32, &Daemon)> {
+        (FIRST_TABLE..).zip(self.daemons.values().filter(|daemon| daemon.isolation == Isolation::Shared))
+    }
+
+    /// Whether an interface is in the host's namespace with addresses: the host's own, or a shared daemon's.
+    pub fn speaks_in_host(&self, interface: &Interface) -> bool {
+        match &interface.owner {
+            Owner::Host => true,
+            Owner::Daemon(name) => self.daemons[name].isolation == Isolation::Shared,
+            Owner::Carrier => false,
+        }
+    }
+
     /// The daemon's interfaces, in the order of the spec.
     pub fn interfaces_of<'a>(&'a self, daemon: &'a Daemon) -> impl Iterator<Item = &'a Interface> {
         daemon.interfaces.iter().map(|name| &self.interfaces[name])
+    }
+
+    /// Whether an interface of the daemon has an IPv6 address: without one, IPv6 in containers leads nowhere.
+    pub fn speaks_ipv6(&self, daemon: &Daemon) -> bool {
+        self.interfaces_of(daemon).flat_map(|interface| &interface.addresses).any(|net| net.addr().is_ipv6())
     }
 
     /// The VLANs on `parent`, in VID order.

@@ -15,6 +15,9 @@ impl DaemonName {
     /// The longest name, in bytes.
     pub const MAX: usize = 15;
 
+    /// The longest name of one whose bridge is in the host's namespace, in bytes: `br-NAME` names a link.
+    pub const MAX_SHARED: usize = InterfaceName::MAX - "br-".len();
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -63,6 +66,16 @@ impl DaemonName {
     /// The unit of the namespace and its rules.
     pub fn zone_service(&self) -> String {
         format!("dmhost-{self}-zone.service")
+    }
+
+    /// The unit of the bridge, where the daemon has no namespace of its own.
+    pub fn bridge_service(&self) -> String {
+        format!("dmhost-{self}-bridge.service")
+    }
+
+    /// Its bridge in the host's namespace: a link's name if this one has at most [`DaemonName::MAX_SHARED`] bytes.
+    pub fn bridge(&self) -> String {
+        format!("br-{self}")
     }
 
     /// The unit of the interfaces, addresses and routes.

@@ -3,10 +3,12 @@
 //! Rendering is total: whatever a plan holds can be written, so nothing here fails. Text goes through one writer per
 //! format (`unit`, `rules`), which owns quoting; daemon.json goes through serde.
 
+mod daemon;
 mod host;
 mod nixos;
 mod program;
 mod rules;
+mod shared;
 mod shell;
 mod target;
 mod unit;
@@ -33,7 +35,8 @@ const PARTS: &[fn(&HostPlan, &mut Layout)] = &[
 ];
 
 /// The kinds of files that call programs, which each target has elsewhere.
-const CALLERS: &[fn(&HostPlan, &Target, &mut Layout)] = &[host::firewall::render, zone::render];
+const CALLERS: &[fn(&HostPlan, &Target, &mut Layout)] =
+    &[host::firewall::render, daemon::render, zone::render, shared::render];
 
 /// Renders the whole layout of a host for its base.
 pub fn render(plan: &HostPlan) -> Layout {

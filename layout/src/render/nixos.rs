@@ -36,6 +36,7 @@ const ELSEWHERE: &[Elsewhere] = &[
     at("/etc/ssh/authorized_keys.d/", "users.users.<name>.openssh.authorizedKeys.keys"),
     at("/etc/ssh/sshd_config.d/", "services.openssh.settings"),
     at("/etc/systemd/journald.conf.d/", "services.journald.storage"),
+    at("/etc/systemd/networkd.conf.d/", "systemd.network.config.networkConfig"),
     at("/etc/systemd/system-generators/systemd-ssh-generator", "systemd.generators"),
     at("/etc/systemd/system/containerd.service", "virtualisation.containerd.enable"),
     at("/etc/systemd/system/default.target", "systemd.defaultUnit"),

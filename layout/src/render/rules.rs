@@ -19,6 +19,11 @@ impl Chain {
         Self { text: format!("\tchain {name} {{\n\t\ttype filter hook {hook}; policy {policy};\n") }
     }
 
+    /// A chain that gives the first frame of a connection another address.
+    pub(super) fn nat(name: &str, hook: &str) -> Self {
+        Self { text: format!("\tchain {name} {{\n\t\ttype nat hook {hook}; policy accept;\n") }
+    }
+
     /// A chain that others jump to.
     pub(super) fn regular(name: &str) -> Self {
         Self { text: format!("\tchain {name} {{\n") }
@@ -49,15 +54,15 @@ impl Chain {
     }
 }
 
-/// A whole table. Loading it twice leaves one.
-pub(super) fn table(family: &str, why: &str, chains: impl IntoIterator<Item = Chain>) -> String {
+/// A whole table, `FAMILY NAME`. Loading it twice leaves one.
+pub(super) fn table(name: &str, why: &str, chains: impl IntoIterator<Item = Chain>) -> String {
     let mut text = String::new();
     for line in why.lines() {
         let _ = writeln!(text, "# {line}");
     }
-    let _ = writeln!(text, "table {family} dmhost");
-    let _ = writeln!(text, "delete table {family} dmhost");
-    let _ = writeln!(text, "table {family} dmhost {{");
+    let _ = writeln!(text, "table {name}");
+    let _ = writeln!(text, "delete table {name}");
+    let _ = writeln!(text, "table {name} {{");
     let chains: Vec<_> = chains.into_iter().map(Chain::close).collect();
     text.push_str(&chains.join("\n"));
     text.push_str("}\n");

@@ -9,7 +9,8 @@ use super::settings::{self, Settings};
 use super::table::{Report, Table};
 use crate::plan::{DEFAULT_API_PORT, Isolation, LEAST_TASKS, MOST_TASKS};
 
-/// A Docker daemon in a zone of its own: its own interfaces, rules, containerd, storage, budget and TLS identity.
+/// A Docker daemon with interfaces, rules, containerd, storage, budget and TLS identity of its own: in a zone, or in the host's
+/// namespace if `isolation` says so.
 ///
 /// The section's name is the daemon's name, and everything that is its own is called after it: 1 to 15 lower-case letters,
 /// digits and `_`, a letter first. A `-` would nest one daemon's slice in another's budget.
@@ -29,13 +30,16 @@ pub struct Daemon {
     #[schemars(skip)]
     pub name: At<String>,
     /// The interfaces that are this daemon's own, at least one; no other daemon has them. A NIC is moved into the zone, a
-    /// VLAN is made there.
+    /// VLAN is made there; those of a shared daemon are in the host's namespace.
     ///
     /// Example: `interfaces = ["web"]`
     #[schemars(length(min = 1), inner(regex(pattern = pattern::INTERFACE)))]
     pub interfaces: Field<List<String>>,
-    /// How it is kept apart. `zone`: in a network namespace of its own. `shared`: in the host's, on one bridge per daemon;
-    /// this version does not make it, and says `not-yet`.
+    /// How it is kept apart. `zone`: in a network namespace of its own, where dockerd's own rules do what Docker's users know.
+    /// `shared`: in the host's, on the bridge `br-NAME`, by rules and routes that are dmhost's alone. The daemon's interfaces
+    /// are its own all the same, and nothing passes between it and others; but its containers see their bridge's address instead of
+    /// a client's, and what it publishes is on its first IPv4 address unless `-p` names another. It takes `pools`, a name of at
+    /// most 12 characters and an engine from 26.1.
     ///
     /// Absent: `zone`.
     ///
@@ -63,12 +67,14 @@ pub struct Daemon {
     /// other, from the daemon's interfaces and from its name servers. IPv4 from `/8` to `/28`, cut into `/24`, or smaller so
     /// that 16 networks fit; IPv6 from `/48` to `/64`, cut into `/64`.
     ///
-    /// Absent: those of `[defaults]`, else `172.28.0.0/14` and `fd64:6d68:6f73::/48`, in every zone the same.
+    /// Absent: those of `[defaults]`, else `172.28.0.0/14` and `fd64:6d68:6f73::/48`, in every zone the same. A shared daemon has
+    /// ranges that no other has.
     ///
     /// Example: `pools = ["172.20.0.0/14", "fd00:20::/48"]`
     #[schemars(default, length(min = 1), inner(regex(pattern = pattern::CIDR)))]
     pub pools: Field<List<String>>,
-    /// Whether containers go on while the daemon is restarted or dead. Docker has no swarm with it: `false` permits that.
+    /// Whether containers go on while the daemon is restarted or dead. Docker has no swarm with it: `false` permits that, in a
+    /// zone.
     ///
     /// Absent: what `[defaults]` has, else `true`.
     ///

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use dmhost_layout::HostPlan;
-use dmhost_layout::plan::{Api, Base, Daemon, DaemonName, Engine, Host, Kernel};
+use dmhost_layout::plan::{Api, Base, Daemon, DaemonName, Engine, Host, Isolation, Kernel};
 use dmhost_pki::{Change, Pki, init};
 
 /// One day.
@@ -86,6 +86,7 @@ pub(crate) fn api<'a>(plan: &'a mut HostPlan, daemon: &str) -> &'a mut Api {
 fn daemon(text: &str, addresses: &[&str], names: &[&str]) -> Daemon {
     Daemon {
         name: name(text),
+        isolation: Isolation::Zone,
         interfaces: Vec::new(),
         api: Some(Api {
             port: 2376,

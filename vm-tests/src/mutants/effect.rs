@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
-use dmhost_layout::plan::{DaemonName, HostPlan};
+use dmhost_layout::plan::HostPlan;
 use dmhost_layout::{Content, Entry};
 
 use super::make::Mutant;
 use crate::guest::Guest;
+use crate::proof::inside::enter;
 
 /// For programs to read what is new, dockerd above all, on the reference machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -18,18 +19,21 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Commands that have a running host take up a file, or `None` where only a boot does.
 pub(super) fn commands(plan: &HostPlan, path: &Utf8Path, entry: &Entry) -> Option<String> {
     let Content::Text(text) = &entry.content else { return None };
-    let own = plan.daemons.keys().find(|name| path.starts_with(format!("/etc/dmhost/{name}")));
-    let within = |name: &DaemonName| format!("nsenter --net=/run/netns/{}", name.netns());
+    let own = plan.daemons.values().find(|daemon| path.starts_with(daemon.name.etc()));
     match (own, path.file_name()?) {
-        (None, "nftables.conf") => Some(format!("nft -f {path}\n")),
-        (None, _) if path.starts_with("/etc/sysctl.d") => Some(sysctls(text, "")),
-        (Some(name), "nftables.conf") => {
-            let enter = within(name);
-            Some(format!("{enter} nft -f {path}\n{enter} nft -f /etc/dmhost/{name}/published.nft\n"))
+        (None, "nftables.conf") => {
+            // Loaded anew, they do not know the sockets of the daemons in this namespace.
+            let sockets = plan.shared().map(|(_, daemon)| format!("nft -f {}/published.nft\n", daemon.name.etc()));
+            Some(format!("nft -f {path}\n{}", sockets.collect::<String>()))
         }
-        (Some(name), "egress.nft" | "published.nft") => Some(format!("{} nft -f {path}\n", within(name))),
-        (Some(name), "sysctl.conf") => Some(sysctls(text, &within(name))),
-        (Some(name), "daemon.json") => Some(format!("systemctl restart {}\n", name.service())),
+        (None, _) if path.starts_with("/etc/sysctl.d") => Some(sysctls(text, "")),
+        (Some(daemon), "nftables.conf") => {
+            let enter = enter(daemon);
+            Some(format!("{enter}nft -f {path}\n{enter}nft -f {}/published.nft\n", daemon.name.etc()))
+        }
+        (Some(daemon), "egress.nft" | "published.nft") => Some(format!("{}nft -f {path}\n", enter(daemon))),
+        (Some(daemon), "sysctl.conf") => Some(sysctls(text, &enter(daemon))),
+        (Some(daemon), "daemon.json") => Some(format!("systemctl restart {}\n", daemon.name.service())),
         _ => None,
     }
 }
@@ -47,7 +51,7 @@ fn sysctls(text: &str, enter: &str) -> String {
         let each = path.replace("/conf/default/", "/conf/*/");
         let _ = writeln!(script, "for key in /proc/sys/{each}; do [ -e $key ] && echo {value} >$key; done");
     }
-    format!("{enter} sh -c '\n{script}true'\n")
+    format!("{enter}sh -c '\n{script}true'\n")
 }
 
 /// Whether all of a mutant can be put into a host that runs.

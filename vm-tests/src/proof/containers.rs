@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use dmhost_layout::plan::{Daemon, DaemonName, HostPlan};
+use dmhost_layout::plan::{Daemon, DaemonName, HostPlan, Isolation};
 
 use super::question::{Inner, Network, Place, probe_ports};
 use crate::guest::Guest;
@@ -41,7 +41,8 @@ pub fn start(plan: &HostPlan, guest: &Guest) -> Result<Vec<Inner>> {
     guest.put(PROGRAM, 0o755, PROBE)?;
     guest.put(IMAGE, 0o600, &image()?)?;
     std::thread::scope(|scope| {
-        let starting: Vec<_> = plan.daemons.values().map(|daemon| scope.spawn(|| start_one(daemon, guest))).collect();
+        let starting: Vec<_> =
+            plan.daemons.values().map(|daemon| scope.spawn(|| start_one(plan, daemon, guest))).collect();
         let mut inner = Vec::new();
         for thread in starting {
             match thread.join() {
@@ -61,12 +62,33 @@ pub fn are_started(guest: &Guest) -> Result<bool> {
     Ok(guest.run(&format!("[ -e {PROGRAM} ]"), PATIENCE)?.status == Some(0))
 }
 
-fn start_one(daemon: &Daemon, guest: &Guest) -> Result<Vec<Inner>> {
+/// Where the ports of a probe container are published: where Docker does by itself (`None`), and on a shared daemon by name on its
+/// further addresses too.
+pub(crate) fn places(plan: &HostPlan, daemon: &Daemon) -> Vec<Option<IpAddr>> {
+    let mut places = vec![None];
+    if daemon.isolation == Isolation::Shared {
+        let addresses = plan.interfaces_of(daemon).flat_map(|interface| &interface.addresses).map(ipnet::IpNet::addr);
+        let mut addresses: Vec<IpAddr> = addresses.collect();
+        if let Some(first) = addresses.iter().position(IpAddr::is_ipv4) {
+            addresses.remove(first);
+        }
+        places.extend(addresses.into_iter().map(Some));
+    }
+    places
+}
+
+fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inner>> {
     let name = &daemon.name;
     let ports = probe_ports(daemon);
-    let tcp = [ports.open, ports.closed].into_iter().flatten().map(|port| format!(" -p {port}:8000"));
-    let udp = [ports.open_udp, ports.closed_udp].into_iter().flatten().map(|port| format!(" -p {port}:8000/udp"));
-    let publish: String = tcp.chain(udp).collect();
+    let tcp = [ports.open, ports.closed].into_iter().flatten().map(|port| format!("{port}:8000"));
+    let udp = [ports.open_udp, ports.closed_udp].into_iter().flatten().map(|port| format!("{port}:8000/udp"));
+    let ports: Vec<String> = tcp.chain(udp).collect();
+    let places = places(plan, daemon).into_iter().map(|place| match place {
+        None => String::new(),
+        Some(IpAddr::V4(address)) => format!("{address}:"),
+        Some(IpAddr::V6(address)) => format!("[{address}]:"),
+    });
+    let publish: String = places.flat_map(|place| ports.iter().map(move |port| format!(" -p {place}{port}"))).collect();
     let docker = format!("docker -H unix://{}", name.socket());
     let script = format!(
         "set -eu

@@ -3,11 +3,11 @@
 //! Frames cannot see a wildcard bind behind a filter, so sockets are compared as a set.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Result;
-use dmhost_layout::plan::{Admin, Api, Daemon, DaemonName, HostPlan};
+use dmhost_layout::plan::{Admin, Api, Daemon, DaemonName, HostPlan, Isolation};
 
 use super::containers;
 use super::question::{ProbePorts, probe_ports};
@@ -41,13 +41,12 @@ pub fn facts(plan: &HostPlan, guest: &Guest) -> Result<Vec<Fact>> {
         return Err(anyhow::Error::new(verdict).context(error));
     }
     facts.push(units(plan, guest)?);
-    facts.push(sockets("the host", &planned_by_host(plan), &guest.must("ss -Htuln", PATIENCE)?));
-    for daemon in plan.daemons.values() {
+    facts.push(sockets("the host", &planned_by_host(plan, probed), &guest.must("ss -Htuln", PATIENCE)?));
+    for daemon in plan.daemons.values().filter(|daemon| daemon.isolation == Isolation::Zone) {
         let name = &daemon.name;
-        let script = format!("nsenter --net=/run/netns/{} ss -Htuln", name.netns());
-        let output = guest.run(&script, PATIENCE)?;
+        let output = guest.run(&format!("{}ss -Htuln", enter(daemon)), PATIENCE)?;
         facts.push(if output.status == Some(0) {
-            sockets(&format!("the zone of {name}"), &planned_by(daemon, probed), &output.text())
+            sockets(&format!("the zone of {name}"), &planned_by(plan, daemon, probed), &output.text())
         } else {
             Fact {
                 name: format!("sockets of the zone of {name}"),
@@ -59,12 +58,20 @@ pub fn facts(plan: &HostPlan, guest: &Guest) -> Result<Vec<Fact>> {
     Ok(facts)
 }
 
+/// What a command is put behind to run in the network namespace that a daemon's links are in: the host's own, or its zone's.
+pub(crate) fn enter(daemon: &Daemon) -> String {
+    match daemon.isolation {
+        Isolation::Zone => format!("/usr/bin/nsenter --net=/run/netns/{} ", daemon.name.netns()),
+        Isolation::Shared => String::new(),
+    }
+}
+
 /// The units of every daemon are active: `none failed` alone would hold if they had never been started.
 fn units(plan: &HostPlan, guest: &Guest) -> Result<Fact> {
     let units: Vec<String> = plan
         .daemons
-        .keys()
-        .flat_map(|name| [name.zone_service(), name.link_service(), name.service()])
+        .values()
+        .flat_map(|daemon| [daemon.home_service(), daemon.name.link_service(), daemon.name.service()])
         .chain(["nftables.service".to_owned(), "systemd-networkd.service".to_owned()])
         .collect();
     let output = guest.run(&format!("systemctl is-active {}", units.join(" ")), PATIENCE)?;
@@ -80,28 +87,35 @@ fn units(plan: &HostPlan, guest: &Guest) -> Result<Fact> {
     Ok(Fact { name: "units of the daemons".to_owned(), holds, found })
 }
 
-fn planned_by_host(plan: &HostPlan) -> BTreeSet<String> {
-    let Some(Admin { interface, .. }) = &plan.host.admin else { return BTreeSet::new() };
-    let addresses = plan.interfaces[interface].addresses.iter().map(ipnet::IpNet::addr);
-    addresses
-        .map(|address| match address {
-            std::net::IpAddr::V4(address) => format!("tcp {address}%{interface}:22"),
-            std::net::IpAddr::V6(address) => format!("tcp [{address}]%{interface}:22"),
+fn planned_by_host(plan: &HostPlan, probed: bool) -> BTreeSet<String> {
+    let ssh = plan.host.admin.iter().flat_map(|Admin { interface, .. }| {
+        let addresses = plan.interfaces[interface].addresses.iter().map(ipnet::IpNet::addr);
+        addresses.map(move |address| match address {
+            IpAddr::V4(address) => format!("tcp {address}%{interface}:22"),
+            IpAddr::V6(address) => format!("tcp [{address}]%{interface}:22"),
         })
-        .collect()
+    });
+    ssh.chain(plan.shared().flat_map(|(_, daemon)| planned_by(plan, daemon, probed))).collect()
 }
 
 /// The API's sockets, and docker-proxy's where probe containers run.
-fn planned_by(daemon: &Daemon, probed: bool) -> BTreeSet<String> {
+fn planned_by(plan: &HostPlan, daemon: &Daemon, probed: bool) -> BTreeSet<String> {
     let mut planned = BTreeSet::new();
     if let Some(Api { port, addresses, .. }) = &daemon.api {
         planned.extend(addresses.iter().map(|address| format!("tcp {}", SocketAddr::new(*address, *port))));
     }
     if probed {
         let ProbePorts { open, closed, open_udp, closed_udp, .. } = probe_ports(daemon);
+        let places: Vec<IpAddr> = match daemon.isolation {
+            Isolation::Zone => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+            Isolation::Shared => {
+                plan.interfaces_of(daemon).flat_map(|interface| &interface.addresses).map(ipnet::IpNet::addr).collect()
+            }
+        };
         for (protocol, port) in [("tcp", open), ("tcp", closed), ("udp", open_udp), ("udp", closed_udp)] {
-            let any = port.map(|port| ["0.0.0.0", "[::]"].map(|any| format!("{protocol} {any}:{port}")));
-            planned.extend(any.into_iter().flatten());
+            let sockets =
+                port.into_iter().flat_map(|port| places.iter().map(move |place| SocketAddr::new(*place, port)));
+            planned.extend(sockets.map(|socket| format!("{protocol} {socket}")));
         }
     }
     planned

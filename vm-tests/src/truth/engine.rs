@@ -3,6 +3,7 @@
 //!
 //! Docker Engine API: <https://docs.docker.com/reference/api/engine/version/v1.45/>
 
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::served::Caller;
 use crate::bed::Outside;
 use crate::fabric::{ClientTls, HttpReply, Outcome};
 use crate::proof::clients::Clients;
-use crate::proof::containers::{DEFAULT, IN_IMAGE, USER, addresses, image, page};
+use crate::proof::containers::{DEFAULT, IN_IMAGE, USER, addresses, image, page, places};
 use crate::proof::question::{
     Ask, Credential, Inner, Network, Ports, Question, Subject, Verdict, probe_ports, questions,
 };
@@ -29,6 +30,7 @@ const SHEET: &str = "questions";
 #[derive(Debug)]
 pub(super) struct Engine<'a> {
     daemon: &'a Daemon,
+    places: Vec<Option<IpAddr>>,
     outside: &'a Outside,
     client: &'a ClientTls,
     // It has one address to connect from.
@@ -58,7 +60,7 @@ impl<'a> Engine<'a> {
             let caller = Mutex::new(Caller::new(plan, outside, stations, question.clone(), api.port)?);
             let client =
                 clients.client(&daemon.name, &Credential::Own)?.context("an API is asked with a certificate")?;
-            engines.push(Self { daemon, outside, client, caller });
+            engines.push(Self { daemon, places: places(plan, daemon), outside, client, caller });
         }
         Ok(engines)
     }
@@ -82,7 +84,11 @@ impl<'a> Engine<'a> {
             let ports = probe_ports(self.daemon);
             let (tcp, udp) = ([ports.open, ports.closed], [ports.open_udp, ports.closed_udp]);
             let bind = |ports: [Option<u16>; 2]| -> Value {
-                ports.into_iter().flatten().map(|port| json!({ "HostPort": port.to_string() })).collect()
+                let on = |port: u16| {
+                    let place = |place: &Option<IpAddr>| place.map(|address| address.to_string()).unwrap_or_default();
+                    self.places.iter().map(move |one| json!({ "HostIp": place(one), "HostPort": port.to_string() }))
+                };
+                ports.into_iter().flatten().flat_map(on).collect()
             };
             let published = json!({ "8000/tcp": bind(tcp), "8000/udp": bind(udp) });
             let mut inspected = Vec::new();

@@ -34,7 +34,7 @@ pub(crate) fn kill_one_daemon(bed: &Testbed, host: &Host) -> Result<()> {
 
     let over = AtomicBool::new(false);
     let asked = std::thread::scope(|scope| {
-        let asking = scope.spawn(|| ask_until(bed, host, other, &over));
+        let asking = scope.spawn(|| ask_until(bed, host, other, &[], &over));
         let killed = kill(bed, &unit, &before);
         over.store(true, Ordering::Release);
         let asked = asking.join().map_err(|_| anyhow::anyhow!("the asking thread panicked"))??;
@@ -49,22 +49,31 @@ pub(crate) fn kill_one_daemon(bed: &Testbed, host: &Host) -> Result<()> {
 
 /// Kills the daemon and waits until systemd has it up again.
 fn kill(bed: &Testbed, unit: &str, pid: &str) -> Result<()> {
-    // The journal is followed from before the kill: the restart is systemd's own, and nothing is asked twice.
-    let script = format!(
+    bed.guest.must(&kill_script(unit, pid), PATIENCE).context("web does not come back")?;
+    Ok(())
+}
+
+/// The journal is followed from before the kill: the restart is systemd's own, and nothing is asked twice.
+pub(super) fn kill_script(unit: &str, pid: &str) -> String {
+    format!(
         "set -eu
          exec 4< <(journalctl --no-pager --output=cat --follow --lines=1 --unit={unit})
          read -r listening <&4
          kill -9 {pid}
          while read -r line <&4; do case $line in *'Main process exited'*) break;; esac; done
          systemctl start {unit}"
-    );
-    bed.guest.must(&script, PATIENCE).context("web does not come back")?;
-    Ok(())
+    )
 }
 
-/// Asks every address of a daemon's API over and over; each round is one scan of one port, whose SYN must be answered at the
-/// first try. Gives the number of questions.
-fn ask_until(bed: &Testbed, host: &Host, daemon: &Daemon, over: &AtomicBool) -> Result<u32> {
+/// Asks every address of a daemon for its API, and for ports that it publishes, over and over; each round is one scan, whose SYNs must be
+/// answered at the first try. Gives the number of questions.
+pub(super) fn ask_until(
+    bed: &Testbed,
+    host: &Host,
+    daemon: &Daemon,
+    published: &[u16],
+    over: &AtomicBool,
+) -> Result<u32> {
     let stations = Stations::new(&host.plan);
     let api = daemon.api.as_ref().context("the daemon has no API")?;
     let interface = host.plan.interfaces_of(daemon).next().context("the daemon has no interface")?;
@@ -75,6 +84,7 @@ fn ask_until(bed: &Testbed, host: &Host, daemon: &Daemon, over: &AtomicBool) -> 
         .iter()
         .filter_map(|net| Some((stations.beside(*net, &[])?, stations.beside(*net, &[])?, net.addr())))
         .collect();
+    let ports: Vec<u16> = std::iter::once(api.port).chain(published.iter().copied()).collect();
     let mut asked = 0;
     loop {
         let last = over.load(Ordering::Acquire);
@@ -95,16 +105,18 @@ fn ask_until(bed: &Testbed, host: &Host, daemon: &Daemon, over: &AtomicBool) -> 
                 source: *source,
                 via: None,
                 target,
-                ports: vec![api.port],
+                ports: ports.clone(),
                 // Not asked again: one frame lost is one too many.
                 expected: BTreeSet::new(),
                 terms,
             };
             let report = bed.fabric.scan(&scan)?;
-            ensure!(
-                matches!(report.ports.get(&api.port), Some(PortState::Serves(_))),
-                "question {asked} to {address} was lost: {report:?}"
-            );
+            for port in &ports {
+                ensure!(
+                    matches!(report.ports.get(port), Some(PortState::Serves(_))),
+                    "question {asked} to {address} was lost: {report:?}"
+                );
+            }
             ensure!(report.canaries == 3, "a canary to {address} was lost: {} were sent, not 3", report.canaries);
             asked += 1;
         }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::host::{self, one_of};
+use super::host;
 use super::links::Link;
 use super::owners::Owned;
-use super::{Report, api, budgets, expose, networks, pools};
+use super::{Report, api, budgets, expose, networks, pools, shared};
 use crate::engine::Reader;
-use crate::plan::{Daemon, DaemonName, Isolation, settings};
+use crate::plan::{Daemon, DaemonName, settings};
 use crate::spec::words::quoted;
 use crate::spec::{self, At, Field, HostSpec};
 
@@ -31,6 +31,8 @@ pub(super) fn read(
         daemons.push(daemon.and_then(|daemon| Some(Daemon { quota: quota.ok()?, ..daemon })));
     }
     budgets::sum(spec, &quotas, disk, report);
+    shared::apart(spec, links, owners, report);
+    shared::costs(spec, report);
     daemons.into_iter().map(|daemon| daemon.map(|daemon| (daemon.name.clone(), daemon))).collect()
 }
 
@@ -50,8 +52,9 @@ fn one<'s>(
 ) -> Option<Daemon> {
     let defaults = &host.defaults;
     let name = name(&spec.name, report);
-    isolation(&spec.isolation, report);
+    let isolation = shared::read(&spec.isolation, report);
     let own = interfaces(spec, links, owners, report);
+    shared::check(spec, defaults, reader, &own, links, report);
     let api = match &spec.api {
         Field::Absent => Some(None),
         Field::Bad => None,
@@ -65,6 +68,7 @@ fn one<'s>(
     settings::check_together(&defaults.settings, &spec.settings, report);
     Some(Daemon {
         name: name?,
+        isolation: isolation?,
         interfaces: own.iter().map(|link| link.name.clone()).collect::<Option<_>>()?,
         api: api?,
         expose: expose.ok()?,
@@ -96,15 +100,6 @@ fn name(at: &At<String>, report: &mut Report) -> Option<DaemonName> {
             report.push(diagnostic);
             None
         }
-    }
-}
-
-fn isolation(field: &Field<String>, report: &mut Report) {
-    let isolation = one_of(field, Isolation::Zone, &Isolation::ALL, Isolation::as_str, "isolation", report);
-    if let (Some(Isolation::Shared), Some(at)) = (isolation, field.given()) {
-        let message = "this version of dmhost does not do isolation `shared` yet";
-        report
-            .push(at.place.error("not-yet", message).help("leave it out: `zone` gives the daemon its own interfaces"));
     }
 }
 

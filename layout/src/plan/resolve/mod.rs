@@ -22,6 +22,7 @@ mod overlap;
 mod owners;
 mod packages;
 mod pools;
+mod shared;
 mod size;
 mod stacks;
 

@@ -11,13 +11,13 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::Report;
 use super::links::Link;
 use super::owners::Owned;
+use super::{Report, shared};
 use crate::spec::words::quoted;
 use crate::spec::{At, Daemon};
 
-/// Reports addresses that are there twice, and subnets that two interfaces of one owner would both have.
+/// Reports addresses that are there twice, and subnets that two interfaces of one namespace would both have.
 pub(super) fn check(links: &[Link<'_>], owners: &[Owned<'_>], report: &mut Report) {
     let doubled = addresses(links, report);
     let mut namespaces: HashMap<Option<*const Daemon>, Vec<&Link<'_>>> = HashMap::new();
@@ -25,6 +25,7 @@ pub(super) fn check(links: &[Link<'_>], owners: &[Owned<'_>], report: &mut Repor
     for (link, owner) in links.iter().zip(owners) {
         let namespace = match owner {
             Owned::Host => None,
+            Owned::Daemon(daemon) if shared::asked(daemon) => None,
             Owned::Daemon(daemon) => Some(std::ptr::from_ref(*daemon)),
             // A carrier has no addresses; what has no clear owner was reported.
             Owned::Carrier | Owned::Unclear => continue,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::links::Link;
-use super::{Report, addresses};
+use super::{Report, addresses, shared};
 use crate::plan::{DEFAULT_POOL_V4, DEFAULT_POOL_V6, Pool};
 use crate::spec::words::quoted;
 use crate::spec::{At, Daemon, Field, List};
@@ -22,7 +22,9 @@ pub(super) fn read(
 ) -> Option<Vec<Pool>> {
     match field {
         Field::Absent => {
-            defaults(daemon, links, report);
+            if !shared::asked(daemon) {
+                defaults(daemon, links, report);
+            }
             return Some(vec![DEFAULT_POOL_V4, DEFAULT_POOL_V6]);
         }
         Field::Bad => return None,

@@ -1,17 +1,18 @@
 //! The rules of the host's own namespace, loaded by the base's `nftables.service` before any link is up.
 
 use crate::layout::Layout;
-use crate::plan::{HostPlan, Interface, InterfaceKind, Owner};
-use crate::render::rules::{Chain, icmp, names, set, strong_host, table};
+use crate::plan::{HostPlan, Interface, InterfaceKind};
+use crate::render::rules::{Chain, at_home, icmp, names, set, strong_host, table};
+use crate::render::shared::firewall as shared;
 use crate::render::unit::{UNITS, UnitFile, want};
 use crate::render::{Program, Target};
 
 pub(in crate::render) fn render(plan: &HostPlan, target: &Target, layout: &mut Layout) {
-    let own: Vec<&Interface> = plan.interfaces.values().filter(|interface| interface.owner == Owner::Host).collect();
+    let own: Vec<&Interface> = plan.interfaces.values().filter(|interface| plan.speaks_in_host(interface)).collect();
     let silent: Vec<&Interface> = plan
         .interfaces
         .values()
-        .filter(|interface| matches!(interface.kind, InterfaceKind::Nic(_)) && interface.owner != Owner::Host)
+        .filter(|interface| matches!(interface.kind, InterfaceKind::Nic(_)) && !plan.speaks_in_host(interface))
         .collect();
     let own_names = names(own.iter().map(|interface| &interface.name));
     let silent_names = names(silent.iter().map(|interface| &interface.name));
@@ -23,30 +24,30 @@ pub(in crate::render) fn render(plan: &HostPlan, target: &Target, layout: &mut L
                 .note("NICs that carry VLANs or belong to a daemon: their untagged side is nobody's")
                 .rule(format!("iifname {silent_names} drop"))
         })
-        .when(any_own, |chain| strong_host(chain, &own_names));
-    let input = icmp(
-        Chain::base("input", "input priority filter", "drop")
-            .rule("ct state established,related accept")
-            .rule("ct state invalid drop")
-            .rule("iifname \"lo\" accept"),
-    );
+        .when(any_own, |chain| strong_host(chain, &own_names))
+        .when(plan.shared().next().is_some(), |chain| at_home(chain, own.iter().map(|interface| &interface.name)));
+    let input = Chain::base("input", "input priority filter", "drop")
+        .rule("ct state established,related accept")
+        .rule("ct state invalid drop");
+    let input = icmp(shared::local(input, plan));
     let input = match &plan.host.admin {
         Some(admin) => input
             .note("host.admin.interface: sshd answers here alone")
             .rule(format!("iifname \"{}\" tcp dport 22 accept", admin.interface)),
         None => input,
     };
-    let forward = Chain::base("forward", "forward priority filter", "drop").note("the host routes nothing, ever");
+    let input = shared::input(input, plan);
+    let forward = shared::forward(Chain::base("forward", "forward priority filter", "drop"), plan);
     let postrouting = own.iter().fold(
         Chain::base("postrouting", "postrouting priority 300", "accept")
             .when(any_silent, |chain| chain.rule(format!("oifname {silent_names} drop"))),
         |chain, interface| sources(chain, interface),
     );
-    let why = "The host's own namespace; the daemons' rules are in /etc/dmhost/NAME/nftables.conf.";
+    let why = "The host's own namespace; the rules of a zone are in /etc/dmhost/NAME/nftables.conf.";
     let mut text = format!(
         "#!{} -f\n{}",
         target.path(Program::Nft),
-        table("inet", why, [prerouting, input, forward, postrouting])
+        table("inet dmhost", why, [prerouting, input, forward, postrouting].into_iter().chain(shared::chains(plan)))
     );
     if any_silent {
         let arp = |name, hook, way| {
@@ -54,7 +55,11 @@ pub(in crate::render) fn render(plan: &HostPlan, target: &Target, layout: &mut L
         };
         let why = "No ARP on the untagged side of NICs that carry VLANs or belong to a daemon.";
         text.push('\n');
-        text.push_str(&table("arp", why, [arp("input", "input", "iifname"), arp("output", "output", "oifname")]));
+        text.push_str(&table(
+            "arp dmhost",
+            why,
+            [arp("input", "input", "iifname"), arp("output", "output", "oifname")],
+        ));
     }
     layout.insert("/etc/nftables.conf", executable(text));
     want(layout, "sysinit.target", "/usr/lib/systemd/system/nftables.service");

@@ -17,7 +17,7 @@ pub(in crate::render) fn render(plan: &HostPlan, layout: &mut Layout) {
                 let network = match owner {
                     Owner::Host => addressed(plan, interface),
                     Owner::Carrier => carrier(plan, interface),
-                    Owner::Daemon(_) => unmanaged(interface),
+                    Owner::Daemon(_) => unmanaged(plan, interface),
                 };
                 layout.text(format!("{FOLDER}/10-{name}.network"), network.text());
             }
@@ -31,9 +31,17 @@ pub(in crate::render) fn render(plan: &HostPlan, layout: &mut Layout) {
                 layout.text(format!("{FOLDER}/10-{name}.netdev"), netdev.text());
                 layout.text(format!("{FOLDER}/10-{name}.network"), addressed(plan, interface).text());
             }
-            // Made in the namespace of their daemon, where networkd does not reach.
+            // Made by the daemon's own unit (`daemon/link.rs`): a zone's in its namespace, where networkd does not reach.
             (InterfaceKind::Vlan { .. }, Owner::Daemon(_) | Owner::Carrier) => {}
         }
+    }
+    if plan.shared().next().is_some() {
+        // When it starts it would take away what it did not make: the daemons' routing tables and the rules that lead there.
+        let foreign = UnitFile::new("Routes and rules of daemons in the host's namespace are their own units'.")
+            .section("Network")
+            .set("ManageForeignRoutes", "no")
+            .set("ManageForeignRoutingPolicyRules", "no");
+        layout.text("/etc/systemd/networkd.conf.d/dmhost.conf", foreign.text());
     }
 }
 
@@ -52,13 +60,15 @@ fn link(interface: &Interface, by: &NicMatch) -> UnitFile {
 /// An interface that the host keeps, with its addresses.
 fn addressed(plan: &HostPlan, interface: &Interface) -> UnitFile {
     let name = &interface.name;
+    // Without an IPv6 address there is no neighbour to find, and nothing answers on a link-local one.
+    let ipv6 = interface.addresses.iter().any(|net| net.addr().is_ipv6());
     let mut file = UnitFile::new(&format!("interfaces.{name}: the host's own"))
         .section("Match")
         .set("Name", name.as_str())
         .section("Link")
         .set("RequiredForOnline", "no")
         .section("Network")
-        .set("LinkLocalAddressing", "ipv6")
+        .set("LinkLocalAddressing", if ipv6 { "ipv6" } else { "no" })
         .set("IPv6AcceptRA", "no")
         .set("LLMNR", "no")
         .set("MulticastDNS", "no")
@@ -91,10 +101,12 @@ fn carrier(plan: &HostPlan, interface: &Interface) -> UnitFile {
         .each("VLAN", vlans_of_the_host(plan, interface))
 }
 
-/// A NIC that goes to a daemon's namespace.
-fn unmanaged(interface: &Interface) -> UnitFile {
+/// A NIC that goes to a daemon's namespace, or has its addresses from the daemon's unit.
+fn unmanaged(plan: &HostPlan, interface: &Interface) -> UnitFile {
     let name = &interface.name;
-    UnitFile::new(&format!("interfaces.{name}: moves to its daemon's namespace"))
+    let why =
+        if plan.speaks_in_host(interface) { "its daemon's unit has it" } else { "moves to its daemon's namespace" };
+    UnitFile::new(&format!("interfaces.{name}: {why}"))
         .section("Match")
         .set("Name", name.as_str())
         .section("Link")

@@ -4,7 +4,7 @@
 //! namespace (moby, `cmd/dockerd/daemon.go`): so it is masked, and each daemon's unit asserts that it is away.
 
 use crate::layout::Layout;
-use crate::plan::HostPlan;
+use crate::plan::{HostPlan, Isolation};
 use crate::render::unit::{UNITS, UnitFile, put_wanted_unit, want};
 
 const MASKED: &[&str] = &[
@@ -23,7 +23,21 @@ pub(in crate::render) fn render(plan: &HostPlan, layout: &mut Layout) {
     if plan.daemons.is_empty() {
         return;
     }
-    // Pins of mount namespaces: the kernel refuses them below a shared mount (unshare(1), --mount=FILE).
+    let zones = plan.daemons.values().any(|daemon| daemon.isolation == Isolation::Zone);
+    if zones {
+        pins(layout);
+    }
+
+    let mut groups =
+        String::from("# Members of docker-NAME may use that daemon's socket, which makes them root on this machine.\n");
+    for name in plan.daemons.keys() {
+        groups.push_str(&format!("g {} -\n", name.group()));
+    }
+    layout.text("/etc/sysusers.d/dmhost.conf", groups);
+}
+
+/// Pins of mount namespaces: the kernel refuses them below a shared mount (unshare(1), --mount=FILE).
+fn pins(layout: &mut Layout) {
     let pins = UnitFile::new("Holds one pinned mount namespace per zone; must be a private mount.")
         .section("Unit")
         .set("Description", "Mount namespaces of the zones")
@@ -33,11 +47,4 @@ pub(in crate::render) fn render(plan: &HostPlan, layout: &mut Layout) {
         .set("Type", "none")
         .set("Options", "bind,private");
     put_wanted_unit(layout, "run-dmhost_ns.mount", "multi-user.target", pins);
-
-    let mut groups =
-        String::from("# Members of docker-NAME may use that daemon's socket, which makes them root on this machine.\n");
-    for name in plan.daemons.keys() {
-        groups.push_str(&format!("g {} -\n", name.group()));
-    }
-    layout.text("/etc/sysusers.d/dmhost.conf", groups);
 }

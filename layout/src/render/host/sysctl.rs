@@ -16,11 +16,26 @@ const CONNECTIONS_PER_DAEMON: usize = 65_536;
 
 pub(in crate::render) fn render(plan: &HostPlan, layout: &mut Layout) {
     let owners = plan.daemons.len() + 1;
-    let mut text = String::from("# The host's own namespace: no forwarding, no routes from the wire, strong host.\n");
-    text.push_str(&hardened());
+    let shared = plan.shared().next().is_some();
+    let mut text = if shared {
+        let ipv6 = plan.shared().any(|(_, daemon)| plan.speaks_ipv6(daemon));
+        let why =
+            "# The host's own namespace: forwarding for containers alone, no routes from the wire, strong host.\n";
+        format!("{why}{}", hardened(true, ipv6))
+    } else {
+        let why = "# The host's own namespace: no forwarding, no routes from the wire, strong host.\n";
+        format!("{why}{}", hardened(false, false))
+    };
+    if shared {
+        text.push_str(
+            "# What stays on a bridge passes no rules of ours: they are between networks. A zone's dockerd loads the module.\n\
+             net.bridge.bridge-nf-call-iptables = 0\n\
+             net.bridge.bridge-nf-call-ip6tables = 0\n",
+        );
+    }
     for interface in plan.interfaces.values() {
         match (&interface.kind, &interface.owner) {
-            (InterfaceKind::Nic(_), Owner::Carrier | Owner::Daemon(_)) => {
+            (InterfaceKind::Nic(_), Owner::Carrier | Owner::Daemon(_)) if !plan.speaks_in_host(interface) => {
                 let _ = writeln!(
                     text,
                     "# interfaces.{}: nothing of the host's own speaks here; set by udev when the NIC comes",
@@ -39,15 +54,24 @@ pub(in crate::render) fn render(plan: &HostPlan, layout: &mut Layout) {
     }
     let _ = writeln!(text, "net.netfilter.nf_conntrack_max = {}", owners * CONNECTIONS_PER_DAEMON);
     layout.text("/etc/sysctl.d/90-dmhost.conf", text);
-    layout.text("/etc/modules-load.d/dmhost.conf", "# So that its sysctl exists when sysctls are set.\nnf_conntrack\n");
+    let mut modules = String::from("# So that its sysctl exists when sysctls are set.\nnf_conntrack\n");
+    if shared {
+        modules.push_str("br_netfilter\n");
+    }
+    layout.text("/etc/modules-load.d/dmhost.conf", modules);
+}
+
+/// What a zone begins with. No forwarding: dockerd sets its FORWARD policy to drop only if it finds forwarding off and turns it on
+/// itself (moby, `setup_ip_forwarding.go`).
+pub(in crate::render) fn zone() -> String {
+    hardened(false, false)
 }
 
 /// What every namespace gets, the host's own and each zone.
-///
-/// `ip_forward = 0` also in a zone: dockerd sets its FORWARD policy to drop only if it finds forwarding off and turns it on
-/// itself (moby, `setup_ip_forwarding.go`).
-pub(in crate::render) fn hardened() -> String {
-    let mut text = String::from("net.ipv4.ip_forward = 0\nnet.ipv6.conf.all.forwarding = 0\n");
+fn hardened(ipv4: bool, ipv6: bool) -> String {
+    let (ipv4, ipv6) = (u8::from(ipv4), u8::from(ipv6));
+    // First: it sets others with it (the kernel's ip-sysctl.rst, `ip_forward`).
+    let mut text = format!("net.ipv4.ip_forward = {ipv4}\nnet.ipv6.conf.all.forwarding = {ipv6}\n");
     for (key, value) in [
         ("accept_redirects", 0),
         ("secure_redirects", 0),

@@ -7,14 +7,15 @@
 
 use crate::layout::Layout;
 use crate::plan::{Api, Daemon, Protocol};
-use crate::render::rules::{Chain, at_home, icmp, names, ports, set, strong_host, table};
+use crate::render::daemon::admit;
+use crate::render::rules::{Chain, at_home, icmp, names, ports, strong_host, table};
 
 pub(super) fn render(daemon: &Daemon, layout: &mut Layout) {
     let name = &daemon.name;
     let uplinks = names(&daemon.interfaces);
     let why = format!("The zone of daemons.{name}. dockerd's own tables stand beside this one.");
     let text = table(
-        "inet",
+        "inet dmhost",
         &why,
         [
             at_home(
@@ -28,14 +29,13 @@ pub(super) fn render(daemon: &Daemon, layout: &mut Layout) {
     );
     layout.text(name.etc().join("nftables.conf"), text);
 
-    // A cgroup is known by its id, and a new start makes a new cgroup: so this is loaded by the daemon's own unit.
-    let cgroup = format!("dmhost.slice/{}/{}", name.slice(), name.service());
     layout.text(
         name.etc().join("published.nft"),
         format!(
             "# Ports that docker-proxy of daemons.{name} listens on: its sockets are in the daemon's cgroup.\n\
              flush chain inet dmhost published\n\
-             add rule inet dmhost published socket cgroupv2 level 3 \"{cgroup}\" accept\n"
+             add rule inet dmhost published {}\n",
+            admit::own_sockets(daemon)
         ),
     );
 }
@@ -46,40 +46,21 @@ fn input(daemon: &Daemon, uplinks: &str) -> Chain {
         .rule("ct state established,related accept")
         .rule("ct state invalid drop")
         .rule("iifname \"lo\" accept");
+    let chain = admit::api(icmp(chain), daemon, uplinks, "accept");
     let chain = match &daemon.api {
-        None => icmp(chain),
-        Some(Api { port, from, .. }) => {
-            let chain = match from {
-                None => icmp(chain)
-                    .note(format!("daemons.{name}.api: from any source on its interfaces"))
-                    .rule(format!("iifname {uplinks} tcp dport {port} accept")),
-                Some(from) => {
-                    let v4: Vec<_> = from.iter().filter(|net| net.addr().is_ipv4()).collect();
-                    let v6: Vec<_> = from.iter().filter(|net| net.addr().is_ipv6()).collect();
-                    icmp(chain)
-                        .note(format!("daemons.{name}.api.from: these sources and no other, of both IP versions"))
-                        .when(!v4.is_empty(), |chain| {
-                            chain.rule(format!("iifname {uplinks} ip saddr {} tcp dport {port} accept", set(&v4)))
-                        })
-                        .when(!v6.is_empty(), |chain| {
-                            chain.rule(format!("iifname {uplinks} ip6 saddr {} tcp dport {port} accept", set(&v6)))
-                        })
-                }
-            };
-            // dockerd's own sockets are in the same cgroup as docker-proxy's.
-            chain.rule(format!("tcp dport {port} drop"))
-        }
+        None => chain,
+        // dockerd's own sockets are in the same cgroup as docker-proxy's.
+        Some(Api { port, .. }) => chain.rule(format!("tcp dport {port} drop")),
     };
-    match &daemon.expose {
+    match admit::exposed(daemon, uplinks, "accept") {
         None => {
             chain.note(format!("daemons.{name}.expose is absent: whatever Docker publishes")).rule("jump published")
         }
-        Some(expose) => {
-            let listed = [Protocol::Tcp, Protocol::Udp].into_iter().filter_map(|protocol| {
-                Some(format!("iifname {uplinks} {} dport {} accept", protocol.as_str(), ports(expose, protocol)?))
-            });
+        Some(listed) => {
+            let chain = chain.note(format!("daemons.{name}.expose, where docker-proxy serves it"));
             listed
-                .fold(chain.note(format!("daemons.{name}.expose, where docker-proxy serves it")), Chain::rule)
+                .into_iter()
+                .fold(chain, Chain::rule)
                 .note("containers reach what their own daemon publishes")
                 .rule(format!("iifname != {uplinks} jump published"))
         }

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use dmhost_layout::plan::{Daemon, Interface};
+use dmhost_layout::plan::{Daemon, Interface, Isolation};
 
 use super::deeds::{self, Liar, Tell};
 use super::{PATIENCE, Row, Scene};
@@ -246,7 +246,10 @@ fn inside(inner: &[Inner], daemon: &Daemon) -> Vec<std::net::IpAddr> {
 
 /// The MAC address of the default bridge, which every container on it knows.
 fn bridge(bed: &Testbed, daemon: &Daemon) -> Result<Mac> {
-    let script = format!("ip netns exec {} cat /sys/class/net/docker0/address", daemon.name.netns());
+    let script = match daemon.isolation {
+        Isolation::Zone => format!("ip netns exec {} cat /sys/class/net/docker0/address", daemon.name.netns()),
+        Isolation::Shared => format!("cat /sys/class/net/{}/address", daemon.name.bridge()),
+    };
     let told = bed.guest.must(&script, RUN)?;
     let octets: Vec<u8> = told.split(':').filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
     let octets = <[u8; 6]>::try_from(octets).ok();

@@ -16,6 +16,7 @@ use crate::fabric::scan::{PortState, Scan};
 use crate::fabric::{Host, packet};
 use crate::proof::canaries::{Canaries, service};
 use crate::proof::containers::{DEFAULT, PROGRAM};
+use crate::proof::inside::enter;
 use crate::proof::question::{Inner, Network, Place, Vantage};
 use crate::proof::topology::{FLOODED, mac};
 
@@ -94,7 +95,7 @@ fn from_wire(scene: &Scene<'_>, interface: &Interface) -> Vec<Round> {
     all
 }
 
-/// What containers do: one on the bridge asks for neighbours there, one on the uplink itself (the zone's namespace) for
+/// What containers do: one on the bridge asks for neighbours there, one on the uplink itself, in its namespace, for
 /// neighbours on the wire. Gives the script and how many neighbours that makes at the least.
 fn from_containers(daemon: &Daemon, interface: &Interface, inner: &[Inner]) -> (String, u32) {
     let (mut script, mut expected) = (String::from("set -eu\n"), 0);
@@ -114,8 +115,7 @@ fn from_containers(daemon: &Daemon, interface: &Interface, inner: &[Inner]) -> (
         && let IpAddr::V6(network) = net.network()
     {
         let base = Ipv6Addr::from(u128::from(network) + 0x8000);
-        let enter = format!("nsenter --net=/run/netns/{}", daemon.name.netns());
-        let _ = writeln!(script, "{enter} {PROGRAM} flood {base} {FROM_CONTAINER}");
+        let _ = writeln!(script, "{}{PROGRAM} flood {base} {FROM_CONTAINER}", enter(daemon));
         expected += FROM_CONTAINER / 2;
     }
     (script, expected)

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use dmhost_layout::plan::{HostPlan, Owner};
+use dmhost_layout::plan::{HostPlan, Isolation, Owner};
 use serde_json::Value;
 
 use super::Mark;
 use crate::guest::Guest;
+use crate::proof::inside::enter;
 use crate::proof::report::Fact;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,10 +28,8 @@ struct Tables {
 impl State {
     pub(super) fn read(plan: &HostPlan, guest: &Guest) -> Result<Self> {
         let mut all = BTreeMap::new();
-        let zones = plan
-            .daemons
-            .keys()
-            .map(|name| (name.to_string(), format!("/usr/bin/nsenter --net=/run/netns/{} ", name.netns())));
+        let zones = plan.daemons.values().filter(|daemon| daemon.isolation == Isolation::Zone);
+        let zones = zones.map(|daemon| (daemon.name.to_string(), enter(daemon)));
         for (name, enter) in [("host".to_owned(), String::new())].into_iter().chain(zones) {
             // Two processes for each namespace: under emulation each costs. Exceptions of IPv6 are asked for by its name.
             let script = format!(
@@ -47,8 +46,8 @@ impl State {
     pub(super) fn has(&self, plan: &HostPlan, mark: &Mark) -> Option<String> {
         let own =
             mark.but_at.as_ref().and_then(|name| plan.interfaces.get(name)).map(|interface| match &interface.owner {
-                Owner::Daemon(name) => name.to_string(),
-                Owner::Host | Owner::Carrier => "host".to_owned(),
+                Owner::Daemon(name) if !plan.speaks_in_host(interface) => name.to_string(),
+                Owner::Daemon(_) | Owner::Host | Owner::Carrier => "host".to_owned(),
             });
         self.0.iter().filter(|(name, _)| own.as_ref() != Some(*name)).find_map(|(name, tables)| {
             let Tables { addresses, routes, neighbours } = tables;

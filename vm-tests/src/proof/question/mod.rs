@@ -255,11 +255,9 @@ mod tests {
 
     use super::*;
 
-    /// The size of the matrix, by vantage and kind of address: what is left out shows here.
-    #[test]
-    fn every_vantage_asks_every_kind_of_address() {
-        let spec = include_str!("../../../../examples/two-vlans.toml");
-        let (plan, _) = dmhost_layout::plan_from_toml("two-vlans.toml", spec);
+    /// The whole matrix of an example, from without and within.
+    fn matrix(spec: &str) -> Vec<Question> {
+        let (plan, _) = dmhost_layout::plan_from_toml("host.toml", spec);
         let plan = plan.expect("the example is a plan");
         let mut inner = Vec::new();
         for (name, nth) in plan.daemons.keys().zip(20..) {
@@ -275,6 +273,42 @@ mod tests {
         for vantage in Vantage::inside(&plan) {
             all.extend(questions_within(&plan, &inner, &ports, &vantage));
         }
+        all
+    }
+
+    /// Where daemons share a namespace the same is promised as of zones, but for what docker-proxy does and does not do.
+    #[test]
+    fn shared_daemons_are_promised_what_zones_are() {
+        let zones = include_str!("../../../../examples/two-vlans.toml");
+        let shared = |name: &str, nth: u8| {
+            let pools = format!("isolation = \"shared\"\npools = [\"172.{nth}.0.0/16\"]\n");
+            format!("[daemons.{name}]\n{pools}")
+        };
+        let spec = zones.replace("[daemons.lab]\n", &shared("lab", 20)).replace("[daemons.web]\n", &shared("web", 21));
+        let promises = |spec: &str| -> BTreeMap<(String, String, String), Verdict> {
+            let key = |question: &Question| {
+                let Question { vantage, target, ask, .. } = question;
+                (vantage.to_string(), target.to_string(), ask.to_string())
+            };
+            matrix(spec).into_iter().map(|question| (key(&question), question.expected)).collect()
+        };
+        let (zones, shared) = (promises(zones), promises(&spec));
+        let said = |verdict: Option<&Verdict>| verdict.map_or("not asked".to_owned(), ToString::to_string);
+        let mut lines = Vec::new();
+        for key in zones.keys().chain(shared.keys().filter(|key| !zones.contains_key(*key))) {
+            let (zone, shared) = (zones.get(key), shared.get(key));
+            if zone != shared {
+                let (vantage, target, ask) = key;
+                lines.push(format!("{vantage} -> {target} {ask}: {} -> {}", said(zone), said(shared)));
+            }
+        }
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    /// The size of the matrix, by vantage and kind of address: what is left out shows here.
+    #[test]
+    fn every_vantage_asks_every_kind_of_address() {
+        let all = matrix(include_str!("../../../../examples/two-vlans.toml"));
         let mut counted: BTreeMap<(Vantage, Place), BTreeMap<&str, usize>> = BTreeMap::new();
         for Question { vantage, target, ask, .. } in &all {
             let protocol = match ask {

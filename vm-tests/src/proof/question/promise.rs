@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use dmhost_layout::plan::{Admin, Api, Daemon, HostPlan, Interface, Protocol};
+use dmhost_layout::plan::{Admin, Api, Daemon, HostPlan, Interface, Isolation, Protocol};
 use ipnet::IpNet;
 
 use super::target::{places, version_of_gateway};
@@ -130,16 +130,21 @@ fn daemon_asks(
     let ProbePorts { open, closed, open_udp, closed_udp } = probe_ports(daemon);
     asks.extend(open.map(|port| (Ask::Published { port }, Verdict::Serves)));
     asks.extend(closed.map(|port| (Ask::Published { port }, Verdict::Silent)));
+    // Rules of a shared daemon know its sockets: where none is, none of its neighbours' is reached either.
+    let nobody = match daemon.isolation {
+        Isolation::Zone => Verdict::Refuses,
+        Isolation::Shared => Verdict::Silent,
+    };
     let vacant = exposed(daemon, Protocol::Tcp, open);
     if !vacant.is_empty() {
-        asks.push((Ask::Vacant { ports: vacant }, Verdict::Refuses));
+        asks.push((Ask::Vacant { ports: vacant }, nobody));
     }
     asks.extend(open_udp.map(|port| (Ask::Datagram { port }, Verdict::Serves)));
     asks.extend(closed_udp.map(|port| (Ask::Datagram { port }, Verdict::Silent)));
     // ICMP errors are rationed (`icmp_ratelimit`): some of a long range say enough.
     let vacant: Vec<u16> = exposed(daemon, Protocol::Udp, open_udp).into_iter().take(3).collect();
     if !vacant.is_empty() {
-        asks.push((Ask::VacantDatagrams { ports: vacant }, Verdict::Refuses));
+        asks.push((Ask::VacantDatagrams { ports: vacant }, nobody));
     }
     asks
 }

@@ -1,11 +1,11 @@
 //! The matrix of the vantages inside: containers of each daemon on two kinds of network, and the host itself.
 //!
-//! A container reaches what its own daemon publishes, on the daemon's addresses and on the gateways of its networks; its
+//! A container reaches what its own daemon publishes, on the daemon's addresses and in a zone on the gateways of its networks; its
 //! daemon's API is for the network. Nobody inside reaches another daemon or the host; dockerd keeps its own networks apart.
 
 use std::net::IpAddr;
 
-use dmhost_layout::plan::{Admin, DaemonName, HostPlan, Owner};
+use dmhost_layout::plan::{Admin, DaemonName, HostPlan, Isolation, Owner};
 
 use super::target::free;
 use super::{Ask, Inner, Network, Place, Ports, ProbePorts, Question, Subject, Target, Vantage, Verdict};
@@ -82,11 +82,14 @@ fn container(
                 [open_udp, closed_udp].into_iter().flatten().collect(),
             );
             let mut asks = vec![(Ask::Echo, Verdict::Serves)];
-            asks.extend(tcp.iter().map(|port| (Ask::Published { port: *port }, Verdict::Serves)));
-            // docker-proxy answers a datagram from the address of the bridge that it leaves by, whichever was asked (moby,
-            // `cmd/docker-proxy/udp_proxy.go`: one socket on the wildcard address): only there is it an answer.
-            let answers = control(plan, inner, &Vantage::Container(name.clone(), network)) == Some(target.address);
-            asks.extend(udp.iter().filter(|_| answers).map(|port| (Ask::Datagram { port: *port }, Verdict::Serves)));
+            // docker-proxy of a zone listens on every address; of a shared daemon on the daemon's own, and not on a bridge.
+            let shared = plan.daemons[name].isolation == Isolation::Shared;
+            let serves = if shared && target.place == Place::Bridge { Verdict::Silent } else { Verdict::Serves };
+            asks.extend(tcp.iter().map(|port| (Ask::Published { port: *port }, serves)));
+            // From a socket on the wildcard address docker-proxy answers a datagram from the address of the bridge that it leaves by,
+            // whichever was asked (moby, `cmd/docker-proxy/udp_proxy.go`): only there is it an answer.
+            let near = control(plan, inner, &Vantage::Container(name.clone(), network)) == Some(target.address);
+            asks.extend(udp.iter().filter(|_| shared || near).map(|port| (Ask::Datagram { port: *port }, serves)));
             asks.extend(rest(ports, &tcp, &udp));
             asks
         }

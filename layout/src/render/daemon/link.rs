@@ -1,25 +1,34 @@
 //! `dmhost-NAME-link.service`: a daemon's interfaces, addresses and routes in its namespace.
 //!
 //! A VLAN is made inside the namespace and goes with its parent NIC: the unit is bound to the parent's device and comes back
-//! with it. A NIC is moved; once moved it has no device unit on the host, so its return is told by udev. In both cases
-//! dockerd is not restarted.
+//! with it. A NIC is moved into a zone; once moved it has no device unit on the host, so its return is told by udev. For a shared
+//! daemon it stays, and the unit is bound to its device. In no case dockerd is restarted.
+//!
+//! networkd has no part in it: rules before a link is up, addresses before dockerd binds them, that takes an order.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use super::in_zone;
+use ipnet::IpNet;
+
+use super::beside_links;
 use crate::layout::Layout;
-use crate::plan::{Daemon, HostPlan, Interface, InterfaceKind};
+use crate::plan::{Daemon, HostPlan, Interface, InterfaceKind, Isolation};
 use crate::render::unit::{UnitFile, put_unit, want};
 use crate::render::{Program, Target};
 
 pub(super) fn render(plan: &HostPlan, daemon: &Daemon, target: &Target, layout: &mut Layout) {
     let ip = target.path(Program::Ip);
     let name = &daemon.name;
-    let netns = name.netns();
+    let within = super::ip(daemon, target);
+    let netns = match daemon.isolation {
+        Isolation::Zone => Some(name.netns()),
+        Isolation::Shared => None,
+    };
     let etc = name.etc();
     let unit_name = name.link_service();
-    let zone = name.zone_service();
+    let home = daemon.home_service();
 
     let mut starts = Vec::new();
     let mut stops = Vec::new();
@@ -36,27 +45,31 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, target: &Target, layout: 
                 }
                 // A VLAN cannot be up while its parent is down.
                 starts.push(format!("{ip} link set dev {parent} up"));
-                starts.push(format!("-{ip} -n {netns} link delete dev {link}"));
-                starts.push(format!("{ip} link add link {parent} name {link} netns {netns} type vlan id {id}"));
-                stops.push(format!("-{ip} -n {netns} link delete dev {link}"));
+                starts.push(format!("-{within} link delete dev {link}"));
+                let made = netns.as_ref().map(|netns| format!(" netns {netns}")).unwrap_or_default();
+                starts.push(format!("{ip} link add link {parent} name {link}{made} type vlan id {id}"));
+                stops.push(format!("-{within} link delete dev {link}"));
             }
-            InterfaceKind::Nic(_) => {
-                waited.push(device_unit(link.as_str()));
-                // Fails when it is in the namespace already; if it is nowhere, the next step fails.
-                starts.push(format!("-{ip} link set dev {link} netns {netns}"));
-                returning.push(link);
-            }
+            InterfaceKind::Nic(_) => match &netns {
+                Some(netns) => {
+                    waited.push(device_unit(link.as_str()));
+                    // Fails when it is in the namespace already; if it is nowhere, the next step fails.
+                    starts.push(format!("-{ip} link set dev {link} netns {netns}"));
+                    returning.push(link);
+                }
+                None => bound.push(device_unit(link.as_str())),
+            },
         }
     }
-    starts.push(in_zone(daemon, target, &format!("{} -f {etc}/egress.nft", target.path(Program::Nft))));
-    starts.push(format!("{ip} -n {netns} -batch {etc}/link.batch"));
+    starts.push(beside_links(daemon, target, &format!("{} -f {etc}/egress.nft", target.path(Program::Nft))));
+    starts.push(format!("{within} -batch {etc}/link.batch"));
 
     let unit = UnitFile::new(&format!("daemons.{name}.interfaces: links, addresses and routes in its namespace"))
         .section("Unit")
         .set("Description", format!("Interfaces of Docker daemon {name}"))
-        .each("BindsTo", std::iter::once(&zone).chain(&bound))
+        .each("BindsTo", std::iter::once(&home).chain(&bound))
         .each("Wants", &waited)
-        .each("After", std::iter::once(&zone).chain(&bound).chain(&waited))
+        .each("After", std::iter::once(&home).chain(&bound).chain(&waited))
         .section("Service")
         .set("Type", "oneshot")
         .set("RemainAfterExit", "yes")
@@ -77,13 +90,16 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, target: &Target, layout: 
         }
         layout.text(format!("/etc/udev/rules.d/90-dmhost-{name}.rules"), text);
     }
-    let batch: String = plan.interfaces_of(daemon).map(batch).collect();
+    let table = plan.shared().find(|(_, shared)| shared.name == daemon.name).map(|(table, _)| table);
+    let batch: String = plan.interfaces_of(daemon).map(|interface| batch(interface, table)).collect();
     layout.text(etc.join("link.batch"), format!("# ip -batch, in the namespace of daemons.{name}\n{batch}"));
 }
 
-/// `ip -batch` lines for one interface: addresses, then up, then routes. A second run changes nothing.
-fn batch(interface: &Interface) -> String {
+/// `ip -batch` lines for one interface: addresses, then up, then routes. A second run changes nothing. In the host's namespace the
+/// routes are in the daemon's own `table`, which has its subnets too.
+fn batch(interface: &Interface, table: Option<u32>) -> String {
     let Interface { name, kind: _, addresses, gateways, dns: _, owner: _ } = interface;
+    let in_table = table.map(|table| format!(" table {table}")).unwrap_or_default();
     let mut text = String::new();
     for address in addresses {
         // Without waiting for duplicate address detection: dockerd cannot bind a tentative address.
@@ -91,12 +107,18 @@ fn batch(interface: &Interface) -> String {
         let _ = writeln!(text, "address replace {address} dev {name}{nodad}");
     }
     let _ = writeln!(text, "link set dev {name} up");
+    if table.is_some() {
+        let subnets: BTreeSet<_> = addresses.iter().map(IpNet::trunc).collect();
+        for subnet in subnets {
+            let _ = writeln!(text, "route replace {subnet} dev {name}{in_table}");
+        }
+    }
     for gateway in gateways {
         let everywhere = match gateway {
             IpAddr::V4(_) => "0.0.0.0/0",
             IpAddr::V6(_) => "::/0",
         };
-        let _ = writeln!(text, "route replace {everywhere} via {gateway} dev {name}");
+        let _ = writeln!(text, "route replace {everywhere} via {gateway} dev {name}{in_table}");
     }
     text
 }

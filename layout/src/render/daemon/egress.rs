@@ -9,24 +9,54 @@ use std::net::Ipv6Addr;
 use ipnet::IpNet;
 
 use crate::layout::Layout;
-use crate::plan::{Daemon, HostPlan, Interface, MacAddress};
+use crate::plan::{Daemon, HostPlan, Interface, InterfaceKind, Isolation, MacAddress};
 use crate::render::rules::{Chain, set, table};
 
 pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     let why = format!("What may leave on the interfaces of daemons.{}: their own addresses alone.", daemon.name);
     let chains = plan.interfaces_of(daemon).map(|interface| chain(plan, interface));
-    layout.text(daemon.name.etc().join("egress.nft"), table("netdev", &why, chains));
+    let text = match daemon.isolation {
+        Isolation::Zone => table("netdev dmhost", &why, chains),
+        // In the host's namespace each daemon has a table of its own, and users can put links of their own on its NICs.
+        Isolation::Shared => {
+            let mut carriers: Vec<&Interface> = Vec::new();
+            for interface in plan.interfaces_of(daemon) {
+                let nic = plan.nic_of(interface);
+                if matches!(interface.kind, InterfaceKind::Vlan { .. }) && !carriers.contains(&nic) {
+                    carriers.push(nic);
+                }
+            }
+            let carriers = carriers.into_iter().map(|nic| carrier(plan, nic));
+            table(&format!("netdev dmhost_{}", daemon.name), &why, chains.chain(carriers))
+        }
+    };
+    layout.text(daemon.name.etc().join("egress.nft"), text);
+}
+
+/// What may leave on a NIC that carries VLANs: theirs.
+fn carrier(plan: &HostPlan, nic: &Interface) -> Chain {
+    let vids = set(plan.vlans_of(&nic.name).into_iter().map(|(id, _)| id));
+    let chain = on_egress(nic).note(format!("the VLANs on interfaces.{}, and none of a user's own", nic.name));
+    match plan.mac_of(nic) {
+        Some(mac) => chain.rule(format!("ether saddr {mac} vlan id {vids} accept")),
+        None => chain.rule(format!("vlan id {vids} accept")),
+    }
+}
+
+fn on_egress(interface: &Interface) -> Chain {
+    let name = &interface.name;
+    Chain::base(
+        &format!("egress_{}", name.as_str().replace('-', ".")),
+        &format!("egress device \"{name}\" priority filter"),
+        "drop",
+    )
 }
 
 fn chain(plan: &HostPlan, interface: &Interface) -> Chain {
     let name = &interface.name;
     let v4: Vec<_> = interface.addresses.iter().filter(|net| net.addr().is_ipv4()).map(IpNet::addr).collect();
     let v6: Vec<_> = interface.addresses.iter().filter(|net| net.addr().is_ipv6()).map(IpNet::addr).collect();
-    let chain = Chain::base(
-        &format!("egress_{}", name.as_str().replace('-', ".")),
-        &format!("egress device \"{name}\" priority filter"),
-        "drop",
-    );
+    let chain = on_egress(interface);
     // `ether type` reads the frame as it will be: a tag that the NIC is to put in counts too.
     let chain = chain.note("a VLAN of a user's own below the interface").rule("ether type { 8021q, 8021ad } drop");
     let (chain, local) = match plan.mac_of(interface) {

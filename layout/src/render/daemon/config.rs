@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::engine::Versions;
 use crate::layout::{CredentialId, Layout};
-use crate::plan::{Api, Daemon, HostPlan, Pool};
+use crate::plan::{Api, Daemon, HostPlan, Isolation, Pool};
 
 /// What is on in every zone, in the engines that have it.
-const ON: &[(&str, Versions)] = &[
+const ZONE: &[(&str, Versions)] = &[
     ("iptables", Versions::ALL),
     ("ip-forward", Versions::ALL),
     ("userland-proxy", Versions::ALL),
@@ -26,6 +26,7 @@ const ON: &[(&str, Versions)] = &[
 pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     let Daemon {
         name,
+        isolation,
         interfaces: _,
         api,
         expose: _,
@@ -63,23 +64,23 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     keys.insert("storage-driver", json!("overlay2"));
     keys.insert("live-restore", json!(live_restore));
     let engine = plan.host.engine_version();
-    keys.extend(ON.iter().filter(|(_, versions)| versions.hold(engine)).map(|(key, _)| (*key, json!(true))));
-
     let pools_text: Vec<_> = pools.iter().map(|Pool { base, size }| json!({ "base": base, "size": size })).collect();
     keys.insert("default-address-pools", json!(pools_text));
-    for pool in pools {
-        match pool.base {
-            IpNet::V4(base) => {
-                // The first network of the pool is docker0's, so that it is the same at every start.
-                let first = base.hosts().next().unwrap_or(base.network());
-                keys.entry("bip").or_insert_with(|| json!(format!("{first}/{}", pool.size)));
-            }
-            IpNet::V6(base) if speaks_ipv6(plan, daemon) => {
-                keys.entry("fixed-cidr-v6").or_insert_with(|| json!(format!("{}/{}", base.network(), pool.size)));
-                keys.insert("ipv6", json!(true));
-            }
-            IpNet::V6(_) => {}
+    let first = |v4: bool| pools.iter().find(|pool| pool.base.addr().is_ipv4() == v4).map(Pool::first_bridge);
+    match isolation {
+        Isolation::Zone => {
+            let on = ZONE.iter().filter(|(_, versions)| versions.hold(engine));
+            keys.extend(on.map(|(key, _)| (*key, json!(true))));
+            // The first network of the pool is docker0's, so that it is the same at every start.
+            keys.extend(first(true).map(|bridge| ("bip", json!(bridge))));
         }
+        Isolation::Shared => {
+            shared(plan, daemon, &mut keys);
+        }
+    }
+    if let Some(bridge) = first(false).filter(|_| plan.speaks_ipv6(daemon)) {
+        keys.insert("fixed-cidr-v6", json!(bridge.trunc()));
+        keys.insert("ipv6", json!(true));
     }
 
     let mut text = serde_json::to_string_pretty(&keys).expect("names and JSON values are JSON");
@@ -87,7 +88,25 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     layout.text(name.etc().join("daemon.json"), text);
 }
 
-/// Whether an interface of the daemon has an IPv6 address: without one, IPv6 in containers leads nowhere.
-fn speaks_ipv6(plan: &HostPlan, daemon: &Daemon) -> bool {
-    plan.interfaces_of(daemon).flat_map(|interface| &interface.addresses).any(|net| net.addr().is_ipv6())
+/// What is decided in the host's namespace: no rule and no sysctl is dockerd's, and what it publishes is on the daemon's own address.
+///
+/// With `iptables` each start of a dockerd would flush the chains of every other (moby, `setup_ip_tables_linux.go`).
+fn shared(plan: &HostPlan, daemon: &Daemon, keys: &mut BTreeMap<&str, Value>) {
+    for key in ["iptables", "ip6tables", "ip-forward", "ip-masq"] {
+        keys.insert(key, json!(false));
+    }
+    keys.insert("userland-proxy", json!(true));
+    keys.insert("bridge", json!(daemon.name.bridge()));
+    let mut addresses = plan.interfaces_of(daemon).flat_map(|interface| &interface.addresses).map(IpNet::addr);
+    if let Some(address) = addresses.find(std::net::IpAddr::is_ipv4) {
+        keys.insert("ip", json!(address));
+        // `ip` is for the default network alone.
+        let options = keys.entry("default-network-opts").or_insert_with(|| json!({}));
+        options["bridge"]["com.docker.network.bridge.host_binding_ipv4"] = json!(address.to_string());
+    }
+    // Without them containers ask the host's own, which the daemon's network need not lead to.
+    let servers: Vec<_> = plan.interfaces_of(daemon).flat_map(|interface| &interface.dns).collect();
+    if !servers.is_empty() {
+        keys.insert("dns", json!(servers));
+    }
 }

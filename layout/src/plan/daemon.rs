@@ -1,0 +1,154 @@
+//! A daemon: how it is kept apart, where it answers, what it publishes, and where its networks' addresses come from.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::{DaemonName, InterfaceName, Network, Resources};
+
+/// `api.port` if a spec has none: what Docker's documentation uses for TLS.
+pub const DEFAULT_API_PORT: u16 = 2376;
+
+/// `pools` of a daemon that has none, IPv4. The same in every zone, so that a further daemon moves no network.
+pub const DEFAULT_POOL_V4: Pool =
+    Pool { base: IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(172, 28, 0, 0), 14)), size: 24 };
+
+/// `pools` of a daemon that has none, IPv6: a unique local range (RFC 4193) whose global ID spells `dmhos`.
+pub const DEFAULT_POOL_V6: Pool =
+    Pool { base: IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfd64, 0x6d68, 0x6f73, 0, 0, 0, 0, 0), 48)), size: 64 };
+
+/// One Docker daemon with all that is its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Daemon {
+    /// Its name, from which its paths and units follow.
+    pub name: DaemonName,
+    /// How it is kept apart.
+    pub isolation: Isolation,
+    /// Its interfaces, at least one, in the order of the spec.
+    pub interfaces: Vec<InterfaceName>,
+    /// Its API over TCP with mutual TLS; `None`: unix socket only.
+    pub api: Option<Api>,
+    /// Published ports the network may reach; `None`: whatever Docker publishes; empty: nothing.
+    pub expose: Option<Vec<Expose>>,
+    /// Docker's address pools.
+    pub pools: Vec<Pool>,
+    /// Whether containers survive their daemon.
+    pub live_restore: bool,
+    /// The most its subvolume may hold, in bytes; `None`: the whole disk.
+    pub quota: Option<u64>,
+    /// What it and its containers may use of the machine.
+    pub resources: Resources,
+    /// Docker networks it makes when it starts.
+    pub networks: Vec<Network>,
+    /// Further keys of daemon.json, none of which dmhost owns: `[defaults]` merged under the daemon's own.
+    pub settings: BTreeMap<String, serde_json::Value>,
+}
+
+/// How a daemon is kept apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// In a network namespace of its own.
+    Zone,
+    /// In the host's, on a bridge of its own.
+    Shared,
+}
+
+impl Isolation {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Zone, Self::Shared];
+
+    /// The name in a spec.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Zone => "zone",
+            Self::Shared => "shared",
+        }
+    }
+}
+
+/// A daemon's API over TCP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Api {
+    /// TCP port, 2376 unless the spec says otherwise.
+    pub port: u16,
+    /// Every address it listens on: all of its interfaces'.
+    pub addresses: Vec<IpAddr>,
+    /// DNS names in its certificate.
+    pub names: Vec<String>,
+    /// Who may connect; `None`: any source on its interfaces. Exhaustive over both IP versions.
+    pub from: Option<Vec<IpNet>>,
+}
+
+/// A range of published ports, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Expose {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// First port, from 1.
+    pub first: u16,
+    /// Last port.
+    pub last: u16,
+}
+
+/// A transport with ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Protocol {
+    /// The name in a spec and in nft.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+/// A range that Docker takes its networks' subnets from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// The whole range.
+    pub base: IpNet,
+    /// Prefix length of each network taken from it.
+    pub size: u8,
+}
+
+impl Pool {
+    /// The address of the bridge on the first network that is taken from it.
+    pub fn first_bridge(&self) -> IpNet {
+        match self.base {
+            IpNet::V4(base) => {
+                let first = base.hosts().next().unwrap_or(base.network());
+                Ipv4Net::new(first, self.size).map_or(self.base, IpNet::V4)
+            }
+            IpNet::V6(base) => {
+                let first = Ipv6Addr::from(u128::from(base.network()) + 1);
+                Ipv6Net::new(first, self.size).map_or(self.base, IpNet::V6)
+            }
+        }
+    }
+}
+
+impl Daemon {
+    /// The unit that makes ready where the daemon's links are: its zone, or its bridge.
+    pub fn home_service(&self) -> String {
+        match self.isolation {
+            Isolation::Zone => self.name.zone_service(),
+            Isolation::Shared => self.name.bridge_service(),
+        }
+    }
+
+    /// The ranges that its containers' addresses are in: its pools, and what its networks have outside of them.
+    pub fn ranges(&self) -> Vec<IpNet> {
+        let pools: Vec<IpNet> = self.pools.iter().map(|pool| pool.base).collect();
+        let subnets = self.networks.iter().flat_map(|network| &network.subnets).map(|subnet| subnet.range);
+        let outside = subnets.filter(|range| !pools.iter().any(|pool| pool.contains(range)));
+        pools.iter().copied().chain(outside).collect()
+    }
+}

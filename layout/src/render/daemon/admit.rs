@@ -1,0 +1,44 @@
+//! Rules that let the network reach a daemon: its API from `api.from`, ports from `expose`.
+
+use crate::plan::{Api, Daemon, Protocol};
+use crate::render::rules::{Chain, ports, set};
+
+/// The API, with `verdict` for those who may connect. Nothing else has its port.
+pub(in crate::render) fn api(chain: Chain, daemon: &Daemon, uplinks: &str, verdict: &str) -> Chain {
+    let name = &daemon.name;
+    let Some(Api { port, from, .. }) = &daemon.api else { return chain };
+    match from {
+        None => chain
+            .note(format!("daemons.{name}.api: from any source on its interfaces"))
+            .rule(format!("iifname {uplinks} tcp dport {port} {verdict}")),
+        Some(from) => {
+            let v4: Vec<_> = from.iter().filter(|net| net.addr().is_ipv4()).collect();
+            let v6: Vec<_> = from.iter().filter(|net| net.addr().is_ipv6()).collect();
+            chain
+                .note(format!("daemons.{name}.api.from: these sources and no other, of both IP versions"))
+                .when(!v4.is_empty(), |chain| {
+                    chain.rule(format!("iifname {uplinks} ip saddr {} tcp dport {port} {verdict}", set(&v4)))
+                })
+                .when(!v6.is_empty(), |chain| {
+                    chain.rule(format!("iifname {uplinks} ip6 saddr {} tcp dport {port} {verdict}", set(&v6)))
+                })
+        }
+    }
+}
+
+/// A rule with `verdict` for the ports of `expose` of each protocol; `None` if it is absent.
+pub(in crate::render) fn exposed(daemon: &Daemon, uplinks: &str, verdict: &str) -> Option<Vec<String>> {
+    let expose = daemon.expose.as_deref()?;
+    let rule = |protocol: Protocol| {
+        Some(format!("iifname {uplinks} {} dport {} {verdict}", protocol.as_str(), ports(expose, protocol)?))
+    };
+    Some([Protocol::Tcp, Protocol::Udp].into_iter().filter_map(rule).collect())
+}
+
+/// What the sockets of a daemon's own unit are known by: dockerd's and those of its docker-proxy.
+///
+/// A cgroup is known by its id, and a new start makes a new one: so this is loaded by the daemon's own unit.
+pub(in crate::render) fn own_sockets(daemon: &Daemon) -> String {
+    let name = &daemon.name;
+    format!("socket cgroupv2 level 3 \"dmhost.slice/{}/{}\" accept", name.slice(), name.service())
+}

@@ -1,0 +1,217 @@
+//! What the host's own rules say of the daemons in its namespace. All of it is static, but for one chain per daemon that knows the
+//! sockets of its unit: only they are reached on its addresses, and only they reach its containers.
+//!
+//! * input: from the wire the API and published ports; from containers what their own daemon publishes; from the host nothing;
+//! * forward: from a daemon's ranges to its own interfaces, and nothing else: published ports are docker-proxy's, which is input;
+//! * postrouting: what leaves has an address of the interface.
+//!
+//! That a source is in a daemon's ranges is no word of the container's own: what does not come from where its source is at home is
+//! dropped in prerouting.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::layout::Layout;
+use crate::plan::{Daemon, HostPlan, Interface, Owner};
+use crate::render::daemon::admit;
+use crate::render::rules::{Chain, names, set};
+use crate::render::unit::{UNITS, UnitFile};
+use crate::render::{Program, Target};
+
+/// The chain with the sockets of a daemon.
+fn chain_of(daemon: &Daemon) -> String {
+    format!("sockets_{}", daemon.name)
+}
+
+/// What is loaded when the daemon starts.
+pub(super) fn sockets(daemon: &Daemon, layout: &mut Layout) {
+    let (name, chain) = (&daemon.name, chain_of(daemon));
+    layout.text(
+        name.etc().join("published.nft"),
+        format!(
+            "# Sockets of daemons.{name}: dockerd's and those of its docker-proxy are in the daemon's cgroup.\n\
+             flush chain inet dmhost {chain}\n\
+             add rule inet dmhost {chain} {}\n",
+            admit::own_sockets(daemon)
+        ),
+    );
+}
+
+/// The host's rules loaded anew have these chains empty: they are filled again, but for daemons that are down and have no cgroup.
+/// A restart needs none of it: it restarts whatever requires the rules.
+pub(super) fn reload(plan: &HostPlan, target: &Target, layout: &mut Layout) {
+    if plan.shared().next().is_none() {
+        return;
+    }
+    let nft = target.path(Program::Nft);
+    let fill = plan.shared().map(|(_, daemon)| format!("-{nft} -f {}/published.nft", daemon.name.etc()));
+    let dropin = UnitFile::new("Rules that are loaded anew know the sockets of the daemons in this namespace.")
+        .section("Service")
+        .each("ExecReload", fill);
+    layout.text(format!("{UNITS}/nftables.service.d/dmhost.conf"), dropin.text());
+}
+
+/// Chains that the host's own jump to, and those of hooks that it has for these daemons alone.
+pub(in crate::render) fn chains(plan: &HostPlan) -> Vec<Chain> {
+    if plan.shared().next().is_none() {
+        return Vec::new();
+    }
+    let sockets = plan.shared().map(|(_, daemon)| {
+        Chain::regular(&chain_of(daemon)).note(format!("filled when daemons.{} starts: its own sockets", daemon.name))
+    });
+    sockets.chain([inside(plan), output(plan), nat(plan)]).collect()
+}
+
+/// What comes in on the loopback, on bridges and on the daemons' interfaces.
+pub(in crate::render) fn local(chain: Chain, plan: &HostPlan) -> Chain {
+    if plan.shared().next().is_none() {
+        return chain.rule("iifname \"lo\" accept");
+    }
+    let own = plan.interfaces.values().filter(|interface| interface.owner == Owner::Host);
+    let (v4, v6) = versions(own.flat_map(|interface| &interface.addresses).map(|net| IpNet::from(net.addr())));
+    let v4 = set(v4.into_iter().chain(["127.0.0.0/8".to_owned()]));
+    let v6 = set(v6.into_iter().chain(["::1".to_owned()]));
+    chain
+        .note("the host itself reaches daemons by their networks, if at all")
+        .rule(format!("iifname \"lo\" ip daddr {v4} accept"))
+        .rule(format!("iifname \"lo\" ip6 daddr {v6} accept"))
+        .rule("iifname \"lo\" drop")
+        .rule(format!("iifname != {} jump inside", uplinks(plan)))
+}
+
+/// What the network may reach of each daemon.
+pub(in crate::render) fn input(chain: Chain, plan: &HostPlan) -> Chain {
+    plan.shared().fold(chain, |chain, (_, daemon)| {
+        let (name, own, jump) = (&daemon.name, names(&daemon.interfaces), format!("jump {}", chain_of(daemon)));
+        let chain = admit::api(chain, daemon, &own, &jump);
+        let chain = match &daemon.api {
+            None => chain,
+            // dockerd's own sockets are among those that follow.
+            Some(api) => chain.rule(format!("iifname {own} tcp dport {} drop", api.port)),
+        };
+        match admit::exposed(daemon, &own, &jump) {
+            None => chain
+                .note(format!("daemons.{name}.expose is absent: whatever Docker publishes"))
+                .rule(format!("iifname {own} {jump}")),
+            Some(listed) => {
+                let chain = chain.note(format!("daemons.{name}.expose, where docker-proxy serves it"));
+                listed.into_iter().fold(chain, Chain::rule)
+            }
+        }
+    })
+}
+
+/// What containers reach of this machine: what their own daemon publishes, and the gateways of its networks.
+fn inside(plan: &HostPlan) -> Chain {
+    let chain = Chain::regular("inside")
+        .note("neighbour discovery on the bridges")
+        .rule("icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept");
+    let chain = plan.shared().fold(chain, |chain, (_, daemon)| {
+        let chain = chain.note(format!("daemons.{}: its containers reach what it publishes", daemon.name));
+        let (ranges4, ranges6) = versions(daemon.ranges());
+        let (own4, own6) = versions(addresses(plan, daemon).map(IpNet::from));
+        let sides = [("ip", "icmp", ranges4, own4), ("ip6", "icmpv6", ranges6, own6)];
+        sides.into_iter().filter(|(_, _, ranges, _)| !ranges.is_empty()).fold(
+            chain,
+            |chain, (ip, icmp, ranges, own)| {
+                let from = format!("{ip} saddr {}", set(&ranges));
+                let near = set(ranges.iter().chain(&own));
+                let chain = chain.rule(format!("{from} {ip} daddr {near} {icmp} type echo-request accept"));
+                if own.is_empty() {
+                    return chain;
+                }
+                let to = format!("{from} {ip} daddr {}", set(&own));
+                let chain = match &daemon.api {
+                    None => chain,
+                    Some(api) => chain.rule(format!("{to} tcp dport {} drop", api.port)),
+                };
+                chain.rule(format!("{to} jump {}", chain_of(daemon)))
+            },
+        )
+    });
+    chain.rule("drop")
+}
+
+/// What leaves for a container: answers, and what its own daemon's sockets send.
+fn output(plan: &HostPlan) -> Chain {
+    let outside: Vec<String> =
+        spoken(plan).into_iter().map(|name| format!("\"{name}\"")).chain(["\"lo\"".to_owned()]).collect();
+    let chain = Chain::base("output", "output priority filter", "drop")
+        .rule(format!("oifname {} accept", set(outside)))
+        .note("on the bridges: answers, neighbour discovery, and what a daemon says to its own containers")
+        .rule("ct state established,related accept")
+        .rule(
+            "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld2-listener-report } accept",
+        );
+    plan.shared().fold(chain, |chain, (_, daemon)| {
+        let (v4, v6) = versions(daemon.ranges());
+        let jump = chain_of(daemon);
+        chain
+            .when(!v4.is_empty(), |chain| chain.rule(format!("ip daddr {} jump {jump}", set(&v4))))
+            .when(!v6.is_empty(), |chain| chain.rule(format!("ip6 daddr {} jump {jump}", set(&v6))))
+    })
+}
+
+/// The ways that containers of each daemon may take, with the addresses that they leave with.
+fn ways<'p>(
+    plan: &'p HostPlan,
+    daemon: &'p Daemon,
+) -> impl Iterator<Item = (&'static str, Vec<String>, &'p Interface, IpAddr)> {
+    plan.interfaces_of(daemon).flat_map(move |interface| {
+        let (v4, v6) = versions(daemon.ranges());
+        [("ip", v4), ("ip6", v6)].into_iter().filter_map(move |(ip, ranges)| {
+            let mut own = interface.addresses.iter().map(IpNet::addr);
+            let address = own.find(|address| address.is_ipv4() == (ip == "ip"))?;
+            (!ranges.is_empty()).then_some((ip, ranges, interface, address))
+        })
+    })
+}
+
+/// Containers leave on their own daemon's interfaces. Between its networks, between daemons and from the wire nothing is routed.
+pub(in crate::render) fn forward(chain: Chain, plan: &HostPlan) -> Chain {
+    if plan.shared().next().is_none() {
+        return chain.note("the host routes nothing, ever");
+    }
+    let chain = chain.rule("ct state established,related accept").rule("ct state invalid drop");
+    let uplinks = uplinks(plan);
+    plan.shared().fold(chain, |chain, (_, daemon)| {
+        let chain = chain.note(format!("daemons.{}: its containers leave on its own interfaces", daemon.name));
+        ways(plan, daemon).fold(chain, |chain, (ip, ranges, interface, _)| {
+            let name = &interface.name;
+            chain.rule(format!("iifname != {uplinks} {ip} saddr {} oifname \"{name}\" accept", set(&ranges)))
+        })
+    })
+}
+
+fn nat(plan: &HostPlan) -> Chain {
+    plan.shared().fold(Chain::nat("source", "postrouting priority srcnat"), |chain, (_, daemon)| {
+        let chain = chain.note(format!("daemons.{}: its containers leave with its own address", daemon.name));
+        ways(plan, daemon).fold(chain, |chain, (ip, ranges, interface, address)| {
+            let name = &interface.name;
+            chain.rule(format!("oifname \"{name}\" {ip} saddr {} snat {ip} to {address}", set(&ranges)))
+        })
+    })
+}
+
+fn addresses<'p>(plan: &'p HostPlan, daemon: &'p Daemon) -> impl Iterator<Item = IpAddr> {
+    plan.interfaces_of(daemon).flat_map(|interface| &interface.addresses).map(IpNet::addr)
+}
+
+/// The interfaces of this namespace that have a wire.
+fn spoken(plan: &HostPlan) -> Vec<&crate::plan::InterfaceName> {
+    let here = plan.interfaces.values().filter(|interface| plan.speaks_in_host(interface));
+    here.map(|interface| &interface.name).collect()
+}
+
+fn uplinks(plan: &HostPlan) -> String {
+    names(spoken(plan))
+}
+
+/// IPv4 and IPv6 apart, as nft takes them.
+fn versions(nets: impl IntoIterator<Item = IpNet>) -> (Vec<String>, Vec<String>) {
+    let (v4, v6): (Vec<_>, Vec<_>) = nets.into_iter().partition(|net| net.addr().is_ipv4());
+    let shown =
+        |net: &IpNet| if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() };
+    (v4.iter().map(shown).collect(), v6.iter().map(shown).collect())
+}
