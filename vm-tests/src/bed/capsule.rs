@@ -54,6 +54,8 @@ impl Keep<'_> {
     /// If the folder is there already or a file cannot be written, or the machine cannot be saved.
     pub fn keep(&self, request: &BedRequest<'_>, bed: Testbed) -> Result<()> {
         let Self { folder, spec } = self;
+        // QEMU has a working folder of its own.
+        let folder = &camino::absolute_utf8(folder).context("cannot tell where the capsule is to be")?;
         ensure!(!folder.exists(), "{folder} is there already");
         let aside = folder.with_file_name(format!(".{}.part", folder.file_name().context("a capsule needs a name")?));
         if aside.exists() {
@@ -93,6 +95,7 @@ fn fill(folder: &Utf8Path, request: &BedRequest<'_>, bed: Testbed, spec: &str) -
 /// # Errors
 /// If it is no capsule, or one of another version, QEMU or processor; as [`Testbed::settled`].
 pub fn open(folder: &Utf8Path, accel: Accel, cache_dir: &Path, waiting: Waiting<'_>) -> Result<()> {
+    let folder = &camino::absolute_utf8(folder).context("cannot tell where the capsule is")?;
     let Note { dmhost, machine: kept, booted } = note(folder)?;
     let spec: Utf8PathBuf = folder.join(SPEC);
     let (plan, diagnostics) = plan_from_toml(spec.as_str(), &fs_err::read_to_string(&spec)?);
