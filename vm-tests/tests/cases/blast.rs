@@ -9,6 +9,7 @@ use dmhost_layout::plan::{Daemon, DaemonName};
 use vm_tests::bed::Testbed;
 use vm_tests::fabric::scan::{PortState, Scan};
 use vm_tests::fabric::{Canary, CanaryKind, Host as Station, Terms};
+use vm_tests::proof::containers;
 use vm_tests::proof::question::Vantage;
 use vm_tests::proof::stations::Stations;
 use vm_tests::proof::topology::mac;
@@ -26,11 +27,9 @@ pub(crate) fn kill_one_daemon(bed: &Testbed, host: &Host) -> Result<()> {
     let pid = |bed: &Testbed| bed.guest.must(&format!("systemctl show -P MainPID {unit}"), PATIENCE);
     let before = pid(bed)?;
     let docker = format!("docker -H unix://{}", victim.socket());
-    let containers = format!("{docker} ps --format '{{{{.ID}}}} {{{{.Status}}}}' | cut -d' ' -f1,2");
-    bed.guest
-        .must(&format!("{docker} image inspect dmhost-probe >/dev/null"), PATIENCE)
-        .context("no probe runs on web")?;
-    let running = bed.guest.must(&containers, PATIENCE)?;
+    let listing = format!("{docker} ps --format '{{{{.ID}}}} {{{{.Status}}}}' | cut -d' ' -f1,2");
+    containers::start(&host.plan, &bed.guest)?;
+    let running = bed.guest.must(&listing, PATIENCE)?;
 
     let over = AtomicBool::new(false);
     let asked = std::thread::scope(|scope| {
@@ -42,7 +41,7 @@ pub(crate) fn kill_one_daemon(bed: &Testbed, host: &Host) -> Result<()> {
     })?;
     ensure!(asked > 100, "only {asked} questions were asked in all that time");
     ensure!(pid(bed)? != before, "web's dockerd was not killed");
-    let after = bed.guest.must(&containers, PATIENCE)?;
+    let after = bed.guest.must(&listing, PATIENCE)?;
     ensure!(after == running && !after.is_empty(), "web's containers were {running:?} and are {after:?}");
     Ok(())
 }
