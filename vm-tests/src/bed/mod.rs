@@ -3,8 +3,8 @@
 //! The image is booted as it is, through an overlay that goes with the run; only the agent comes in from outside. A host that
 //! has booted once is kept as a saved state, and the next run of the same image starts from there.
 //!
-//! * [`wires`]: the host's wires, and the machine that is plugged into them; `run`: the folder of one run;
-//! * [`settled`]: hosts from saved states; [`capsule`]: a host whose proof is red, kept as it was.
+//! * `wires`: the host's wires, and the machine that is plugged into them; `run`: the folder of one run;
+//! * `settled`: hosts from saved states; [`capsule`]: a host whose proof is red, kept as it was.
 
 pub mod capsule;
 mod run;

@@ -23,14 +23,6 @@ impl Mutant {
         Some(Self { name: format!("{path}: {what}"), files: BTreeMap::from([(path.to_owned(), entry)]) })
     }
 
-    /// Both at once.
-    #[must_use]
-    pub fn and(&self, other: &Self) -> Self {
-        let mut files = self.files.clone();
-        files.extend(other.files.clone());
-        Self { name: format!("{} AND {}", self.name, other.name), files }
-    }
-
     /// The layout with it.
     #[must_use]
     pub fn applied(&self, layout: &Layout) -> Layout {

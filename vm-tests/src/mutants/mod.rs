@@ -1,16 +1,15 @@
 //! The proof of the proof: a mutant for every generated rule, bind address, sysctl, unit dependency and TLS key. Each is an edit
 //! of the [`Layout`](dmhost_layout::Layout); a proof that stays green with it proves nothing of that line.
 //!
-//! * [`make`]: every mutant of a layout; [`together`]: those that two layers guard against, and those that change nothing that can
-//!   be seen, with the reason;
-//! * [`effect`]: how an edit gets into a host: put into a restored one whose programs read it anew, or built into an image and booted;
-//! * [`run`]: the proof of each, and the score.
+//! * `make`: every mutant of a layout; `equivalent`: those that change nothing that can be seen, with the reason;
+//! * `effect`: how an edit gets into a host: put into a restored one whose programs read it anew, or built into an image and booted;
+//! * `run`: the proof of each, and the score.
 
 mod effect;
+mod equivalent;
 mod make;
 mod run;
-mod together;
 
+pub use equivalent::equivalent;
 pub use make::{Mutant, mutants};
 pub use run::{Laboratory, Outcome, Score};
-pub use together::equivalent;

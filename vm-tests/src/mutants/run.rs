@@ -10,8 +10,8 @@ use dmhost_layout::render;
 use dmhost_pki::Pki;
 
 use super::effect;
+use super::equivalent::equivalent;
 use super::make::{Mutant, mutants};
-use super::together::{equivalent, paired};
 use crate::bed::{BedRequest, Testbed, image_of};
 use crate::proof::{self, Extent, containers};
 use crate::vm::{Accel, Verdict};
@@ -89,7 +89,7 @@ impl fmt::Display for Score {
 impl Laboratory<'_> {
     /// Every mutant of the host, those that only a boot takes up last.
     pub fn mutants(&self) -> Vec<Mutant> {
-        let mut all = paired(mutants(self.plan, &render(self.plan)));
+        let mut all = mutants(self.plan, &render(self.plan));
         all.sort_by_key(|mutant| !effect::is_live(self.plan, mutant));
         all
     }

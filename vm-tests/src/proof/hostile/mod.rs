@@ -1,9 +1,9 @@
 //! Hostile frames, from the wire and from containers: each kind is a row of its own in the report.
 //!
-//! * [`attacks`], [`lies`]: the list, made from the plan; [`frames`]: what they are made of;
-//! * [`captive`], [`deeds`]: the same from containers, up to one on the uplink itself with the right to make frames;
-//! * [`floods`]: what would fill the tables that all share, from both;
-//! * [`state`]: addresses, routes and neighbours of every namespace, before and after.
+//! * `attacks`, `lies`: the list, made from the plan; `frames`: what they are made of;
+//! * `captive`, `deeds`: the same from containers, up to one on the uplink itself with the right to make frames;
+//! * `floods`: what would fill the tables that all share, from both;
+//! * `state`: addresses, routes and neighbours of every namespace, before and after.
 //!
 //! A row holds if nothing was answered where nothing is due, and if no mark of a lie is in the guest's tables afterwards.
 
