@@ -42,7 +42,7 @@ const SESSION: Duration = Duration::from_secs(60);
 /// How often what ought to answer is asked, at most.
 const TRIES: u32 = 4;
 /// How many further tries an observer has in all: a host that is well needs few, and one that is not shall not take all day.
-const SPARE: u32 = 12;
+const SPARE: u32 = 5;
 
 /// Everything it takes to ask.
 #[derive(Debug)]
