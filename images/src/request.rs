@@ -74,7 +74,25 @@ pub struct Built {
     pub timings: Vec<(String, Duration)>,
 }
 
-impl BuildRequest<'_> {
+impl<'a> BuildRequest<'a> {
+    /// A build that asks for nothing else: in the default cache, of what the mirror of this machine has, over no image that is there.
+    pub fn new(plan: &'a HostPlan, layout: &'a Layout, secrets: &'a dyn Secrets, out: &'a Utf8Path) -> Self {
+        Self {
+            plan,
+            layout,
+            secrets,
+            out,
+            cache_dir: None,
+            force: false,
+            lock: None,
+            mirror: None,
+            offline: false,
+            engine_key: None,
+            cache_limit: None,
+            spec: None,
+        }
+    }
+
     /// What this build is asked for, on this machine.
     ///
     /// # Errors

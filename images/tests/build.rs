@@ -54,20 +54,7 @@ fn layout() -> Layout {
 fn make(out: &Utf8Path, force: bool) -> anyhow::Result<Built> {
     let (plan, layout) = (plan(), layout());
     let secrets = |id: &CredentialId| Ok(format!("the bytes of {id}\n").into_bytes());
-    let request = BuildRequest {
-        plan: &plan,
-        layout: &layout,
-        secrets: &secrets,
-        out,
-        cache_dir: None,
-        force,
-        lock: None,
-        mirror: None,
-        offline: false,
-        engine_key: None,
-        cache_limit: None,
-        spec: None,
-    };
+    let request = BuildRequest { force, ..BuildRequest::new(&plan, &layout, &secrets, out) };
     build(&request, &mut |_: dmhost_images::Event<'_>| {})
 }
 

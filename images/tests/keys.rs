@@ -57,20 +57,7 @@ fn found(
 ) -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> {
     let (opened, keys) = (Pki::open(pki)?, keys(pki)?);
     let secrets = |id: &CredentialId| opened.credential(id);
-    let request = BuildRequest {
-        plan,
-        layout,
-        secrets: &secrets,
-        out,
-        cache_dir: None,
-        force: true,
-        lock: None,
-        mirror: None,
-        offline: false,
-        engine_key: None,
-        cache_limit: None,
-        spec: None,
-    };
+    let request = BuildRequest { force: true, ..BuildRequest::new(plan, layout, &secrets, out) };
     build(&request, &mut |_: dmhost_images::Event<'_>| {})?;
     let mut found: BTreeMap<_, BTreeSet<_>> = keys.iter().map(|key| (key.path.clone(), BTreeSet::new())).collect();
     let mut files = 0;

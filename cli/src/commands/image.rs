@@ -57,18 +57,11 @@ impl Image {
         let layout = dmhost_layout::render(plan);
         let secrets = FromPki(pki);
         let request = BuildRequest {
-            plan,
-            layout: &layout,
-            secrets: &secrets,
-            out: &path,
             cache_dir: Some(cache),
-            force: false,
             lock: Some(LockFile { path: lock_path(&machine.spec.path), mode: LockMode::Read }),
-            mirror: None,
-            offline: false,
             engine_key: machine.engine.engine_key.as_deref(),
             cache_limit: machine.limit.cache_limit,
-            spec: None,
+            ..BuildRequest::new(plan, &layout, &secrets, &path)
         };
         make(&request, terminal)?;
         Ok(Self { path, _folder: Some(folder) })

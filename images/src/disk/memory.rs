@@ -4,6 +4,8 @@
 
 use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom, Write};
 
+use super::window::target;
+
 /// A partition of this length.
 #[derive(Debug)]
 pub(crate) struct Memory {
@@ -58,13 +60,7 @@ impl Write for Memory {
 
 impl Seek for Memory {
     fn seek(&mut self, to: SeekFrom) -> Result<u64> {
-        let target = match to {
-            SeekFrom::Start(offset) => Some(offset),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-            SeekFrom::End(by) => self.length.checked_add_signed(by),
-        };
-        self.at =
-            target.ok_or_else(|| Error::new(ErrorKind::InvalidInput, "a seek to before the partition's start"))?;
+        self.at = target(to, self.at, self.length)?;
         Ok(self.at)
     }
 }

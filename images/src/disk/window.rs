@@ -48,15 +48,19 @@ impl Write for Window<&std::fs::File> {
 
 impl<F> Seek for Window<F> {
     fn seek(&mut self, to: SeekFrom) -> Result<u64> {
-        let target = match to {
-            SeekFrom::Start(offset) => Some(offset),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-            SeekFrom::End(by) => self.extent.length.checked_add_signed(by),
-        };
-        self.at =
-            target.ok_or_else(|| Error::new(ErrorKind::InvalidInput, "a seek to before the partition's start"))?;
+        self.at = target(to, self.at, self.extent.length)?;
         Ok(self.at)
     }
+}
+
+/// Where a seek leads to in a partition of this length, from `at`.
+pub(super) fn target(to: SeekFrom, at: u64, length: u64) -> Result<u64> {
+    let target = match to {
+        SeekFrom::Start(offset) => Some(offset),
+        SeekFrom::Current(by) => at.checked_add_signed(by),
+        SeekFrom::End(by) => length.checked_add_signed(by),
+    };
+    target.ok_or_else(|| Error::new(ErrorKind::InvalidInput, "a seek to before the partition's start"))
 }
 
 #[cfg(test)]

@@ -11,6 +11,11 @@ use dmhost_layout::HostPlan;
 use dmhost_layout::plan::{Api, Base, Daemon, DaemonName, Engine, Host, Isolation, Kernel};
 use dmhost_pki::{Change, Pki, init};
 
+/// What an error says, source by source.
+pub(crate) fn message<T>(result: Result<T>) -> String {
+    result.err().map_or_else(|| "no error".to_owned(), |error| format!("{error:#}"))
+}
+
 /// One day.
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 

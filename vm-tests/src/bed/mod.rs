@@ -150,20 +150,7 @@ impl Outside {
 /// As [`dmhost_images::build`].
 pub fn image_of(plan: &HostPlan, layout: &Layout, pki: &Pki, out: &Utf8Path) -> Result<()> {
     let secrets = |id: &CredentialId| pki.credential(id);
-    let request = BuildRequest {
-        plan,
-        layout,
-        secrets: &secrets,
-        out,
-        cache_dir: None,
-        force: true,
-        lock: None,
-        mirror: None,
-        offline: false,
-        engine_key: None,
-        cache_limit: None,
-        spec: None,
-    };
+    let request = BuildRequest { force: true, ..BuildRequest::new(plan, layout, &secrets, out) };
     dmhost_images::build(&request, &mut |_: Event<'_>| {})?;
     Ok(())
 }
