@@ -6,6 +6,7 @@ mod archive;
 mod bed;
 mod blame;
 mod caches;
+mod capsules;
 mod clients;
 mod debian13;
 mod disks;

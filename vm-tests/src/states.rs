@@ -236,6 +236,11 @@ impl Saved {
         Self(folder)
     }
 
+    /// What it takes to restore it.
+    pub(crate) fn files(&self) -> [Utf8PathBuf; 3] {
+        [MEMORY, DISK, CONSOLE].map(|name| self.0.join(name))
+    }
+
     /// The machine's memory.
     pub(crate) fn memory(&self) -> PathBuf {
         self.0.join(MEMORY).into()

@@ -1,6 +1,5 @@
 //! `dmhost open`: a capsule on this terminal.
 
-use anyhow::anyhow;
 use vm_tests::bed::capsule;
 
 use super::run::{LEAVE, Modes, session};
@@ -13,11 +12,9 @@ use crate::interrupt;
 use crate::terminal::Terminal;
 
 pub(super) fn run(args: &args::Open, terminal: &Terminal) -> Result<(), Failure> {
-    session("open")?;
     let capsule = &args.capsule;
-    if !capsule.is_dir() {
-        return Err(Failure::Usage(anyhow!("{capsule} is no folder; `dmhost verify --keep` makes a capsule")));
-    }
+    capsule::check(capsule).map_err(Failure::Usage)?;
+    session("open")?;
     let cache = cache_dir(&args.cache)?;
     tools::preflight()?;
     terminal.say(LEAVE);

@@ -95,8 +95,8 @@ fn fill(folder: &Utf8Path, request: &BedRequest<'_>, bed: Testbed, spec: &str) -
 /// # Errors
 /// If it is no capsule, or one of another version, QEMU or processor; as [`Testbed::settled`].
 pub fn open(folder: &Utf8Path, accel: Accel, cache_dir: &Path, waiting: Waiting<'_>) -> Result<()> {
-    let folder = &camino::absolute_utf8(folder).context("cannot tell where the capsule is")?;
     let Note { dmhost, machine: kept, booted } = note(folder)?;
+    let folder = &camino::absolute_utf8(folder).context("cannot tell where the capsule is")?;
     let spec: Utf8PathBuf = folder.join(SPEC);
     let (plan, diagnostics) = plan_from_toml(spec.as_str(), &fs_err::read_to_string(&spec)?);
     let Some(plan) = plan else { bail!("{}", diagnostics.render(false)) };
@@ -113,6 +113,17 @@ pub fn open(folder: &Utf8Path, accel: Accel, cache_dir: &Path, waiting: Waiting<
     let bed = wires.resume(&spec, pace, &Saved::at(folder.to_owned()), &image, booted, waiting)?;
     now_logged_in(&bed.guest)?;
     until_off(&bed)
+}
+
+/// Whether a folder is a capsule with all that it takes to open it.
+///
+/// # Errors
+/// What is missing or damaged.
+pub fn check(folder: &Utf8Path) -> Result<()> {
+    note(folder)?;
+    let saved = Saved::at(folder.to_owned()).files();
+    let missing = [folder.join(SPEC), folder.join(IMAGE)].into_iter().chain(saved).find(|file| !file.exists());
+    missing.map_or(Ok(()), |file| bail!("{folder} is no whole capsule: there is no {file}"))
 }
 
 fn note(folder: &Utf8Path) -> Result<Note> {

@@ -61,13 +61,24 @@ pub(super) fn is_live(plan: &HostPlan, mutant: &Mutant) -> bool {
     !early && mutant.files.iter().all(|(path, entry)| commands(plan, path, entry).is_some())
 }
 
-/// Puts a mutant into a host that runs.
-pub(super) fn put(plan: &HostPlan, guest: &Guest, mutant: &Mutant) -> Result<()> {
+/// Puts a mutant into a host that runs; why not, if a daemon does not start with it.
+pub(super) fn put(plan: &HostPlan, guest: &Guest, mutant: &Mutant) -> Result<Option<String>> {
     let mut script = String::from("set -eu\n");
     for (path, entry) in &mutant.files {
         let Content::Text(text) = &entry.content else { bail!("{path} is no text") };
         guest.put(path.as_str(), entry.mode, text.as_bytes())?;
         script.push_str(&commands(plan, path, entry).with_context(|| format!("{path} takes a boot"))?);
     }
-    guest.must(&script, PATIENCE).map(drop).with_context(|| format!("{} cannot be put in", mutant.name))
+    let output = guest.run(&script, PATIENCE)?;
+    match output.status {
+        Some(0) => Ok(None),
+        status => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            // Of all that is put in, systemd alone says so.
+            let refused = said.lines().find(|line| line.starts_with("Job for ") && line.contains(" failed"));
+            refused
+                .map(|line| Some(line.to_owned()))
+                .with_context(|| format!("{} cannot be put in: status {status:?}, {}", mutant.name, said.trim_end()))
+        }
+    }
 }

@@ -110,10 +110,9 @@ impl Laboratory<'_> {
         let request = self.request(self.image);
         let probed = |bed: &Testbed| containers::start(self.plan, &bed.guest).map(drop);
         let bed = Testbed::settled_with(&request, PROBED, probed, &mut |_| {})?;
-        if let Err(error) = effect::put(self.plan, &bed.guest, mutant) {
-            // A host that does not take it is not as planned, and its admin is told.
-            bed.alive()?;
-            return Ok(Outcome::Killed(format!("{error:#}")));
+        if let Some(why) = effect::put(self.plan, &bed.guest, mutant)? {
+            // A daemon that does not start with it is not as planned, and its admin is told.
+            return Ok(Outcome::Killed(why));
         }
         self.judge(&bed)
     }
@@ -145,12 +144,27 @@ impl Laboratory<'_> {
     }
 }
 
-/// A guest that panics or does not come up is red; a machine that fails is no verdict.
+/// A guest that panics, fails or does not come up is red; all else that ends a run says nothing of the mutant.
 fn killed(error: anyhow::Error) -> Result<Outcome> {
-    match Verdict::of::<()>(&Err(error)) {
-        Verdict::Panic(why) | Verdict::Fail(why) | Verdict::Stall(why) => {
+    match error.chain().find_map(|cause| cause.downcast_ref::<Verdict>()) {
+        Some(Verdict::Panic(why) | Verdict::Fail(why) | Verdict::Stall(why)) => {
             Ok(Outcome::Killed(why.lines().next().unwrap_or_default().to_owned()))
         }
-        verdict @ (Verdict::Pass | Verdict::Infrastructure(_)) => Err(verdict.into()),
+        Some(Verdict::Pass | Verdict::Infrastructure(_)) | None => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn only_a_verdict_on_the_guest_kills() {
+        let fault = anyhow::Error::new(Verdict::Panic("Oops".to_owned())).context("the boot");
+        assert_eq!(killed(fault).unwrap(), Outcome::Killed("Oops".to_owned()));
+        assert!(killed(Verdict::Infrastructure("no space".to_owned()).into()).is_err());
+        assert!(killed(anyhow!("the harness itself")).is_err());
     }
 }
