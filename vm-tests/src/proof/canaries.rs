@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_millis(400);
 /// How long a candidate may take to answer, on the reference machine.
 const TRIAL: Duration = Duration::from_secs(4);
 
+/// How many candidates are tried at a time.
+const TOGETHER: usize = 32;
+
 /// The canaries of a host, by NIC.
 #[derive(Debug)]
 pub struct Canaries(BTreeMap<PortId, Tried>);
@@ -43,9 +46,13 @@ impl Canaries {
     pub fn find(plan: &HostPlan, bed: &Outside, stations: &Stations) -> Result<Self> {
         let mut found = BTreeMap::new();
         for nic in &bed.topology.nics {
-            for candidate in candidates(plan, bed, stations, nic)? {
-                if answers(bed, stations, &candidate.canary)? {
-                    found.insert(nic.port, candidate);
+            let candidates = candidates(plan, bed, stations, nic)?;
+            // What is promised answers at once. Where it does not, each of the others takes its whole time, so they are tried
+            // together.
+            let (first, rest) = candidates.split_at(candidates.len().min(1));
+            for some in std::iter::once(first).chain(rest.chunks(TOGETHER)) {
+                if let Some(candidate) = first_answered(bed, stations, some)? {
+                    found.insert(nic.port, candidate.clone());
                     break;
                 }
             }
@@ -68,6 +75,22 @@ impl Canaries {
         };
         self.0.iter().map(apart).collect::<Option<_>>().map(Self)
     }
+}
+
+/// The first of these that is answered; all are tried at once.
+fn first_answered<'c>(bed: &Outside, stations: &Stations, candidates: &'c [Tried]) -> Result<Option<&'c Tried>> {
+    std::thread::scope(|scope| {
+        let trying: Vec<_> = candidates
+            .iter()
+            .map(|candidate| (candidate, scope.spawn(|| answers(bed, stations, &candidate.canary))))
+            .collect();
+        let mut first = None;
+        for (candidate, thread) in trying {
+            let answered = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            first = first.or(answered.then_some(candidate));
+        }
+        Ok(first)
+    })
 }
 
 /// Whether a candidate is answered: a scan of no port has its canary alone.
