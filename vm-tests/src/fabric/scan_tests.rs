@@ -70,7 +70,12 @@ impl Bed {
             target: host(NIC0, target),
             ports: (1..=65_535).collect(),
             expected: BTreeSet::new(),
-            terms: Terms { canary, others: vec![self.other()], deadline: Instant::now() + Duration::from_secs(60) },
+            terms: Terms {
+                canary,
+                others: vec![self.other()],
+                grace: Duration::ZERO,
+                deadline: Instant::now() + Duration::from_secs(60),
+            },
         }
     }
 }

@@ -61,7 +61,7 @@ impl Bed {
             kind: CanaryKind::Echo,
             patience: Duration::from_millis(500),
         };
-        Terms { canary, others: Vec::new(), deadline: Instant::now() + Duration::from_secs(20) }
+        Terms { canary, others: Vec::new(), grace: Duration::ZERO, deadline: Instant::now() + Duration::from_secs(20) }
     }
 }
 
@@ -142,11 +142,11 @@ fn one_frame_questions_are_answered_refused_or_silent() {
             assert_eq!(clean(vantage.tcp_connect(own, 81, &bed.terms())), Outcome::Refused);
             assert_eq!(clean(vantage.tcp_connect(absent, 80, &bed.terms())), Outcome::Silent);
             assert_eq!(
-                clean(vantage.udp(own, 7, b"ping", Duration::from_secs(10), &bed.terms())),
+                clean(vantage.udp(own, 7, b"ping", &Terms { grace: Duration::from_secs(10), ..bed.terms() })),
                 Outcome::Serves(b"ping".to_vec())
             );
-            assert_eq!(clean(vantage.udp(absent, 7, b"ping", Duration::ZERO, &bed.terms())), Outcome::Silent);
-            let refused = vantage.udp(own, 8, b"ping", Duration::ZERO, &bed.terms()).expect("canaries are answered");
+            assert_eq!(clean(vantage.udp(absent, 7, b"ping", &bed.terms())), Outcome::Silent);
+            let refused = vantage.udp(own, 8, b"ping", &bed.terms()).expect("canaries are answered");
             assert_eq!(refused.outcome, Outcome::Refused);
             assert!(matches!(refused.stray[0].cause, Cause::IcmpError { port: Some(8), unreachable: true, .. }));
         }
@@ -242,7 +242,8 @@ fn https_tells_served_from_denied_refused_and_silent() {
         let Outcome::Other(text) = clean(get(FOUR, 80, FOUR, &good)) else { panic!("no TLS there") };
         assert!(text.starts_with("TLS: ") || text.starts_with("the connection ended"), "{text}");
         let absent = Host { mac: NIC, ip: address("203.0.113.9") };
-        assert_eq!(clean(vantage.https_get(absent, 2376, FOUR, &good, "/", &bed.terms())), Outcome::Silent);
+        let patient = Terms { grace: Duration::from_millis(300), ..bed.terms() };
+        assert_eq!(clean(vantage.https_get(absent, 2376, FOUR, &good, "/", &patient)), Outcome::Silent);
 
         assert_eq!(clean(vantage.http_get(address(SIX), 80, "/", &bed.terms())), served("body0"));
         let Outcome::Other(text) = clean(vantage.http_get(address(FOUR), 2376, "/", &bed.terms())) else {

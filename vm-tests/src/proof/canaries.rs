@@ -64,7 +64,7 @@ impl Canaries {
     pub fn terms(&self, nic: PortId, bed: &Outside, deadline: Duration) -> Option<Terms> {
         let canary = self.0.get(&nic)?.canary.clone();
         let others = self.0.iter().filter(|(port, _)| **port != nic).map(|(_, tried)| tried.canary.clone()).collect();
-        Some(Terms { canary, others, deadline: bed.deadline(deadline) })
+        Some(Terms { canary, others, grace: Duration::ZERO, deadline: bed.deadline(deadline) })
     }
 
     /// The same with sources of their own, for probes beside these. `None` where a subnet has no free address left.
@@ -103,7 +103,12 @@ fn answers(bed: &Outside, stations: &Stations, candidate: &Canary) -> Result<boo
         target: candidate.target,
         ports: Vec::new(),
         expected: BTreeSet::new(),
-        terms: Terms { canary: candidate.clone(), others: Vec::new(), deadline: bed.deadline(TRIAL) },
+        terms: Terms {
+            canary: candidate.clone(),
+            others: Vec::new(),
+            grace: Duration::ZERO,
+            deadline: bed.deadline(TRIAL),
+        },
     };
     bed.alive()?;
     Ok(bed.fabric.scan(&scan).is_ok())

@@ -82,6 +82,7 @@ impl<'a> Team<'a> {
     /// # Errors
     /// As [`Team::ask`].
     pub fn converse(&mut self, questions: &[Question], scanned: Scanned) -> Result<Vec<Cell>> {
+        self.0.iter_mut().for_each(Observer::refresh);
         let groups = groups(questions);
         let order: Vec<usize> = (0..groups.len()).collect();
         let scanned: Vec<_> = scanned.0.into_iter().map(Mutex::new).collect();

@@ -146,7 +146,7 @@ impl Caller {
 
     /// Asks for a connection until there is one. Gives what further questions to the service close their windows with.
     fn connect(&self, outside: &Outside, deadline: Instant) -> Result<Terms> {
-        let terms = Terms { canary: self.canary.clone(), others: Vec::new(), deadline };
+        let terms = Terms { canary: self.canary.clone(), others: Vec::new(), grace: Duration::ZERO, deadline };
         loop {
             let turn = Terms { deadline: deadline.min(Instant::now() + LOOK), ..terms.clone() };
             // A scan of no ports is its canary alone, called until it answers.

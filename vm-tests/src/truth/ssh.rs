@@ -108,7 +108,7 @@ fn carry(plan: &HostPlan, outside: &Outside, client: &TcpStream, deadline: Durat
     let segment = outside.topology.segment(&Vantage::Vlan(interface))?;
     let (kind, patience) = (CanaryKind::Neighbour, Duration::from_millis(500));
     let canary = Canary { nic: nic.port, segment, source: watcher, target, kind, patience };
-    let terms = Terms { canary, others: Vec::new(), deadline: outside.deadline(deadline) };
+    let terms = Terms { canary, others: Vec::new(), grace: Duration::ZERO, deadline: outside.deadline(deadline) };
     let mut from = outside.fabric.vantage(segment, source.mac, &[source.ip])?;
     let finding = from.forward(Peer { ip: address, mac: Some(target.mac) }, 22, client, &terms)?;
     match finding.outcome {

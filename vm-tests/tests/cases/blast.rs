@@ -98,7 +98,7 @@ pub(super) fn ask_until(
                 // Long: a slow answer is no lost one.
                 patience: bed.vm.pace().scale(Duration::from_secs(20)),
             };
-            let terms = Terms { canary, others: Vec::new(), deadline: bed.deadline(PATIENCE) };
+            let terms = Terms { canary, others: Vec::new(), grace: Duration::ZERO, deadline: bed.deadline(PATIENCE) };
             let scan = Scan {
                 segment,
                 source: *source,

@@ -24,7 +24,7 @@ pub(crate) fn quickly_holds(bed: &Testbed, host: &Host) -> Result<()> {
 
 fn some_hold(bed: &Testbed, host: &Host, extent: Extent) -> Result<Report> {
     let report = proof::prove(&host.plan, bed, &host.pki, extent, &mut |_| {})?;
-    ensure!(report.holds(), "{}", report.text(false));
+    ensure!(report.holds(), "{}", report.red(false));
     // A matrix of silence alone would hold on a host that is switched off.
     let serving = |cell: &&Cell| cell.observed == Verdict::Serves;
     let served = report.cells.iter().filter(serving).count();

@@ -283,7 +283,7 @@ pub(crate) fn power_cuts(host: &Host, admin: &Admin) -> Result<Report> {
     let inside = look(host, &outside, &ssh).context("after two power cuts")?;
     ensure!(inside.kernel.contains("cloud"), "the kernel is {}", inside.kernel);
     let report = truth::prove(&host.plan, &outside, &host.pki, Extent::Quick, &mut |_| {})?;
-    ensure!(report.holds(), "{}", report.text(false));
+    ensure!(report.holds(), "{}", report.red(false));
     // The host takes the connection with it.
     ssh.output(&host.plan, &outside, "systemctl poweroff", LOGIN)?;
     ended(&outside, "poweroff over ssh")?;

@@ -1,7 +1,7 @@
 //! Questions of one frame: ARP and ND, echo, a SYN, a datagram. Each is sent twice at most, and a canary follows each.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use smoltcp::wire::{EthernetAddress, TcpControl};
@@ -90,7 +90,7 @@ impl Vantage {
         let source = self.source(ip)?;
         let identity = Identity { source: source.ip, target: ip, flow: Flow::Neighbour, exclusive: false };
         let frame = || packet::who_has(source, source.mac, ip);
-        self.ask(&identity, terms, Duration::ZERO, frame, |cause, _| match cause {
+        self.ask(&identity, terms, frame, |cause, _| match cause {
             Cause::IsAt(mac) => Some(Outcome::Serves(mac)),
             _ => None,
         })
@@ -108,9 +108,7 @@ impl Vantage {
         let ident = (random() & 0xffff) as u16;
         let identity = Identity { source: source.ip, target: target.ip, flow: Flow::Echo(ident), exclusive: false };
         let frame = || packet::echo(source, target, ident, 1);
-        self.ask(&identity, terms, Duration::ZERO, frame, |cause, _| {
-            (cause == Cause::EchoReply).then_some(Outcome::Serves(()))
-        })
+        self.ask(&identity, terms, frame, |cause, _| (cause == Cause::EchoReply).then_some(Outcome::Serves(())))
     }
 
     /// Whether a TCP port takes connections: a SYN, and an RST to what answers it.
@@ -132,7 +130,7 @@ impl Vantage {
         let flow = Flow::Tcp { local: vec![local], remote: Some(port), cookies: Some(cookies) };
         let identity = Identity { source: source.ip, target: target.ip, flow, exclusive: false };
         let frame = || packet::tcp(source, target, (local, port), TcpControl::Syn, sequence);
-        let finding = self.ask(&identity, terms, Duration::ZERO, frame, |cause, _| match cause {
+        let finding = self.ask(&identity, terms, frame, |cause, _| match cause {
             Cause::SynAck(_) => Some(Outcome::Serves(())),
             Cause::Reset(_) => Some(Outcome::Refused),
             _ => None,
@@ -144,8 +142,7 @@ impl Vantage {
         Ok(finding)
     }
 
-    /// A datagram, and the payload of its answer. Canaries are answered by the guest's kernel, the datagram by a
-    /// program: `grace` is how long that one may think beyond them before its silence counts.
+    /// A datagram, and the payload of its answer.
     ///
     /// # Errors
     /// [`Infrastructure`] if the canary is not answered.
@@ -154,7 +151,6 @@ impl Vantage {
         peer: impl Into<Peer>,
         port: u16,
         payload: &[u8],
-        grace: Duration,
         terms: &Terms,
     ) -> Result<Finding<Vec<u8>>, Infrastructure> {
         let (source, target) = match self.ends(peer.into(), terms)? {
@@ -165,7 +161,7 @@ impl Vantage {
         let flow = Flow::Udp { local, remote: Some(port) };
         let identity = Identity { source: source.ip, target: target.ip, flow, exclusive: false };
         let frame = || packet::udp(source, target, (local, port), payload);
-        self.ask(&identity, terms, grace, frame, |cause, seen| match (cause, Packet::of(&seen.frame)) {
+        self.ask(&identity, terms, frame, |cause, seen| match (cause, Packet::of(&seen.frame)) {
             (Cause::Datagram, Packet::Ip(Ip { payload, .. })) => {
                 Some(Outcome::Serves(payload.get(8..).unwrap_or_default().to_vec()))
             }
@@ -193,7 +189,6 @@ impl Vantage {
         &self,
         identity: &Identity,
         terms: &Terms,
-        grace: Duration,
         frame: impl Fn() -> Option<Vec<u8>>,
         accept: impl Fn(Cause, &Seen) -> Option<Outcome<T>>,
     ) -> Result<Finding<T>, Infrastructure> {
@@ -209,7 +204,7 @@ impl Vantage {
                 } else {
                     // The last round asks nothing: its canary hears what was under way, and then those of other NICs.
                     watchers.call_others()?;
-                    until = Some(Instant::now() + grace);
+                    until = Some(Instant::now() + terms.grace);
                 }
                 let canary = watchers.main.call()?;
                 loop {

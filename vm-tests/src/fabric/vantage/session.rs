@@ -75,6 +75,8 @@ struct Opening {
     syn: Vec<u8>,
     round: usize,
     canary: u32,
+    /// After the last round: until when an answer is waited for.
+    until: Option<Instant>,
 }
 
 impl<'a> Session<'a> {
@@ -119,7 +121,7 @@ impl<'a> Session<'a> {
             session.wire.outward.first().cloned().ok_or_else(|| anyhow!("smoltcp sent no SYN to {}", target.ip))?;
         session.vantage.station.send(std::mem::take(&mut session.wire.outward))?;
         let canary = session.watchers.main.call()?;
-        session.opening = Some(Opening { syn, round: 1, canary });
+        session.opening = Some(Opening { syn, round: 1, canary, until: None });
         Ok(session)
     }
 
@@ -139,6 +141,8 @@ impl<'a> Session<'a> {
             self.vantage.station.send(std::mem::take(&mut self.wire.outward))?;
             let pause = self.interface.poll_delay(self.clock(), &self.sockets);
             let wake = pause.map(|pause| Instant::now() + Duration::from(pause));
+            let until = self.opening.as_ref().and_then(|opening| opening.until).filter(|until| Instant::now() < *until);
+            let wake = wake.into_iter().chain(until).min();
             for event in self.watchers.turn(wake)? {
                 self.take(event);
             }
@@ -175,7 +179,8 @@ impl<'a> Session<'a> {
     fn open(&mut self) -> Result<bool> {
         let Some(opening) = &mut self.opening else { return Ok(true) };
         let closed = self.watchers.main.closed().is_some_and(|closed| closed.canary >= opening.canary);
-        if !closed || !self.watchers.others_closed() {
+        let waited = opening.until.is_none_or(|until| until <= Instant::now());
+        if !closed || !self.watchers.others_closed() || !waited && self.caused.refused.is_none() {
             return Ok(true);
         }
         if opening.round > TRIES || self.caused.refused.is_some() {
@@ -185,6 +190,7 @@ impl<'a> Session<'a> {
             self.vantage.station.send(vec![opening.syn.clone()])?;
         } else {
             self.watchers.call_others()?;
+            opening.until = Some(Instant::now() + self.terms.grace);
         }
         opening.round += 1;
         opening.canary = self.watchers.main.call()?;

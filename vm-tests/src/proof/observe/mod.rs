@@ -41,8 +41,11 @@ const SESSION: Duration = Duration::from_secs(60);
 
 /// How often what ought to answer is asked, at most.
 const TRIES: u32 = 4;
-/// How many further tries an observer has in all: a host that is well needs few, and one that is not shall not take all day.
-const SPARE: u32 = 5;
+/// How many further tries an observer has for all questions it is given at a time: a host that is well needs few, and one that
+/// is not shall not take all day.
+const SPARE: u32 = 8;
+/// How long an answer may take at a further try, on the reference machine.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Everything it takes to ask.
 #[derive(Debug)]
@@ -138,16 +141,24 @@ impl<'a> Observer<'a> {
         Ok(cells)
     }
 
-    /// Asks by a session. What ought to answer is asked again, each time from another station: its answer may come from behind a
-    /// bridge, or after a new neighbour was found, and then later than the canary's. What ought to be silent is asked once.
+    /// All further tries are left again.
+    pub fn refresh(&mut self) {
+        self.spare = SPARE;
+    }
+
+    /// Asks by a session. What ought to answer is asked again, each time from another station and with more patience: its answer
+    /// may come from behind a bridge, or after a new neighbour was found, and then later than the canary's. What ought to be
+    /// silent is asked once.
     fn talk(&mut self, question: &Question, nic: &Nic) -> Result<Cell> {
         let Question { vantage, target, expected, .. } = question;
         let mut tries = if *expected == Verdict::Silent { 1 } else { TRIES };
+        let mut grace = Duration::ZERO;
         loop {
-            let (terms, place) = match self.prepare(vantage, target, nic, SESSION) {
+            let (mut terms, place) = match self.prepare(vantage, target, nic, SESSION) {
                 Ok(ready) => ready,
                 Err(why) => return Ok(cell(question, Seen::unproven(why))),
             };
+            terms.grace = grace;
             let found = cell(question, self.session(question, nic, place, &terms)?);
             self.bed.alive()?;
             tries -= 1;
@@ -155,6 +166,7 @@ impl<'a> Observer<'a> {
                 return Ok(found);
             }
             self.spare -= 1;
+            grace = self.bed.vm.pace().scale(GRACE);
         }
     }
 

@@ -88,21 +88,9 @@ impl Report {
         })
     }
 
-    /// The table, the red cells below it, and one line that sums up.
-    pub fn text(&self, color: bool) -> String {
-        let paint = Paint { color };
-        let mut text = table::overview(&self.cells, paint);
-        text.push_str(&table::blocks(&self.cells, paint));
-        text.push_str(
-            "S serves  D denies  R refuses  · silent  U unproven  ? strange;  ! after a letter: not as planned\n\
-             API: with its certificate, none, another daemon's, in plain text; free: exposed and vacant; tcp, udp: all others asked\n",
-        );
-        let held: Vec<_> = self.facts.iter().filter(|fact| fact.holds).collect();
-        let width = held.iter().map(|fact| fact.name.chars().count()).max().unwrap_or(0);
-        text.push_str(if held.is_empty() { "" } else { "\n" });
-        for fact in held {
-            let _ = writeln!(text, "{} {:width$}  {}", paint.green("ok"), fact.name, fact.found);
-        }
+    /// What is not as planned, a paragraph each; empty if all is.
+    pub fn red(&self, color: bool) -> String {
+        let (mut text, paint) = (String::new(), Paint { color });
         for fact in self.facts.iter().filter(|fact| !fact.holds) {
             let _ = write!(
                 text,
@@ -126,6 +114,25 @@ impl Report {
                 let _ = writeln!(text, "    {}", cell.note.trim_end().replace('\n', "\n    "));
             }
         }
+        text
+    }
+
+    /// The table, the red cells below it, and one line that sums up.
+    pub fn text(&self, color: bool) -> String {
+        let paint = Paint { color };
+        let mut text = table::overview(&self.cells, paint);
+        text.push_str(&table::blocks(&self.cells, paint));
+        text.push_str(
+            "S serves  D denies  R refuses  · silent  U unproven  ? strange;  ! after a letter: not as planned\n\
+             API: with its certificate, none, another daemon's, in plain text; free: exposed and vacant; tcp, udp: all others asked\n",
+        );
+        let held: Vec<_> = self.facts.iter().filter(|fact| fact.holds).collect();
+        let width = held.iter().map(|fact| fact.name.chars().count()).max().unwrap_or(0);
+        text.push_str(if held.is_empty() { "" } else { "\n" });
+        for fact in held {
+            let _ = writeln!(text, "{} {:width$}  {}", paint.green("ok"), fact.name, fact.found);
+        }
+        text.push_str(&self.red(color));
         let red = self.cells.iter().filter(|cell| !cell.holds()).count()
             + self.facts.iter().filter(|fact| !fact.holds).count();
         let sum = format!(
