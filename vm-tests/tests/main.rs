@@ -10,7 +10,6 @@ use anyhow::{Context, Result, ensure};
 use dmhost_layout::plan::Base;
 
 use support::{Own, two_vlans};
-use vm_tests::proof::containers;
 
 #[test]
 fn a_boot_from_its_first_line_to_its_last() -> Result<()> {
@@ -94,7 +93,6 @@ fn shared_daemons() -> Result<()> {
     let host = Own::of("../examples/classic-shared.toml")?;
     cases::matrix::holds(&host.settled()?, &host).context("the matrix is as planned")?;
     let bed = host.settled()?;
-    containers::start(&host.plan, &bed.guest)?;
     cases::shared::borrowed_addresses(&bed, &host).context("an address is its own daemon's")?;
     cases::shared::misfortunes(&bed, &host).context("one daemon's misfortune is its own")
 }

@@ -16,9 +16,6 @@ use crate::bed::{BedRequest, Testbed, image_of};
 use crate::proof::{self, Extent, containers};
 use crate::vm::{Accel, Verdict};
 
-/// What the state of a host with probe containers is called.
-const PROBED: &str = "probe containers run";
-
 /// A host and its image, for mutants of it.
 #[derive(Debug)]
 pub struct Laboratory<'a> {
@@ -107,9 +104,7 @@ impl Laboratory<'_> {
     }
 
     fn put_into(&self, mutant: &Mutant) -> Result<Outcome> {
-        let request = self.request(self.image);
-        let probed = |bed: &Testbed| containers::start(self.plan, &bed.guest).map(drop);
-        let bed = Testbed::settled_with(&request, PROBED, probed, &mut |_| {})?;
+        let bed = containers::settled(&self.request(self.image), &mut |_| {})?;
         if let Some(why) = effect::put(self.plan, &bed.guest, mutant)? {
             // A daemon that does not start with it is not as planned, and its admin is told.
             return Ok(Outcome::Killed(why));
@@ -127,16 +122,10 @@ impl Laboratory<'_> {
     }
 
     fn judge(&self, bed: &Testbed) -> Result<Outcome> {
-        for extent in [Extent::Quick, Extent::Hostile] {
-            let report = match proof::prove(self.plan, bed, self.pki, extent, &mut |_| {}) {
-                Ok(report) => report,
-                Err(error) => return killed(error),
-            };
-            if let Some(first) = report.first_red() {
-                return Ok(Outcome::Killed(first));
-            }
+        match proof::prove(self.plan, bed, self.pki, Extent::UntilRed, &mut |_| {}) {
+            Ok(report) => Ok(report.first_red().map_or(Outcome::Survived, Outcome::Killed)),
+            Err(error) => killed(error),
         }
-        Ok(Outcome::Survived)
     }
 
     fn request<'a>(&'a self, image: &'a Utf8PathBuf) -> BedRequest<'a> {

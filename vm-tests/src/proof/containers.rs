@@ -11,7 +11,9 @@ use anyhow::{Context, Result};
 use dmhost_layout::plan::{Daemon, DaemonName, HostPlan, Isolation};
 
 use super::question::{Inner, Network, Place, probe_ports};
+use crate::bed::{BedRequest, Testbed};
 use crate::guest::Guest;
+use crate::vm::Waiting;
 
 /// The program, as `build.rs` made it: static, of this machine's architecture.
 const PROBE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/dmhost-probe"));
@@ -52,6 +54,15 @@ pub fn start(plan: &HostPlan, guest: &Guest) -> Result<Vec<Inner>> {
         }
         Ok(inner)
     })
+}
+
+/// A host whose boot is done and whose probe containers run, as [`Testbed::settled`]. Where they do not start, the proof tells of it.
+///
+/// # Errors
+/// As [`Testbed::settled`].
+pub fn settled(request: &BedRequest<'_>, waiting: Waiting<'_>) -> Result<Testbed> {
+    let started = |bed: &Testbed| start(request.plan, &bed.guest).map(drop).or_else(|_| bed.alive());
+    Testbed::settled_with(request, "probe containers run", started, waiting)
 }
 
 /// Whether [`start`] has been here.

@@ -46,8 +46,8 @@ pub enum Extent {
     Whole,
     /// The whole matrix, but of TCP the ports in use and 1,000 random ones instead of all 65,535, and no hostile frames.
     Quick,
-    /// Hostile frames alone.
-    Hostile,
+    /// [`Extent::Quick`] and hostile frames, until something is not as planned: what a mutant takes.
+    UntilRed,
 }
 
 /// Told of each stage as it begins.
@@ -68,7 +68,7 @@ pub fn verify(
     stage: Stage<'_>,
 ) -> Result<Report> {
     stage("boot");
-    let bed = if fresh { Testbed::boot(request, stage)? } else { Testbed::settled(request, stage)? };
+    let bed = if fresh { Testbed::boot(request, stage)? } else { containers::settled(request, stage)? };
     let report = prove(request.plan, &bed, pki, extent, stage)?;
     report.keep(request, &bed)?;
     if let Some(keep) = keep.filter(|_| !report.holds()) {
@@ -86,6 +86,10 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
     stage("daemons and their sockets");
     let mut report =
         Report { quick: extent != Extent::Whole, facts: inside::facts(plan, &bed.guest)?, ..Report::default() };
+    let until_red = extent == Extent::UntilRed;
+    if until_red && !report.holds() {
+        return Ok(report);
+    }
     report.boot = timeline::timeline(&bed.guest)?;
     stage("probe containers");
     let inner = containers::start(plan, &bed.guest).or_else(|error| {
@@ -95,16 +99,14 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
     })?;
     let watching = Watching::begin(plan, bed)?;
     stage("canaries");
-    let mut team = Team::new(plan, bed, pki)?;
+    let mut team = Team::new(plan, bed, pki)?.until_red(until_red);
     let ports = Ports::of(plan, extent == Extent::Whole);
     let ((cells, hostile, asked), egress) = egress::watched(plan, &bed.fabric, &bed.topology, &team.late(), || {
-        let (cells, asked) = match extent {
-            Extent::Whole | Extent::Quick => matrix(plan, bed, &inner, &ports, &mut team, stage)?,
-            Extent::Hostile => (Vec::new(), 0),
-        };
+        let (cells, asked) = matrix(plan, bed, &inner, &ports, &mut team, stage)?;
+        let enough = until_red && !cells.iter().all(Cell::holds);
         let mut hostile = Vec::new();
-        if extent != Extent::Quick {
-            hostile = hostile::facts(plan, bed, &inner, team.hands(), stage)?;
+        if extent != Extent::Quick && !enough {
+            hostile = hostile::facts(plan, bed, &inner, team.hands(), until_red, stage)?;
         }
         if extent == Extent::Whole {
             stage("everything that serves, once more");
@@ -112,9 +114,7 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
         }
         Ok((cells, hostile, asked))
     })?;
-    if extent != Extent::Hostile {
-        report.facts.extend(expects::facts(plan, &cells));
-    }
+    report.facts.extend(expects::facts(plan, &cells));
     report.facts.extend(hostile);
     report.cells = cells;
     report.facts.extend(egress);
@@ -136,6 +136,9 @@ fn matrix(
     stage("TCP ports from the wire");
     let wires = questions(plan, inner, ports);
     let scanned = team.scan(&wires)?;
+    if team.halted() {
+        return Ok((scanned.cells(), 0));
+    }
     stage("all else from the wire; from containers and the host");
     let (cells, within) = std::thread::scope(|scope| {
         let within = scope.spawn(|| asker::ask(plan, bed, inner, ports));

@@ -4,7 +4,7 @@
 //! programs that a session waits for.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
@@ -24,11 +24,24 @@ const SIZE: usize = 4;
 
 /// The observers.
 #[derive(Debug)]
-pub struct Team<'a>(Vec<Observer<'a>>);
+pub struct Team<'a> {
+    observers: Vec<Observer<'a>>,
+    /// Whether nothing more is asked when something is not as planned.
+    until_red: bool,
+    /// Whether something is not.
+    red: AtomicBool,
+}
 
 /// What the scans decided, question by question.
 #[derive(Debug)]
 pub struct Scanned(Vec<Vec<Option<Cell>>>);
+
+impl Scanned {
+    /// What is decided already.
+    pub fn cells(self) -> Vec<Cell> {
+        self.0.into_iter().flatten().flatten().collect()
+    }
+}
 
 impl<'a> Team<'a> {
     /// Makes ready: clients, and canaries through each NIC, for each observer its own.
@@ -39,23 +52,34 @@ impl<'a> Team<'a> {
         let first = Observer::new(plan, bed, pki)?;
         let mut all: Vec<_> = (1..SIZE).filter_map(|_| first.beside()).collect();
         all.push(first);
-        Ok(Self(all))
+        Ok(Self { observers: all, until_red: false, red: AtomicBool::new(false) })
+    }
+
+    /// With `until_red` the questions after the first that is not as planned are left out.
+    #[must_use]
+    pub fn until_red(self, until_red: bool) -> Self {
+        Self { until_red, ..self }
+    }
+
+    /// Whether questions were left out, since something is not as planned.
+    pub fn halted(&self) -> bool {
+        self.until_red && self.red.load(Ordering::Relaxed)
     }
 
     /// Probes sent so far, each port counted.
     pub fn probes(&self) -> u64 {
-        self.0.iter().map(Observer::probes).sum()
+        self.observers.iter().map(Observer::probes).sum()
     }
 
     /// Where answers that come late are told.
     pub fn late(&self) -> Arc<Late> {
-        Arc::clone(self.0[self.0.len() - 1].late())
+        Arc::clone(self.observers[self.observers.len() - 1].late())
     }
 
     /// The stations and the canaries, for probes of another kind.
     pub fn hands(&self) -> (&Stations, &Canaries) {
         // `new` has seen to it that there is one.
-        self.0[self.0.len() - 1].hands()
+        self.observers[self.observers.len() - 1].hands()
     }
 
     /// The whole matrix of wire vantages.
@@ -73,8 +97,9 @@ impl<'a> Team<'a> {
     /// As [`Team::ask`].
     pub fn scan(&mut self, questions: &[Question]) -> Result<Scanned> {
         let groups = groups(questions);
-        let order = order(&groups, &self.0[0]);
-        self.each(&order, |observer, index| observer.knock(groups[index])).map(Scanned)
+        let order = order(&groups, &self.observers[0]);
+        let red = |cells: &Vec<Option<Cell>>| cells.iter().flatten().any(|cell| !cell.holds());
+        self.each(&order, |observer, index| observer.knock(groups[index]), red).map(Scanned)
     }
 
     /// The rest of it.
@@ -82,35 +107,42 @@ impl<'a> Team<'a> {
     /// # Errors
     /// As [`Team::ask`].
     pub fn converse(&mut self, questions: &[Question], scanned: Scanned) -> Result<Vec<Cell>> {
-        self.0.iter_mut().for_each(Observer::refresh);
+        self.observers.iter_mut().for_each(Observer::refresh);
         let groups = groups(questions);
         let order: Vec<usize> = (0..groups.len()).collect();
         let scanned: Vec<_> = scanned.0.into_iter().map(Mutex::new).collect();
-        let cells = self.each(&order, |observer, index| {
+        let converse = |observer: &mut Observer<'_>, index: usize| {
             // Each group is worked on once.
             let cells = std::mem::take(&mut *scanned[index].lock().unwrap_or_else(PoisonError::into_inner));
             observer.converse(groups[index], cells)
-        })?;
+        };
+        let cells = self.each(&order, converse, |cells| !cells.iter().all(Cell::holds))?;
         Ok(cells.into_iter().flatten().collect())
     }
 
-    /// Work on each group by whoever is free, begun in this order; the results are in the groups' own.
-    fn each<T: Send>(
+    /// Work on each group by whoever is free, begun in this order; the results are in the groups' own. A group that is left out has
+    /// an empty one.
+    fn each<T: Default + Send>(
         &mut self,
         order: &[usize],
         work: impl Fn(&mut Observer<'_>, usize) -> Result<T> + Sync,
+        is_red: impl Fn(&T) -> bool + Sync,
     ) -> Result<Vec<T>> {
         let next = AtomicUsize::new(0);
-        let (next, work) = (&next, &work);
-        let done = std::thread::scope(|scope| {
-            let working: Vec<_> = self
-                .0
+        let Self { observers, until_red, red } = self;
+        let (next, work, is_red, red) = (&next, &work, &is_red, &*red);
+        let halted = || *until_red && red.load(Ordering::Relaxed);
+        let halted = &halted;
+        let mut done = std::thread::scope(|scope| {
+            let working: Vec<_> = observers
                 .iter_mut()
                 .map(|observer| {
                     scope.spawn(move || {
                         let mut done = Vec::new();
-                        while let Some(index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                            done.push((*index, work(observer, *index)?));
+                        while let Some(index) = order.get(next.fetch_add(1, Ordering::Relaxed)).filter(|_| !halted()) {
+                            let result = work(observer, *index)?;
+                            red.fetch_or(is_red(&result), Ordering::Relaxed);
+                            done.push((*index, result));
                         }
                         anyhow::Ok(done)
                     })
@@ -125,7 +157,7 @@ impl<'a> Team<'a> {
             }
             anyhow::Ok(done)
         })?;
-        Ok(done.into_values().collect())
+        Ok((0..order.len()).map(|index| done.remove(&index).unwrap_or_default()).collect())
     }
 }
 

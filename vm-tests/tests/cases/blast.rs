@@ -9,7 +9,6 @@ use dmhost_layout::plan::{Daemon, DaemonName};
 use vm_tests::bed::Testbed;
 use vm_tests::fabric::scan::{PortState, Scan};
 use vm_tests::fabric::{Canary, CanaryKind, Host as Station, Terms};
-use vm_tests::proof::containers;
 use vm_tests::proof::question::Vantage;
 use vm_tests::proof::stations::Stations;
 use vm_tests::proof::topology::mac;
@@ -28,7 +27,6 @@ pub(crate) fn kill_one_daemon(bed: &Testbed, host: &Host) -> Result<()> {
     let before = pid(bed)?;
     let docker = format!("docker -H unix://{}", victim.socket());
     let listing = format!("{docker} ps --format '{{{{.ID}}}} {{{{.Status}}}}' | cut -d' ' -f1,2");
-    containers::start(&host.plan, &bed.guest)?;
     let running = bed.guest.must(&listing, PATIENCE)?;
 
     let over = AtomicBool::new(false);

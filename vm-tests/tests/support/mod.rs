@@ -11,6 +11,7 @@ use dmhost_layout::{HostPlan, plan_from_toml, render};
 use dmhost_pki::Pki;
 use tempfile::TempDir;
 use vm_tests::bed::{BedRequest, Testbed, image_of};
+use vm_tests::proof::containers;
 use vm_tests::vm::{Accel, cache_dir};
 
 /// A host with its keys and its image.
@@ -130,9 +131,9 @@ impl Host {
         Testbed::boot(&self.request(&cache_dir()?), &mut |_| {})
     }
 
-    /// As it is when it has booted, restored if it was booted before.
+    /// As it is when it has booted and its probe containers run, restored if it was booted before.
     pub(crate) fn settled(&self) -> Result<Testbed> {
-        Testbed::settled(&self.request(&cache_dir()?), &mut |_| {})
+        containers::settled(&self.request(&cache_dir()?), &mut |_| {})
     }
 
     /// What it takes to boot it.

@@ -151,7 +151,7 @@ pub(super) const CODES: &[Code] = &[
     code(
         "parent-owned",
         "a daemon wants an interface that carries others",
-        "What carries VLANs stays in the host's namespace: moved into a zone, it would take the other daemons' networks along.",
+        "What carries VLANs has a silent untagged side and is several daemons' way: moved into a zone it would take their networks along, and with an address it would be a network that frames hop from.",
         "[daemons.web]\ninterfaces = [\"web\"]  # a VLAN on the trunk",
     ),
     code(

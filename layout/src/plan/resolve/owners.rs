@@ -104,7 +104,7 @@ fn owner<'s>(
     match (claim, vlan) {
         (Some((_, at)), Some(vlan)) => {
             let (does, label) = carried(vlan);
-            let message = format!("{} {does}, and so it cannot move into a daemon's zone", quoted(&at.value));
+            let message = format!("{} {does}, and so it cannot be a daemon's own", quoted(&at.value));
             let diagnostic = at.place.error("parent-owned", message).help("give the daemon a VLAN of its own");
             report.push(diagnostic.related(vlan.spec.name.place.key.clone(), label));
             Owned::Unclear
