@@ -3,10 +3,16 @@
 //! What hangs together is changed together: a name wherever it is used, a section with what cannot be without it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use super::document::{Edit, Node, Path, Shape, Step, is_at, literal};
 use super::values;
 use crate::spec::words::quoted;
+
+/// An address that an API answers on.
+const API_ADDRESS: &[&str] = &["daemons", "*", "api", "addresses", "[]"];
 
 /// What is different in a spec that does not have it.
 pub(super) const WITHOUT: &str = "without it";
@@ -74,8 +80,13 @@ impl<'n> Asker<'n> {
         } else if node.path.len() == 3 && is_at(&node.path[2..], &["vlan"]) {
             all.push(Question { kind: Kind::Value, ways: self.untagged(node) });
         } else {
-            let ways = values::others(&node.shape);
-            let ways = ways.into_iter().map(|other| set(&node.path, other)).collect();
+            let others = values::others(&node.shape);
+            let mut ways: Vec<WhatIf> = others.iter().map(|other| set(&node.path, other.clone())).collect();
+            if is_at(&node.path, &["interfaces", "*", "addresses", "[]"]) {
+                ways.extend(others.iter().filter_map(|other| self.moved(node, other)));
+            } else if is_at(&node.path, API_ADDRESS) {
+                ways.extend(self.addresses().map(|address| set(&node.path, literal(&address.to_string()))));
+            }
             all.push(Question { kind: Kind::Value, ways });
         }
         all.extend(self.without(node));
@@ -125,6 +136,23 @@ impl<'n> Asker<'n> {
         }
         ways.extend(self.renamed(&keys(&["interfaces", name]), name));
         ways
+    }
+
+    /// Another address of an interface, where an API answers on it.
+    fn moved(&self, node: &Node, other: &str) -> Option<WhatIf> {
+        let address = |text: &str| Some(text.trim_matches('"').parse::<IpNet>().ok()?.addr().to_string());
+        let (old, new) = (address(self.text(&node.path)?)?, address(other)?);
+        let same = |api: &&Node| is_at(&api.path, API_ADDRESS) && self.text(&api.path) == Some(&old);
+        let mut way = set(&node.path, other.to_owned());
+        let apis = self.nodes.iter().filter(same).map(|api| Edit::Set(api.path.clone(), literal(&new)));
+        way.edits.extend(apis);
+        (way.edits.len() > 1).then_some(way)
+    }
+
+    /// The interfaces' addresses.
+    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let listed = self.nodes.iter().filter(|node| is_at(&node.path, &["interfaces", "*", "addresses", "[]"]));
+        listed.filter_map(|node| self.text(&node.path)?.parse::<IpNet>().ok()).map(|net| net.addr())
     }
 
     /// Another vantage, target, port or verdict.

@@ -72,8 +72,10 @@ impl Isolation {
 pub struct Api {
     /// TCP port, 2376 unless the spec says otherwise.
     pub port: u16,
-    /// Every address it listens on: all of its interfaces'.
+    /// Every address it listens on.
     pub addresses: Vec<IpAddr>,
+    /// Whether the spec chose them; if not, they are all of its interfaces'.
+    pub chosen: bool,
     /// DNS names in its certificate.
     pub names: Vec<String>,
     /// Who may connect; `None`: any source on its interfaces. Exhaustive over both IP versions.

@@ -192,7 +192,14 @@ pub struct Api {
     /// Example: `port = 2376`
     #[schemars(default, range(min = 1, max = 65535), extend("default" = DEFAULT_API_PORT))]
     pub port: Field<i64>,
-    /// DNS names in the daemon's certificate, beside all of its addresses: whole names without wildcards, each on one daemon
+    /// The addresses that it answers on, each one of the daemon's interfaces'.
+    ///
+    /// Absent: all of them.
+    ///
+    /// Example: `addresses = ["198.51.100.2"]`
+    #[schemars(default, length(min = 1))]
+    pub addresses: Field<List<String>>,
+    /// DNS names in the daemon's certificate, beside the addresses that it answers on: whole names without wildcards, each on one daemon
     /// of the host alone.
     ///
     /// Absent: clients connect by address.
@@ -236,6 +243,7 @@ fn api(table: Field<Table<'_>>, report: &mut Report) -> Field<Api> {
         Field::Given(At { value: mut table, place }) => {
             let api = Api {
                 port: table.integer("port", report),
+                addresses: table.strings("addresses", report),
                 names: table.strings("names", report),
                 from: table.strings("from", report),
                 place: place.clone(),

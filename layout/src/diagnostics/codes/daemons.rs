@@ -87,6 +87,12 @@ pub(super) const CODES: &[Code] = &[
         "It listens on the addresses of the daemon's interfaces, and they have none.",
         "addresses = [\"198.51.100.2/24\"]",
     ),
+    code(
+        "api-address-foreign",
+        "the API is to answer on an address that is not the daemon's",
+        "A daemon binds addresses of its own interfaces alone.",
+        "[interfaces.web]\naddresses = [\"198.51.100.2/24\", \"198.51.100.3/24\"]\n\n[daemons.web]\ninterfaces = [\"web\"]\napi = { addresses = [\"198.51.100.3\"] }",
+    ),
     code("port-out-of-range", "no port", "Ports go from 1 to 65535.", "api = { port = 2376 }"),
     code(
         "from-empty",

@@ -23,9 +23,13 @@ pub(super) fn interface(list: &Field<List<String>>, report: &mut Report) -> (Vec
     (good, complete)
 }
 
-/// Single addresses: gateways and name servers.
+/// Single addresses: gateways, name servers, those of an API.
 pub(super) fn hosts(list: &Field<List<String>>, what: &str, report: &mut Report) -> Vec<At<IpAddr>> {
-    let key = if what == "gateway" { "gateways" } else { "dns" };
+    let key = match what {
+        "gateway" => "gateways",
+        "daemon's API" => "addresses",
+        _ => "dns",
+    };
     not_empty(list, key, report);
     let mut good: Vec<At<IpAddr>> = Vec::new();
     for at in list.items() {

@@ -1,6 +1,7 @@
 //! `api`: where a daemon answers over TCP, under which names, and for whom.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
@@ -26,8 +27,9 @@ pub(super) fn read<'s>(
         Field::Bad => None,
         Field::Given(at) => port(at, report),
     };
-    let listen: Vec<_> = links.iter().flat_map(|link| &link.addresses).map(|at| at.value.addr()).collect();
-    if listen.is_empty() && !links.is_empty() && links.iter().all(|link| link.complete) {
+    let all: Vec<_> = links.iter().flat_map(|link| &link.addresses).map(|at| at.value.addr()).collect();
+    let chosen = chosen(spec, links, report);
+    if all.is_empty() && !links.is_empty() && links.iter().all(|link| link.complete) {
         let message = format!("daemon {} has no address that its API could answer on", quoted(&daemon.name.value));
         let mut diagnostic = spec.place.key_error("api-without-address", message);
         for link in links {
@@ -37,7 +39,30 @@ pub(super) fn read<'s>(
     }
     let names = names(spec, seen, report);
     let from = from(spec, links, report);
-    Some(Api { port: port?, addresses: listen, names: names?, from: from.ok()? })
+    let (addresses, chosen) = chosen.ok()?.map_or((all, false), |chosen| (chosen, true));
+    Some(Api { port: port?, addresses, chosen, names: names?, from: from.ok()? })
+}
+
+/// `addresses`, each of which is one of the daemon's own.
+fn chosen(spec: &spec::Api, links: &[&Link<'_>], report: &mut Report) -> Result<Option<Vec<IpAddr>>, Reported> {
+    if spec.addresses.is_absent() {
+        return Ok(None);
+    }
+    let hosts = addresses::hosts(&spec.addresses, "daemon's API", report);
+    let mut complete = spec.addresses.is_complete() && hosts.len() == spec.addresses.items().len() && !hosts.is_empty();
+    for at in hosts.iter().filter(|_| links.iter().all(|link| link.complete)) {
+        let own = || links.iter().flat_map(|link| &link.addresses);
+        if !own().any(|own| own.value.addr() == at.value) {
+            let message = format!("{} is no address of the daemon's interfaces", at.value);
+            let diagnostic = at.place.error("api-address-foreign", message);
+            let diagnostic = own().fold(diagnostic, |diagnostic, own| {
+                diagnostic.related(own.place.value.clone(), "one of its addresses")
+            });
+            report.push(diagnostic.help("write some of these, or leave `addresses` out for all"));
+            complete = false;
+        }
+    }
+    if complete { Ok(Some(hosts.into_iter().map(|at| at.value).collect())) } else { Err(Reported) }
 }
 
 fn port(at: &At<i64>, report: &mut Report) -> Option<u16> {

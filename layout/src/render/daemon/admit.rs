@@ -6,24 +6,25 @@ use crate::render::rules::{Chain, ports, set};
 /// The API, with `verdict` for those who may connect. Nothing else has its port.
 pub(in crate::render) fn api(chain: Chain, daemon: &Daemon, uplinks: &str, verdict: &str) -> Chain {
     let name = &daemon.name;
-    let Some(Api { port, from, .. }) = &daemon.api else { return chain };
-    match from {
-        None => chain
-            .note(format!("daemons.{name}.api: from any source on its interfaces"))
-            .rule(format!("iifname {uplinks} tcp dport {port} {verdict}")),
-        Some(from) => {
-            let v4: Vec<_> = from.iter().filter(|net| net.addr().is_ipv4()).collect();
-            let v6: Vec<_> = from.iter().filter(|net| net.addr().is_ipv6()).collect();
-            chain
-                .note(format!("daemons.{name}.api.from: these sources and no other, of both IP versions"))
-                .when(!v4.is_empty(), |chain| {
-                    chain.rule(format!("iifname {uplinks} ip saddr {} tcp dport {port} {verdict}", set(&v4)))
-                })
-                .when(!v6.is_empty(), |chain| {
-                    chain.rule(format!("iifname {uplinks} ip6 saddr {} tcp dport {port} {verdict}", set(&v6)))
-                })
-        }
+    let Some(Api { port, addresses, chosen, from, .. }) = &daemon.api else { return chain };
+    let chain = match from {
+        None => chain.note(format!("daemons.{name}.api: from any source on its interfaces")),
+        Some(_) => chain.note(format!("daemons.{name}.api.from: these sources and no other, of both IP versions")),
+    };
+    if from.is_none() && !chosen {
+        return chain.rule(format!("iifname {uplinks} tcp dport {port} {verdict}"));
     }
+    let chain = chain.when(*chosen, |chain| chain.note(format!("daemons.{name}.api.addresses: on these")));
+    [("ip", true), ("ip6", false)].into_iter().fold(chain, |chain, (ip, v4)| {
+        let sources = from.iter().flatten().filter(|net| net.addr().is_ipv4() == v4).collect::<Vec<_>>();
+        let targets = addresses.iter().filter(|address| address.is_ipv4() == v4).collect::<Vec<_>>();
+        if from.is_some() && sources.is_empty() || *chosen && targets.is_empty() {
+            return chain;
+        }
+        let saddr = from.as_ref().map(|_| format!("{ip} saddr {} ", set(&sources))).unwrap_or_default();
+        let daddr = chosen.then(|| format!("{ip} daddr {} ", set(&targets))).unwrap_or_default();
+        chain.rule(format!("iifname {uplinks} {saddr}{daddr}tcp dport {port} {verdict}"))
+    })
 }
 
 /// A rule with `verdict` for the ports of `expose` of each protocol; `None` if it is absent.

@@ -41,7 +41,7 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     let tls = name.etc().join("tls");
 
     let mut hosts = vec![format!("unix://{}", name.socket())];
-    if let Some(Api { port, addresses, names: _, from: _ }) = api {
+    if let Some(Api { port, addresses, .. }) = api {
         hosts.extend(addresses.iter().map(|address| format!("tcp://{}", std::net::SocketAddr::new(*address, *port))));
         keys.insert("tlsverify", json!(true));
         for (key, file, id) in [

@@ -109,7 +109,9 @@ fn daemon_asks(
     near: bool,
 ) -> Vec<(Ask, Verdict)> {
     let mut asks = Vec::new();
-    if let Some(Api { port, from, .. }) = &daemon.api {
+    // Where the API does not answer, its port is one of all others.
+    let here = |api: &&Api| api.addresses.contains(&target.address);
+    if let Some(Api { port, from, .. }) = daemon.api.as_ref().filter(here) {
         let api = |credential| Ask::Api { port: *port, credential };
         // A list is exhaustive over both IP versions: where nobody on the segment, or beyond it, is in it, nobody may connect.
         let listed = listed_sources(plan, vantage, target, from.as_deref());
