@@ -102,6 +102,11 @@ fn dual_stack_with_several_addresses() {
 }
 
 #[test]
+fn a_daemon_with_two_gateways() {
+    compare("two-gateways");
+}
+
+#[test]
 fn expose_lists() {
     compare("expose-lists");
 }

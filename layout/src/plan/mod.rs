@@ -175,7 +175,8 @@ pub struct Interface {
     pub kind: InterfaceKind,
     /// Its addresses with their prefix lengths.
     pub addresses: Vec<IpNet>,
-    /// Default gateways, at most one of each IP version.
+    /// Default gateways, at most one of each IP version. Of a daemon's, the first in the order of its interfaces leads to whatever
+    /// it asks for itself.
     pub gateways: Vec<IpAddr>,
     /// Name servers reached through it.
     pub dns: Vec<IpAddr>,
@@ -230,6 +231,16 @@ impl HostPlan {
     /// The daemons in the host's namespace, each with the number of its routing table and of the rules that lead there.
     pub fn shared(&self) -> impl Iterator<Item = (u32, &Daemon)> {
         (FIRST_TABLE..).zip(self.daemons.values().filter(|daemon| daemon.isolation == Isolation::Shared))
+    }
+
+    /// The interfaces of a daemon in a zone that have a routing table of their own, each with its number there: all that it has, where
+    /// more than one leads to a gateway. A reply leaves by the interface that was asked.
+    pub fn ways<'a>(&'a self, daemon: &'a Daemon) -> Vec<(u32, &'a Interface)> {
+        let routed = self.interfaces_of(daemon).filter(|interface| !interface.gateways.is_empty()).count();
+        if routed < 2 || daemon.isolation == Isolation::Shared {
+            return Vec::new();
+        }
+        (FIRST_TABLE..).zip(self.interfaces_of(daemon)).collect()
     }
 
     /// Whether an interface is in the host's namespace with addresses: the host's own, or a shared daemon's.

@@ -6,6 +6,7 @@ use super::Report;
 use super::addresses::link_local;
 use super::links::Link;
 use super::owners::Owned;
+use super::shared;
 use crate::spec::At;
 use crate::spec::words::quoted;
 
@@ -24,9 +25,15 @@ pub(super) fn check(links: &[Link<'_>], owners: &[Owned<'_>], report: &mut Repor
             let own = link.gateways.iter().find(|first| first.value.is_ipv4() == at.value.is_ipv4());
             let first =
                 own.filter(|first| !std::ptr::eq(*first, at)).or_else(|| firsts.iter().find(same).map(|found| found.2));
-            if let Some(first) = first {
+            let own_table = matches!(owner, Owned::Daemon(daemon) if own.is_none_or(|first| std::ptr::eq(first, at)) && !shared::asked(daemon));
+            if let Some(first) = first.filter(|_| !own_table) {
                 let message = format!("{} is a second default gateway for {}", at.value, version(at.value));
-                let help = "leave one: of two, replies would go out through the wrong one";
+                let help = match owner {
+                    Owned::Daemon(daemon) if shared::asked(daemon) => {
+                        "leave one, or leave `isolation` out: in a zone each interface has routes of its own"
+                    }
+                    _ => "leave one: of two, replies would go out through the wrong one",
+                };
                 let diagnostic = at.place.error("gateway-twice", message).help(help);
                 report.push(diagnostic.related(first.place.value.clone(), "the first"));
             } else if !matches!(owner, Owned::Unclear) {

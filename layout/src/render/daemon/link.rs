@@ -62,6 +62,10 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, target: &Target, layout: 
         }
     }
     starts.push(beside_links(daemon, target, &format!("{} -f {etc}/egress.nft", target.path(Program::Nft))));
+    let ways = plan.ways(daemon);
+    for (table, interface) in &ways {
+        starts.extend(rules(&within, *table, interface));
+    }
     starts.push(format!("{within} -batch {etc}/link.batch"));
 
     let unit = UnitFile::new(&format!("daemons.{name}.interfaces: links, addresses and routes in its namespace"))
@@ -91,15 +95,46 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, target: &Target, layout: 
         layout.text(format!("/etc/udev/rules.d/90-dmhost-{name}.rules"), text);
     }
     let table = plan.shared().find(|(_, shared)| shared.name == daemon.name).map(|(table, _)| table);
-    let batch: String = plan.interfaces_of(daemon).map(|interface| batch(interface, table)).collect();
+    let mut first: Vec<IpAddr> = Vec::new();
+    let mut batch = String::new();
+    for interface in plan.interfaces_of(daemon) {
+        batch.push_str(&links(interface));
+        if table.is_none() {
+            // Where there are several, the first is what the daemon's own questions take.
+            let led = |version: &IpAddr| first.iter().any(|other| other.is_ipv4() == version.is_ipv4());
+            let gateways: Vec<IpAddr> = interface.gateways.iter().copied().filter(|gateway| !led(gateway)).collect();
+            batch.push_str(&routes(interface, &gateways, None));
+            first.extend(gateways);
+        }
+        let own = ways.iter().find(|(_, way)| way.name == interface.name).map(|(table, _)| *table);
+        if let Some(table) = table.or(own) {
+            batch.push_str(&routes(interface, &interface.gateways, Some(table)));
+        }
+        if let Some(table) = own {
+            batch.extend(daemon.ranges().iter().map(|range| format!("route replace throw {range} table {table}\n")));
+        }
+    }
     layout.text(etc.join("link.batch"), format!("# ip -batch, in the namespace of daemons.{name}\n{batch}"));
 }
 
-/// `ip -batch` lines for one interface: addresses, then up, then routes. A second run changes nothing. In the host's namespace the
-/// routes are in the daemon's own `table`, which has its subnets too.
-fn batch(interface: &Interface, table: Option<u32>) -> String {
-    let Interface { name, kind: _, addresses, gateways, dns: _, owner: _ } = interface;
-    let in_table = table.map(|table| format!(" table {table}")).unwrap_or_default();
+/// Rules that lead to an interface's own table: what has one of its addresses as its source, and what a container answers to those who
+/// asked through it.
+fn rules(within: &str, table: u32, interface: &Interface) -> Vec<String> {
+    let mut steps =
+        vec![format!("-{within} rule flush table {table}"), format!("-{within} -6 rule flush table {table}")];
+    for address in &interface.addresses {
+        let version = if address.addr().is_ipv4() { "" } else { " -6" };
+        steps.push(format!("{within}{version} rule add priority {table} from {} lookup {table}", address.addr()));
+    }
+    for version in ["", " -6"] {
+        steps.push(format!("{within}{version} rule add priority {table} fwmark {table} lookup {table}"));
+    }
+    steps
+}
+
+/// `ip -batch` lines for one interface: addresses, then up. A second run changes nothing.
+fn links(interface: &Interface) -> String {
+    let Interface { name, addresses, .. } = interface;
     let mut text = String::new();
     for address in addresses {
         // Without waiting for duplicate address detection: dockerd cannot bind a tentative address.
@@ -107,6 +142,14 @@ fn batch(interface: &Interface, table: Option<u32>) -> String {
         let _ = writeln!(text, "address replace {address} dev {name}{nodad}");
     }
     let _ = writeln!(text, "link set dev {name} up");
+    text
+}
+
+/// Its routes. A table other than the namespace's own has its subnets too.
+fn routes(interface: &Interface, gateways: &[IpAddr], table: Option<u32>) -> String {
+    let Interface { name, addresses, .. } = interface;
+    let in_table = table.map(|table| format!(" table {table}")).unwrap_or_default();
+    let mut text = String::new();
     if table.is_some() {
         let subnets: BTreeSet<_> = addresses.iter().map(IpNet::trunc).collect();
         for subnet in subnets {

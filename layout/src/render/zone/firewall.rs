@@ -6,11 +6,11 @@
 //! * forward: published ports as `expose` says, matched on the port before DNAT; containers out; nothing between uplinks.
 
 use crate::layout::Layout;
-use crate::plan::{Api, Daemon, Protocol};
+use crate::plan::{Api, Daemon, HostPlan, Interface, Protocol};
 use crate::render::daemon::admit;
 use crate::render::rules::{Chain, at_home, icmp, names, ports, strong_host, table};
 
-pub(super) fn render(daemon: &Daemon, layout: &mut Layout) {
+pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     let name = &daemon.name;
     let uplinks = names(&daemon.interfaces);
     let why = format!("The zone of daemons.{name}. dockerd's own tables stand beside this one.");
@@ -18,14 +18,17 @@ pub(super) fn render(daemon: &Daemon, layout: &mut Layout) {
         "inet dmhost",
         &why,
         [
-            at_home(
+            Some(at_home(
                 strong_host(Chain::base("prerouting", "prerouting priority raw", "accept"), &uplinks),
                 &daemon.interfaces,
-            ),
-            input(daemon, &uplinks),
-            Chain::regular("published").note("filled when the daemon starts: what its docker-proxy listens on"),
-            forward(daemon, &uplinks),
-        ],
+            )),
+            ways(plan, daemon, &uplinks),
+            Some(input(daemon, &uplinks)),
+            Some(Chain::regular("published").note("filled when the daemon starts: what its docker-proxy listens on")),
+            Some(forward(daemon, &uplinks)),
+        ]
+        .into_iter()
+        .flatten(),
     );
     layout.text(name.etc().join("nftables.conf"), text);
 
@@ -38,6 +41,22 @@ pub(super) fn render(daemon: &Daemon, layout: &mut Layout) {
             admit::own_sockets(daemon)
         ),
     );
+}
+
+/// What a container answers leaves by the interface that it was asked on: when its way is chosen it has the container's address still,
+/// so it is known by its connection.
+fn ways(plan: &HostPlan, daemon: &Daemon, uplinks: &str) -> Option<Chain> {
+    let ways = plan.ways(daemon);
+    if ways.is_empty() {
+        return None;
+    }
+    let chain = Chain::base("ways", "prerouting priority mangle", "accept")
+        .note("what was asked through an interface is answered through it: each has a routing table of its own");
+    let marked = |chain: Chain, (table, interface): &(u32, &Interface)| {
+        chain.rule(format!("iifname \"{}\" ct state new ct mark set {table}", interface.name))
+    };
+    let chain = ways.iter().fold(chain, marked);
+    Some(chain.rule(format!("iifname != {uplinks} ct direction reply meta mark set ct mark")))
 }
 
 fn input(daemon: &Daemon, uplinks: &str) -> Chain {
