@@ -98,6 +98,12 @@ fn shared_daemons() -> Result<()> {
 }
 
 #[test]
+fn ipv6_alone() -> Result<()> {
+    let host = Own::of("../examples/ipv6-only.toml")?;
+    cases::matrix::quickly_holds(&host.boot()?, &host).context("the matrix is as planned without an IPv4 address")
+}
+
+#[test]
 fn zones_and_shared_daemons() -> Result<()> {
     let host = Own::of("../examples/mixed.toml")?;
     cases::matrix::quickly_holds(&host.boot()?, &host).context("the matrix is as planned")

@@ -55,6 +55,9 @@ pub(super) fn endpoint(daemon: &Daemon) -> Vec<String> {
         None => text.push("API on its unix socket only".to_owned()),
         Some(api) => {
             text.push(format!("API {}/tcp, mutual TLS", api.port));
+            if api.chosen {
+                text.extend(api.addresses.iter().map(|address| format!("on {address}")));
+            }
             text.extend(api.names.iter().cloned());
             match &api.from {
                 None => text.push("from anywhere on its networks".to_owned()),
