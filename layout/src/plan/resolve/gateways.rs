@@ -18,15 +18,16 @@ pub(super) fn check(links: &[Link<'_>], owners: &[Owned<'_>], report: &mut Repor
             if link.complete {
                 reachable(link, at, report);
             }
-            let same = |(other, _, first): &&(Owned<'_>, &Link<'_>, &At<IpAddr>)| {
-                first.value.is_ipv4() == at.value.is_ipv4() && same_namespace(*other, *owner)
-            };
             // Within one interface the owner does not matter.
             let own = link.gateways.iter().find(|first| first.value.is_ipv4() == at.value.is_ipv4());
-            let first =
-                own.filter(|first| !std::ptr::eq(*first, at)).or_else(|| firsts.iter().find(same).map(|found| found.2));
-            let own_table = matches!(owner, Owned::Daemon(daemon) if own.is_none_or(|first| std::ptr::eq(first, at)) && !shared::asked(daemon));
-            if let Some(first) = first.filter(|_| !own_table) {
+            let own = own.filter(|first| !std::ptr::eq(*first, at));
+            let first = own.or_else(|| {
+                let same = |(other, _, first): &&(Owned<'_>, &Link<'_>, &At<IpAddr>)| {
+                    first.value.is_ipv4() == at.value.is_ipv4() && same_table(*other, *owner)
+                };
+                firsts.iter().find(same).map(|(_, _, first)| *first)
+            });
+            if let Some(first) = first {
                 let message = format!("{} is a second default gateway for {}", at.value, version(at.value));
                 let help = match owner {
                     Owned::Daemon(daemon) if shared::asked(daemon) => {
@@ -90,6 +91,11 @@ fn same_namespace(one: Owned<'_>, other: Owned<'_>) -> bool {
         (Owned::Daemon(one), Owned::Daemon(other)) => std::ptr::eq(one, other),
         (Owned::Host | Owned::Daemon(_) | Owned::Carrier | Owned::Unclear, _) => false,
     }
+}
+
+/// Whether the routes of two interfaces are in one table: in a zone each interface has its own.
+fn same_table(one: Owned<'_>, other: Owned<'_>) -> bool {
+    same_namespace(one, other) && !matches!(one, Owned::Daemon(daemon) if !shared::asked(daemon))
 }
 
 fn version(address: IpAddr) -> &'static str {

@@ -62,9 +62,8 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, target: &Target, layout: 
         }
     }
     starts.push(beside_links(daemon, target, &format!("{} -f {etc}/egress.nft", target.path(Program::Nft))));
-    let ways = plan.ways(daemon);
-    for (table, interface) in &ways {
-        starts.extend(rules(&within, *table, interface));
+    for (table, interface) in plan.ways(daemon) {
+        starts.extend(rules(&within, table, interface));
     }
     starts.push(format!("{within} -batch {etc}/link.batch"));
 
@@ -94,27 +93,35 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, target: &Target, layout: 
         }
         layout.text(format!("/etc/udev/rules.d/90-dmhost-{name}.rules"), text);
     }
-    let table = plan.shared().find(|(_, shared)| shared.name == daemon.name).map(|(table, _)| table);
-    let mut first: Vec<IpAddr> = Vec::new();
-    let mut batch = String::new();
+    layout.text(etc.join("link.batch"), batch(plan, daemon));
+}
+
+/// `ip -batch` lines for all interfaces: addresses, then up, then routes. A second run changes nothing. In the host's namespace the routes
+/// are in the daemon's own table.
+fn batch(plan: &HostPlan, daemon: &Daemon) -> String {
+    let shared = plan.shared().find(|(_, shared)| shared.name == daemon.name).map(|(table, _)| table);
+    let mut text = format!("# ip -batch, in the namespace of daemons.{}\n", daemon.name);
+    let mut led: Vec<IpAddr> = Vec::new();
     for interface in plan.interfaces_of(daemon) {
-        batch.push_str(&links(interface));
-        if table.is_none() {
-            // Where there are several, the first is what the daemon's own questions take.
-            let led = |version: &IpAddr| first.iter().any(|other| other.is_ipv4() == version.is_ipv4());
-            let gateways: Vec<IpAddr> = interface.gateways.iter().copied().filter(|gateway| !led(gateway)).collect();
-            batch.push_str(&routes(interface, &gateways, None));
-            first.extend(gateways);
+        text.push_str(&links(interface));
+        if let Some(table) = shared {
+            text.push_str(&routes(interface, &interface.gateways, Some(table)));
+            continue;
         }
-        let own = ways.iter().find(|(_, way)| way.name == interface.name).map(|(table, _)| *table);
-        if let Some(table) = table.or(own) {
-            batch.push_str(&routes(interface, &interface.gateways, Some(table)));
-        }
-        if let Some(table) = own {
-            batch.extend(daemon.ranges().iter().map(|range| format!("route replace throw {range} table {table}\n")));
+        // Of several the first is what the daemon's own questions take.
+        let new = |gateway: &IpAddr| !led.iter().any(|other| other.is_ipv4() == gateway.is_ipv4());
+        let gateways: Vec<IpAddr> = interface.gateways.iter().copied().filter(new).collect();
+        text.push_str(&routes(interface, &gateways, None));
+        led.extend(gateways);
+    }
+    for (table, interface) in plan.ways(daemon) {
+        text.push_str(&routes(interface, &interface.gateways, Some(table)));
+        for range in daemon.ranges() {
+            // Its bridges are in the main table, which is asked next.
+            let _ = writeln!(text, "route replace throw {range} table {table}");
         }
     }
-    layout.text(etc.join("link.batch"), format!("# ip -batch, in the namespace of daemons.{name}\n{batch}"));
+    text
 }
 
 /// Rules that lead to an interface's own table: what has one of its addresses as its source, and what a container answers to those who
