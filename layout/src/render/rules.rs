@@ -82,14 +82,13 @@ pub(super) fn names<'a>(interfaces: impl IntoIterator<Item = &'a InterfaceName>)
 
 /// The ports of one protocol as a set; `None` if there are none.
 pub(super) fn ports(expose: &[Expose], protocol: Protocol) -> Option<String> {
-    let ports: Vec<_> = expose
-        .iter()
-        .filter(|range| range.protocol == protocol)
-        .map(|range| {
-            if range.first == range.last { range.first.to_string() } else { format!("{}-{}", range.first, range.last) }
-        })
-        .collect();
+    let ports: Vec<_> = expose.iter().filter(|range| range.protocol == protocol).map(port_range).collect();
     (!ports.is_empty()).then(|| set(ports))
+}
+
+/// A range of ports, or the one that it is.
+pub(super) fn port_range(Expose { protocol: _, first, last }: &Expose) -> String {
+    if first == last { first.to_string() } else { format!("{first}-{last}") }
 }
 
 /// ICMP that an address answers or needs: echo, errors, neighbour discovery. No redirects, no router advertisements:

@@ -6,6 +6,7 @@
 pub(super) mod admit;
 mod budget;
 mod config;
+pub(super) mod destinations;
 mod egress;
 mod link;
 mod networks;

@@ -3,14 +3,18 @@
 //! * prerouting: nothing but the interface's own addresses (no routing to containers, no ICMP errors for others' addresses), and
 //!   from containers nothing but their own sources;
 //! * input: the API from `api.from`, docker-proxy's ports, ICMP and neighbour discovery;
-//! * forward: published ports as `expose` says, matched on the port before DNAT; containers out; nothing between uplinks.
+//! * forward: published ports as `expose` says, matched on the port before DNAT; containers out; nothing between uplinks;
+//! * output, where `egress` is a list: answers, and what containers may ask for too.
 
 use crate::layout::Layout;
-use crate::plan::{Api, Daemon, Protocol};
-use crate::render::daemon::admit;
+use crate::plan::{Api, Daemon, HostPlan, Protocol};
+use crate::render::daemon::{admit, destinations};
 use crate::render::rules::{Chain, at_home, icmp, names, ports, strong_host, table};
 
-pub(super) fn render(daemon: &Daemon, layout: &mut Layout) {
+/// The chain of what may leave.
+const EGRESS: &str = "egress";
+
+pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     let name = &daemon.name;
     let uplinks = names(&daemon.interfaces);
     let why = format!("The zone of daemons.{name}. dockerd's own tables stand beside this one.");
@@ -25,7 +29,13 @@ pub(super) fn render(daemon: &Daemon, layout: &mut Layout) {
             input(daemon, &uplinks),
             Chain::regular("published").note("filled when the daemon starts: what its docker-proxy listens on"),
             forward(daemon, &uplinks),
-        ],
+        ]
+        .into_iter()
+        .chain(
+            destinations::chain(plan, daemon, EGRESS)
+                .into_iter()
+                .flat_map(|egress| [egress, output(plan, daemon, &uplinks)]),
+        ),
     );
     layout.text(name.etc().join("nftables.conf"), text);
 
@@ -88,7 +98,24 @@ fn forward(daemon: &Daemon, uplinks: &str) -> Chain {
             })
             .fold(chain.note(format!("daemons.{name}.expose, by the port before DNAT")), Chain::rule),
     };
-    chain
-        .note("containers out and among themselves: dockerd's own chains tell its networks apart")
-        .rule(format!("iifname != {uplinks} accept"))
+    match &daemon.egress {
+        None => chain
+            .note("containers out and among themselves: dockerd's own chains tell its networks apart")
+            .rule(format!("iifname != {uplinks} accept")),
+        Some(_) => chain
+            .note("containers among themselves: dockerd's own chains tell its networks apart")
+            .rule(format!("iifname != {uplinks} oifname != {uplinks} accept"))
+            .note(format!("daemons.{name}.egress: containers out"))
+            .rule(format!("iifname != {uplinks} jump {EGRESS}")),
+    }
+}
+
+/// What the daemon itself says, and containers on the host's network, which is the zone's.
+fn output(plan: &HostPlan, daemon: &Daemon, uplinks: &str) -> Chain {
+    Chain::base("output", "output priority filter", "drop")
+        .rule("ct state established,related accept")
+        .rule(format!("oifname != {uplinks} accept"))
+        .when(plan.speaks_ipv6(daemon), |chain| chain.note("neighbour discovery").rule(destinations::NEIGHBOURS))
+        .note(format!("daemons.{}.egress: pulls, and containers on the host's network", daemon.name))
+        .rule(format!("jump {EGRESS}"))
 }

@@ -13,7 +13,7 @@ use crate::render::host::{identity, sysctl};
 
 pub(super) fn render(plan: &HostPlan, target: &Target, layout: &mut Layout) {
     for daemon in plan.daemons.values().filter(|daemon| daemon.isolation == Isolation::Zone) {
-        firewall::render(daemon, layout);
+        firewall::render(plan, daemon, layout);
         service::render(daemon, target, layout);
         let etc = daemon.name.etc();
         layout.text(etc.join("sysctl.conf"), format!("# The zone of daemons.{}.\n{}", daemon.name, sysctl::zone()));
