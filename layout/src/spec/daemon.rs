@@ -56,7 +56,8 @@ pub struct Daemon {
     pub api: Field<Api>,
     /// The published ports that the network may reach: `PORT/PROTOCOL` or `FIRST-LAST/PROTOCOL`, ports from 1 to 65535,
     /// `tcp` or `udp`. It is the port that a client asks for, before Docker maps it to a container's. The API's port is not
-    /// among them: `api.from` says who reaches that.
+    /// among them: `api.from` says who reaches that. Of ports that are published and not listed the kernel's log tells, when
+    /// they are asked for.
     ///
     /// Absent: whatever Docker publishes is reached; what `[defaults]` has comes first. `[]`: nothing is.
     ///

@@ -11,6 +11,10 @@ use crate::render::rules::{Chain, port_range, set};
 pub(in crate::render) const NEIGHBOURS: &str =
     "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld2-listener-report } accept";
 
+/// An answer to what all nodes of a link were asked (RFC 4443 section 4.2): connection tracking does not know it, for it comes from
+/// another address than was asked.
+pub(in crate::render) const ANSWER_OF_ALL: &str = "ip6 daddr fe80::/10 icmpv6 type echo-reply accept";
+
 /// A chain that accepts the destinations of a daemon and tells of others; `None` if all may leave.
 pub(in crate::render) fn chain(plan: &HostPlan, daemon: &Daemon, chain: &str) -> Option<Chain> {
     let destinations = daemon.egress.as_deref()?;
@@ -37,7 +41,7 @@ fn to(Destination { net, ports }: &Destination) -> String {
     match ports {
         None => format!("{ip} daddr {net} accept"),
         Some(ports @ Expose { protocol, .. }) => {
-            format!("{ip} daddr {net} {} dport {} accept", protocol.as_str(), port_range(ports))
+            format!("{ip} daddr {net} {} dport {} accept", protocol.as_str(), port_range(*ports))
         }
     }
 }

@@ -8,6 +8,7 @@ mod budget;
 mod config;
 pub(super) mod destinations;
 mod egress;
+pub(super) mod hints;
 mod link;
 mod networks;
 mod service;

@@ -53,7 +53,8 @@ pub(in crate::render) fn render(plan: &HostPlan, layout: &mut Layout) {
         }
     }
     let _ = writeln!(text, "net.netfilter.nf_conntrack_max = {}", owners * CONNECTIONS_PER_DAEMON);
-    let tells = |daemon: &Daemon| daemon.isolation == Isolation::Zone && daemon.egress.is_some();
+    let tells =
+        |daemon: &Daemon| daemon.isolation == Isolation::Zone && (daemon.egress.is_some() || daemon.expose.is_some());
     if plan.daemons.values().any(tells) {
         text.push_str("# What the rules of a zone tell is in the log too.\nnet.netfilter.nf_log_all_netns = 1\n");
     }

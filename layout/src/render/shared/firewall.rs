@@ -8,13 +8,14 @@
 //! That a source is in a daemon's ranges is no word of the container's own: what does not come from where its source is at home is
 //! dropped in prerouting.
 
+use std::fmt::Write;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use crate::layout::Layout;
 use crate::plan::{Daemon, HostPlan, Interface, Owner};
-use crate::render::daemon::{admit, destinations};
+use crate::render::daemon::{admit, destinations, hints};
 use crate::render::rules::{Chain, names, set};
 use crate::render::unit::{UNITS, UnitFile};
 use crate::render::{Program, Target};
@@ -22,6 +23,11 @@ use crate::render::{Program, Target};
 /// The chain with the sockets of a daemon.
 fn chain_of(daemon: &Daemon) -> String {
     format!("sockets_{}", daemon.name)
+}
+
+/// The chain that tells of published ports that are not listed.
+fn unlisted_of(daemon: &Daemon) -> String {
+    format!("unlisted_{}", daemon.name)
 }
 
 /// The chain with the destinations of a daemon whose `egress` is a list.
@@ -50,17 +56,25 @@ pub(super) fn sockets(daemon: &Daemon, layout: &mut Layout) {
     let mut text = format!(
         "# Sockets of daemons.{name}: dockerd's and those of its docker-proxy are in the daemon's cgroup.\n\
          flush chain inet dmhost {chain}\n\
-         add rule inet dmhost {chain} {}\n",
+         add rule inet dmhost {chain} {} accept\n",
         admit::own_sockets(daemon)
     );
+    if daemon.expose.is_some() {
+        let chain = unlisted_of(daemon);
+        let _ = writeln!(text, "flush chain inet dmhost {chain}");
+        for rule in hints::of_sockets(name, &admit::own_sockets(daemon)) {
+            let _ = writeln!(text, "add rule inet dmhost {chain} {rule}");
+        }
+    }
     if daemon.egress.is_some() {
         let (speakers, itself) = (speakers_of(daemon), itself_of(daemon));
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             "# And those of its containers on the host's network are in its slice.\n\
              flush chain inet dmhost {speakers}\n\
              add rule inet dmhost {speakers} socket cgroupv2 level 2 \"dmhost.slice/{}\" jump {itself}\n",
             name.slice()
-        ));
+        );
     }
     layout.text(name.etc().join("published.nft"), text);
 }
@@ -84,8 +98,12 @@ pub(in crate::render) fn chains(plan: &HostPlan) -> Vec<Chain> {
     if plan.shared().next().is_none() {
         return Vec::new();
     }
-    let sockets = plan.shared().map(|(_, daemon)| {
-        Chain::regular(&chain_of(daemon)).note(format!("filled when daemons.{} starts: its own sockets", daemon.name))
+    let sockets = plan.shared().flat_map(|(_, daemon)| {
+        let unlisted = daemon.expose.as_ref().map(|_| unlisted_of(daemon));
+        let filled = |chain: String| {
+            Chain::regular(&chain).note(format!("filled when daemons.{} starts: its own sockets", daemon.name))
+        };
+        [Some(chain_of(daemon)), unlisted].into_iter().flatten().map(filled)
     });
     let own = plan.interfaces.values().filter(|interface| interface.owner == Owner::Host);
     let servers: Vec<IpAddr> = own.flat_map(|interface| interface.dns.iter().copied()).collect();
@@ -133,7 +151,11 @@ pub(in crate::render) fn input(chain: Chain, plan: &HostPlan) -> Chain {
                 .rule(format!("iifname {own} {jump}")),
             Some(listed) => {
                 let chain = chain.note(format!("daemons.{name}.expose, where docker-proxy serves it"));
-                listed.into_iter().fold(chain, Chain::rule)
+                listed
+                    .into_iter()
+                    .fold(chain, Chain::rule)
+                    .note("published, and not listed: the log has it")
+                    .rule(format!("iifname {own} jump {}", unlisted_of(daemon)))
             }
         }
     })
@@ -178,6 +200,8 @@ fn output(plan: &HostPlan) -> Chain {
         .note("answers and neighbour discovery")
         .rule("ct state established,related accept")
         .rule(destinations::NEIGHBOURS);
+    let all_nodes = listing(plan).any(|daemon| plan.speaks_ipv6(daemon));
+    let chain = chain.when(all_nodes, |chain| chain.rule(destinations::ANSWER_OF_ALL));
     let uplinks = uplinks(plan);
     let chain = listing(plan)
         .fold(chain, |chain, daemon| {
