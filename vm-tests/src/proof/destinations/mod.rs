@@ -2,9 +2,11 @@
 //! that leave tell. What ought to leave comes from the plan alone.
 //!
 //! * `aims`: what is asked, and what of it ought to leave;
+//! * `left`: which frames left, and what is wrong with that;
 //! * `round`: the asking, by containers on bridges and by one on the host's network: the daemon's own way out.
 
 mod aims;
+mod left;
 mod round;
 
 use std::fmt;

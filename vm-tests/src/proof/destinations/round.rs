@@ -6,12 +6,12 @@ use std::net::IpAddr;
 
 use anyhow::{Context, Result};
 use dmhost_layout::plan::{Daemon, HostPlan};
-use smoltcp::wire::IpProtocol;
 
 use super::aims::{aims, ways};
+use super::left::Left;
 use super::{Aim, PATIENCE, Stand, What};
 use crate::bed::Testbed;
-use crate::fabric::packet::{self, Packet};
+use crate::fabric::packet::Packet;
 use crate::fabric::provoke::Provocation;
 use crate::fabric::{Seen, Station, Watch};
 use crate::proof::canaries::Canaries;
@@ -43,13 +43,6 @@ struct Asking<'a> {
     sources: Vec<IpAddr>,
     /// Nothing can be asked for this reason.
     mute: Option<String>,
-}
-
-/// What was seen of one daemon's asking: numbers of frames.
-#[derive(Debug, Default)]
-struct Left {
-    sent: BTreeMap<(IpAddr, What), u64>,
-    looked_for: BTreeMap<IpAddr, u64>,
 }
 
 impl<'a> Round<'a> {
@@ -167,7 +160,7 @@ impl Asking<'_> {
             (Err(why), _) => return nothing(why),
             (_, Some(why)) => return nothing(why.clone()),
         };
-        let mut offences = self.left(seen).offences(&self.aims);
+        let mut offences = Left::by(&self.sources, seen).offences(&self.aims);
         let count = self.aims.iter().filter(|aim| aim.leaves).count();
         let more = offences.len().saturating_sub(MOST);
         offences.truncate(MOST);
@@ -181,44 +174,5 @@ impl Asking<'_> {
             (left, kept) => format!("all of {left} that may leave did, and none of {kept} others"),
         };
         Fact { name, holds, found: if holds { good() } else { offences.join("\n") } }
-    }
-
-    fn left(&self, seen: &[Seen]) -> Left {
-        let mut left = Left::default();
-        for seen in seen {
-            if let Some((target, _)) = packet::question(&seen.frame).filter(|(_, asks)| self.sources.contains(&asks.ip))
-            {
-                left.looked_for.entry(target).or_insert(seen.number);
-            }
-            let Packet::Ip(ip) = Packet::of(&seen.frame) else { continue };
-            let port = ip.ports().map(|(_, port)| port);
-            let what = match (ip.protocol, port, ip.icmp()) {
-                (IpProtocol::Tcp, Some(port), _) => What::Tcp(port),
-                (IpProtocol::Udp, Some(port), _) => What::Udp(port),
-                (_, _, Some((8 | 128, ..))) => What::Echo,
-                _ => continue,
-            };
-            if self.sources.contains(&ip.source) {
-                left.sent.entry((ip.target, what)).or_insert(seen.number);
-            }
-        }
-        left
-    }
-}
-
-impl Left {
-    fn offences(&self, aims: &BTreeSet<Aim>) -> Vec<String> {
-        let wrong =
-            aims.iter().filter_map(|Aim { address, what, leaves }| match (leaves, self.sent.get(&(*address, *what))) {
-                (true, None) => Some(format!("{address} {what} did not leave, and may")),
-                (false, Some(frame)) => Some(format!("frame {frame}: {address} {what} left, and may not")),
-                (true, Some(_)) | (false, None) => None,
-            });
-        let kept = |address: &IpAddr| {
-            let mut of = aims.iter().filter(|aim| aim.address == *address).peekable();
-            of.peek().is_some() && of.all(|aim| !aim.leaves)
-        };
-        let looked = self.looked_for.iter().filter(|(address, _)| kept(address));
-        wrong.chain(looked.map(|(address, frame)| format!("frame {frame}: {address} was looked for"))).collect()
     }
 }
