@@ -112,6 +112,11 @@ fn expose_lists() {
 }
 
 #[test]
+fn egress_lists() {
+    compare("egress-lists");
+}
+
+#[test]
 fn defaults_merged_under_daemons() {
     compare("defaults-merged");
 }

@@ -29,13 +29,14 @@ const DEFAULTS: &str = r#"
 #resources = { memory-max = "4GiB", memory-high = "3GiB", cpu-weight = 200, cpus = 1.5, tasks-max = 4096 }
 # And io-weight, which takes the scheduler bfq.
 #expose = ["80/tcp", "443/tcp"]                          # published ports that the network may reach; absent: all, []: none
+#egress = ["0.0.0.0/0:443/tcp", "[::/0]:443/tcp"]        # where containers may go; absent: anywhere, []: to name servers alone
 #live-restore = true                                     # containers outlive their daemon; false permits swarm
 "#;
 
 /// Every optional key of a daemon.
 const DAEMON: &str = r#"#isolation = "zone"           # a network namespace of its own; the default
 #pools = ["172.28.0.0/14", "fd64:6d68:6f73::/48"] # where Docker takes its networks from; these are the default
-# Also expose, live-restore, storage, resources and settings, as in [defaults]; what stands here counts more.
+# Also expose, egress, live-restore, storage, resources and settings, as in [defaults]; what stands here counts more.
 "#;
 
 /// Writes the draft.

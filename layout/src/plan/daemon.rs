@@ -31,6 +31,8 @@ pub struct Daemon {
     pub api: Option<Api>,
     /// Published ports the network may reach; `None`: whatever Docker publishes; empty: nothing.
     pub expose: Option<Vec<Expose>>,
+    /// Where it and its containers may begin connections to, besides their name servers; `None`: anywhere; empty: nowhere.
+    pub egress: Option<Vec<Destination>>,
     /// Docker's address pools.
     pub pools: Vec<Pool>,
     /// Whether containers survive their daemon.
@@ -82,7 +84,16 @@ pub struct Api {
     pub from: Option<Vec<IpNet>>,
 }
 
-/// A range of published ports, both ends included.
+/// Addresses that may be reached, and what of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Destination {
+    /// The addresses.
+    pub net: IpNet,
+    /// Their ports; `None`: everything there, echo included.
+    pub ports: Option<Expose>,
+}
+
+/// A range of ports, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Expose {
     /// TCP or UDP.

@@ -20,7 +20,9 @@ use ipnet::IpNet;
 use crate::engine::Version;
 
 pub use budget::{LEAST_MEMORY, LEAST_QUOTA, LEAST_TASKS, MOST_MEMORY, MOST_TASKS, Resources};
-pub use daemon::{Api, DEFAULT_API_PORT, DEFAULT_POOL_V4, DEFAULT_POOL_V6, Daemon, Expose, Isolation, Pool, Protocol};
+pub use daemon::{
+    Api, DEFAULT_API_PORT, DEFAULT_POOL_V4, DEFAULT_POOL_V6, Daemon, Destination, Expose, Isolation, Pool, Protocol,
+};
 pub use expect::{Expect, Target, Vantage, Verdict};
 pub use host_file::{FileOwner, HostFile};
 pub use names::{BadDaemonName, BadInterfaceName, BadMacAddress, DaemonName, InterfaceName, MacAddress};

@@ -7,7 +7,7 @@ use std::fmt::{Display, Write};
 
 use crate::plan::{Expose, InterfaceName, Protocol};
 
-/// A base or regular chain under construction.
+/// A base or regular chain under construction, or a set.
 #[derive(Debug)]
 pub(super) struct Chain {
     text: String,
@@ -27,6 +27,12 @@ impl Chain {
     /// A chain that others jump to.
     pub(super) fn regular(name: &str) -> Self {
         Self { text: format!("\tchain {name} {{\n") }
+    }
+
+    /// A named set, which stands beside the chains: lines that say what is in it.
+    pub(super) fn set(name: &str, lines: &[&str]) -> Self {
+        let lines: String = lines.iter().map(|line| format!("\t\t{line}\n")).collect();
+        Self { text: format!("\tset {name} {{\n{lines}") }
     }
 
     /// The reason of the rules that follow.
@@ -82,14 +88,13 @@ pub(super) fn names<'a>(interfaces: impl IntoIterator<Item = &'a InterfaceName>)
 
 /// The ports of one protocol as a set; `None` if there are none.
 pub(super) fn ports(expose: &[Expose], protocol: Protocol) -> Option<String> {
-    let ports: Vec<_> = expose
-        .iter()
-        .filter(|range| range.protocol == protocol)
-        .map(|range| {
-            if range.first == range.last { range.first.to_string() } else { format!("{}-{}", range.first, range.last) }
-        })
-        .collect();
+    let ports: Vec<_> = expose.iter().filter(|range| range.protocol == protocol).copied().map(port_range).collect();
     (!ports.is_empty()).then(|| set(ports))
+}
+
+/// A range of ports, or the one that it is.
+pub(super) fn port_range(Expose { protocol: _, first, last }: Expose) -> String {
+    if first == last { first.to_string() } else { format!("{first}-{last}") }
 }
 
 /// ICMP that an address answers or needs: echo, errors, neighbour discovery. No redirects, no router advertisements:

@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 
 use super::network::{self, Network};
-use super::pattern;
 use super::place::{At, Field, List, Place};
 use super::settings::{self, Settings};
 use super::table::{Report, Table};
+use super::{pattern, schema};
 use crate::plan::{DEFAULT_API_PORT, Isolation, LEAST_TASKS, MOST_TASKS};
 
 /// A Docker daemon with interfaces, rules, containerd, storage, budget and TLS identity of its own: in a zone, or in the host's
@@ -56,13 +56,26 @@ pub struct Daemon {
     pub api: Field<Api>,
     /// The published ports that the network may reach: `PORT/PROTOCOL` or `FIRST-LAST/PROTOCOL`, ports from 1 to 65535,
     /// `tcp` or `udp`. It is the port that a client asks for, before Docker maps it to a container's. The API's port is not
-    /// among them: `api.from` says who reaches that.
+    /// among them: `api.from` says who reaches that. Of ports that are published and not listed the kernel's log tells, when
+    /// they are asked for.
     ///
     /// Absent: whatever Docker publishes is reached; what `[defaults]` has comes first. `[]`: nothing is.
     ///
     /// Example: `expose = ["80/tcp", "443/tcp", "8000-8010/udp"]`
     #[schemars(default, inner(regex(pattern = pattern::PORTS)))]
     pub expose: Field<List<String>>,
+    /// Where its containers, and the daemon itself when it pulls, may begin connections to: `any`, or a list that is
+    /// exhaustive over both IP versions. `CIDR:PORT/PROTOCOL` or `CIDR:FIRST-LAST/PROTOCOL` opens these ports of all
+    /// addresses of a range, ports and protocols as in `expose`, an IPv6 range in brackets. A range alone opens everything
+    /// there, echo too. All else is dropped without an answer, and the kernel's log tells some of it. Answers always leave,
+    /// and so do questions to the `dns` of the daemon's interfaces, on port 53 over UDP and TCP. What containers say to each
+    /// other is Docker's affair.
+    ///
+    /// Absent: what `[defaults]` has, else `any`. `[]`: nothing but answers and names.
+    ///
+    /// Example: `egress = ["192.0.2.0/24:443/tcp", "[2001:db8::/32]:8000-8010/tcp", "203.0.113.0/24"]`
+    #[schemars(default, schema_with = "schema::destinations")]
+    pub egress: Field<List<String>>,
     /// The ranges that Docker takes its networks' subnets from: CIDR without host bits, at least one of IPv4, apart from each
     /// other, from the daemon's interfaces and from its name servers. IPv4 from `/8` to `/28`, cut into `/24`, or smaller so
     /// that 16 networks fit; IPv6 from `/48` to `/64`, cut into `/64`.
@@ -225,6 +238,7 @@ pub(super) fn read(name: At<String>, mut table: Table<'_>, report: &mut Report) 
         isolation: table.string("isolation", report),
         api: api(table.table("api", report), report),
         expose: table.strings("expose", report),
+        egress: table.one_or_more("egress", report),
         pools: table.strings("pools", report),
         live_restore: table.boolean("live-restore", report),
         storage: storage(table.table("storage", report), report),

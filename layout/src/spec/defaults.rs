@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 
 use super::daemon::{self, Resources, Storage};
-use super::pattern;
 use super::place::{At, Field, List};
 use super::settings::{self, Settings};
 use super::table::{Report, Table};
+use super::{pattern, schema};
 
 /// `[defaults]`.
 #[derive(Debug, Clone, Default, PartialEq, JsonSchema)]
@@ -19,6 +19,13 @@ pub struct Defaults {
     /// Example: `expose = ["80/tcp", "443/tcp"]`
     #[schemars(default, inner(regex(pattern = pattern::PORTS)))]
     pub expose: Field<List<String>>,
+    /// `egress` of every daemon that has none of its own.
+    ///
+    /// Absent: `any`. `[]`: nothing leaves but answers and names.
+    ///
+    /// Example: `egress = ["192.0.2.0/24:443/tcp", "[2001:db8::/32]:443/tcp"]`
+    #[schemars(default, schema_with = "schema::destinations")]
+    pub egress: Field<List<String>>,
     /// `pools` of every daemon that has none of its own. Zones do not see each other: all may have the same.
     ///
     /// Absent: `172.28.0.0/14` and `fd64:6d68:6f73::/48`.
@@ -67,6 +74,7 @@ pub(super) fn read(table: Field<Table<'_>>, report: &mut Report) -> Defaults {
             report.push(place.key_error("no-effect", message).help(help));
         }
         defaults.expose = table.strings("expose", report);
+        defaults.egress = table.one_or_more("egress", report);
         defaults.pools = table.strings("pools", report);
         defaults.live_restore = table.boolean("live-restore", report);
         defaults.resources = daemon::resources(table.table("resources", report), report);

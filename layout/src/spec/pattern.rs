@@ -76,15 +76,39 @@ macro_rules! port {
     };
 }
 
+/// An IPv4 address and its prefix length.
+macro_rules! net4 {
+    () => {
+        concat!(v4!(), "/(0?[0-9]|[12][0-9]|3[0-2])")
+    };
+}
+
+/// What may be an IPv6 address, and its prefix length.
+macro_rules! net6 {
+    () => {
+        concat!(v6!(), "/(0{0,2}[0-9]|0?[1-9][0-9]|1[01][0-9]|12[0-8])")
+    };
+}
+
+/// A port or a range of ports with its protocol.
+macro_rules! ports {
+    () => {
+        concat!(port!(), "(-", port!(), ")?/(tcp|udp)")
+    };
+}
+
 /// An address with a prefix length, or a range.
-pub(super) const CIDR: &str =
-    concat!("^(", v4!(), "/(0?[0-9]|[12][0-9]|3[0-2])|", v6!(), "/(0{0,2}[0-9]|0?[1-9][0-9]|1[01][0-9]|12[0-8]))$");
+pub(super) const CIDR: &str = concat!("^(", net4!(), "|", net6!(), ")$");
 
 /// An address without a prefix length.
 pub(super) const ADDRESS: &str = concat!("^(", v4!(), "|", v6!(), ")$");
 
 /// A port or a range of ports with its protocol.
-pub(super) const PORTS: &str = concat!("^", port!(), "(-", port!(), ")?/(tcp|udp)$");
+pub(super) const PORTS: &str = concat!("^", ports!(), "$");
+
+/// Anywhere, a range, or ports of a range.
+pub(super) const DESTINATION: &str =
+    concat!("^(any|", net4!(), "(:", ports!(), ")?|", net6!(), "|\\[", net6!(), "\\]:", ports!(), ")$");
 
 /// Where a question of `[[expect]]` is asked from.
 pub(super) const VANTAGE: &str = "^(host|(vlan|beyond|trunk|container):[A-Za-z][A-Za-z0-9_-]{0,14})$";

@@ -157,6 +157,11 @@ pub(super) fn addresses(_: &mut SchemaGenerator) -> Schema {
     one_or_more(pattern::ADDRESS)
 }
 
+/// `any`, or where something may go.
+pub(super) fn destinations(_: &mut SchemaGenerator) -> Schema {
+    one_or_more(pattern::DESTINATION)
+}
+
 /// Puts the kinds of an interface beside its other keys, exactly one of which must be there. What `schemars` makes of a
 /// flattened enum says the same in words that editors do not follow.
 pub(super) fn one_kind(schema: &mut Schema) {

@@ -101,6 +101,7 @@ fn daemon(text: &str, addresses: &[&str], names: &[&str]) -> Daemon {
             from: None,
         }),
         expose: None,
+        egress: None,
         pools: Vec::new(),
         live_restore: true,
         settings: BTreeMap::new(),

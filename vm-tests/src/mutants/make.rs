@@ -75,7 +75,12 @@ fn rules(text: &str) -> Vec<Edit> {
                 let turned = line.replace("policy drop", "policy accept");
                 edits.push((format!("{chain} with \"policy accept\""), replaced(text, nth, Some(&turned))));
             }
-            Some(("type" | "table" | "delete" | "flush" | "#" | "#!/usr/sbin/nft", _)) | None => {}
+            // What a table and its sets are, and what is no rule.
+            Some((
+                "type" | "table" | "set" | "size" | "flags" | "timeout" | "delete" | "flush" | "#" | "#!/usr/sbin/nft",
+                _,
+            ))
+            | None => {}
             Some(_) if rule.starts_with('#') => {}
             Some(_) => edits.push((format!("{chain} without \"{rule}\""), without(text, nth))),
         }

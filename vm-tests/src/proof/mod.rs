@@ -4,9 +4,9 @@
 //! * [`topology`], [`stations`]: the host's wires on the fabric, and who stands on them;
 //! * [`inside`], [`containers`], [`clients`]: what the guest says of itself, something to reach in it, and who may;
 //! * [`canaries`], [`observe`], [`team`]: asking from the wire, and judging by the frames that were seen; [`egress`]: judging all others
-//!   too, [`late`]: and answers that come late; [`asker`]: asking from inside;
+//!   too, [`late`]: and answers that come late; [`asker`]: asking from inside; `destinations`: where daemons and containers may go;
 //! * [`hostile`]: frames that no honest neighbour sends, from the wire and from containers;
-//! * [`watchers`]: console, journal and units meanwhile;
+//! * [`watchers`]: console, journal and units meanwhile; `told`: what the log has of refusals;
 //! * [`expects`]: the user's own lines of the proof;
 //! * [`timeline`]: how the host booted; [`report`]: what was found.
 
@@ -14,6 +14,7 @@ pub mod asker;
 pub mod canaries;
 pub mod clients;
 pub mod containers;
+mod destinations;
 pub mod egress;
 pub mod expects;
 pub mod hostile;
@@ -25,6 +26,7 @@ pub mod report;
 pub mod stations;
 pub mod team;
 pub mod timeline;
+mod told;
 pub mod topology;
 pub mod watchers;
 
@@ -101,21 +103,26 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
     stage("canaries");
     let mut team = Team::new(plan, bed, pki)?.until_red(until_red);
     let ports = Ports::of(plan, extent == Extent::Whole);
-    let ((cells, hostile, asked), egress) = egress::watched(plan, &bed.fabric, &bed.topology, &team.late(), || {
+    let ((cells, facts, asked), egress) = egress::watched(plan, &bed.fabric, &bed.topology, &team.late(), || {
         let (cells, asked) = matrix(plan, bed, &inner, &ports, &mut team, stage)?;
-        let enough = until_red && !cells.iter().all(Cell::holds);
-        let mut hostile = Vec::new();
+        let mut facts = Vec::new();
+        if !until_red || cells.iter().all(Cell::holds) {
+            stage("where daemons and containers may go");
+            facts = destinations::facts(plan, bed, &inner, team.hands())?;
+            facts.extend(told::facts(plan, bed)?);
+        }
+        let enough = until_red && !(cells.iter().all(Cell::holds) && facts.iter().all(|fact| fact.holds));
         if extent != Extent::Quick && !enough {
-            hostile = hostile::facts(plan, bed, &inner, team.hands(), until_red, stage)?;
+            facts.extend(hostile::facts(plan, bed, &inner, team.hands(), until_red, stage)?);
         }
         if extent == Extent::Whole {
             stage("everything that serves, once more");
-            hostile.push(serves_after(&cells, &mut team)?);
+            facts.push(serves_after(&cells, &mut team)?);
         }
-        Ok((cells, hostile, asked))
+        Ok((cells, facts, asked))
     })?;
     report.facts.extend(expects::facts(plan, &cells));
-    report.facts.extend(hostile);
+    report.facts.extend(facts);
     report.cells = cells;
     report.facts.extend(egress);
     report.facts.extend(watching.facts(plan, bed)?);

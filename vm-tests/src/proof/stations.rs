@@ -110,6 +110,12 @@ impl Stations {
         self.unmet.iter().copied().find(|ip| subnet.contains(ip))
     }
 
+    /// Whether nobody stands at this address for the whole run, and nobody is to stay away from it.
+    pub fn is_vacant(&self, ip: IpAddr) -> bool {
+        let stock = self.stock();
+        !stock.strangers.knows(ip) || stock.handed.contains(&ip)
+    }
+
     /// A fresh address off-link, of no station.
     pub fn far(&self, v4: bool) -> Option<IpAddr> {
         self.stock().strangers.off_link(v4, &[])

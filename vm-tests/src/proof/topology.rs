@@ -141,6 +141,11 @@ impl Strangers {
         self.taken.insert(address);
     }
 
+    /// Whether this address is the plan's or was given.
+    pub fn knows(&self, address: IpAddr) -> bool {
+        self.taken.contains(&address)
+    }
+
     /// A fresh address beside `address` in its subnet, preferably within `within`. `None` where the subnet is full.
     pub fn beside(&mut self, subnet: IpNet, within: &[IpNet]) -> Option<IpAddr> {
         // Nets either hold one another or have nothing in common.

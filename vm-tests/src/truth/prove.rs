@@ -1,5 +1,5 @@
 //! The matrix of a host that nothing was handed to: the questions of the fast lane, from the wire and from containers. What takes an
-//! agent is not asked: the host's own vantage, its sockets and units, hostile frames.
+//! agent is not asked: the host's own vantage, its sockets and units, where daemons and containers may go, hostile frames.
 
 use std::time::Duration;
 
@@ -114,7 +114,9 @@ fn up(answers: &[Served]) -> Fact {
 /// What is left to the lane with an agent: it is told, so that nobody takes it for proven here.
 fn unasked(plan: &HostPlan) -> Fact {
     let deaf = |name: &DaemonName| plan.daemons.get(name).is_none_or(|daemon| daemon.api.is_none());
-    let mut left = vec!["what the host itself reaches, sockets, units, hostile frames".to_owned()];
+    let mut left = vec![
+        "what the host itself reaches, where daemons and containers may go, sockets, units, hostile frames".to_owned(),
+    ];
     let containers = plan.daemons.keys().filter(|name| deaf(name));
     left.extend(containers.map(|name| format!("containers of {name}, which has no API on a network")));
     left.extend(plan.expects.iter().filter(|expect| !is_asked(expect, deaf)).map(|expect| expect.path.clone()));

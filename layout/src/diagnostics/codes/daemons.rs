@@ -121,13 +121,13 @@ pub(super) const CODES: &[Code] = &[
     code(
         "expose-syntax",
         "no port with its protocol",
-        "A published port is written with its protocol.",
+        "A port is written with its protocol, in `egress` too.",
         "expose = [\"80/tcp\", \"8000-8010/udp\"]",
     ),
     code(
         "expose-protocol",
-        "a protocol that Docker does not publish",
-        "TCP and UDP are published; SCTP is not part of the format.",
+        "a protocol without ports, or that Docker does not publish",
+        "TCP and UDP are published and let out by port; SCTP is not part of the format. A range of `egress` without ports opens every protocol.",
         "expose = [\"443/udp\"]",
     ),
     code(
@@ -147,6 +147,30 @@ pub(super) const CODES: &[Code] = &[
         "the API's port among the published ones",
         "`api.from` says who reaches the API. No container can publish its port.",
         "expose = [\"443/tcp\"]",
+    ),
+    code(
+        "egress-any",
+        "everywhere, and a list",
+        "`any` stands alone: a list beside it would say nothing.",
+        "egress = \"any\"",
+    ),
+    code(
+        "egress-never-matches",
+        "nothing leaves for it",
+        "The daemon has no address of that IP version, no route leads there, or its own containers are there, who do not leave to reach each other. A warning.",
+        "egress = [\"192.0.2.0/24:443/tcp\"]",
+    ),
+    code(
+        "egress-overlap",
+        "one destination holds another",
+        "The smaller one changes nothing.",
+        "egress = [\"192.0.2.0/24:443/tcp\", \"192.0.2.0/24:53/udp\"]",
+    ),
+    code(
+        "egress-syntax",
+        "no range with its ports",
+        "A destination is a range, or a range with ports of one protocol. The colons of an IPv6 range stand in brackets where ports follow, as those of an address do in a URL.",
+        "egress = [\"192.0.2.0/24:443/tcp\", \"[2001:db8::/32]:443/tcp\", \"203.0.113.0/24\"]",
     ),
     code(
         "network-name",

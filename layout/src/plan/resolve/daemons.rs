@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::host;
 use super::links::Link;
 use super::owners::Owned;
-use super::{Report, api, budgets, expose, networks, pools, shared};
+use super::{Report, api, budgets, egress, expose, networks, pools, shared};
 use crate::engine::Reader;
 use crate::plan::{Daemon, DaemonName, settings};
 use crate::spec::words::quoted;
@@ -62,6 +62,7 @@ fn one<'s>(
     };
     let expose = expose::read(or(&spec.expose, &defaults.expose), api.as_ref().and_then(Option::as_ref), report);
     let pools = pools::read(or(&spec.pools, &defaults.pools), spec, &own, report);
+    let egress = egress::read(or(&spec.egress, &defaults.egress), &own, pools.as_deref(), report);
     let networks = networks::read(spec, &own, pools.as_deref(), report);
     let resources = budgets::resources(&spec.resources, &defaults.resources, report);
     settings::check(&spec.settings, reader, report);
@@ -72,6 +73,7 @@ fn one<'s>(
         interfaces: own.iter().map(|link| link.name.clone()).collect::<Option<_>>()?,
         api: api?,
         expose: expose.ok()?,
+        egress: egress.ok()?,
         pools: pools?,
         live_restore: or(&spec.live_restore, &defaults.live_restore).given().is_none_or(|at| at.value),
         quota: None,

@@ -49,7 +49,7 @@ pub(super) fn read(
     if complete { Ok(Some(good.into_iter().map(|at| at.value).collect())) } else { Err(Reported) }
 }
 
-fn written(expose: Expose) -> String {
+pub(super) fn written(expose: Expose) -> String {
     let Expose { protocol, first, last } = expose;
     let protocol = protocol.as_str();
     if first == last { format!("{first}/{protocol}") } else { format!("{first}-{last}/{protocol}") }
@@ -70,7 +70,7 @@ pub(super) fn parse(text: &str) -> Result<Expose, Refusal> {
         "udp" => Protocol::Udp,
         other => {
             let help = "write `tcp` or `udp` in lower case".to_owned();
-            return Err(("expose-protocol", format!("there is no protocol {} to publish", quoted(other)), help));
+            return Err(("expose-protocol", format!("there is no protocol {} with ports", quoted(other)), help));
         }
     };
     let (first, last) = ports.split_once('-').unwrap_or((ports, ports));

@@ -9,6 +9,7 @@ mod api;
 mod budgets;
 mod daemons;
 mod dns_name;
+mod egress;
 mod expects;
 mod expose;
 mod files;

@@ -41,5 +41,5 @@ pub(in crate::render) fn exposed(daemon: &Daemon, uplinks: &str, verdict: &str) 
 /// A cgroup is known by its id, and a new start makes a new one: so this is loaded by the daemon's own unit.
 pub(in crate::render) fn own_sockets(daemon: &Daemon) -> String {
     let name = &daemon.name;
-    format!("socket cgroupv2 level 3 \"dmhost.slice/{}/{}\" accept", name.slice(), name.service())
+    format!("socket cgroupv2 level 3 \"dmhost.slice/{}/{}\"", name.slice(), name.service())
 }

@@ -30,6 +30,7 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
         interfaces: _,
         api,
         expose: _,
+        egress: _,
         pools,
         live_restore,
         quota: _,

@@ -6,7 +6,9 @@
 pub(super) mod admit;
 mod budget;
 mod config;
+pub(super) mod destinations;
 mod egress;
+pub(super) mod hints;
 mod link;
 mod networks;
 mod service;

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use crate::layout::Layout;
-use crate::plan::{HostPlan, InterfaceKind, Owner};
+use crate::plan::{Daemon, HostPlan, InterfaceKind, Isolation, Owner};
 
 /// Neighbours the whole machine may hold for each daemon: the table is global to all namespaces, so one tenant's scan must
 /// not push out another's.
@@ -53,6 +53,11 @@ pub(in crate::render) fn render(plan: &HostPlan, layout: &mut Layout) {
         }
     }
     let _ = writeln!(text, "net.netfilter.nf_conntrack_max = {}", owners * CONNECTIONS_PER_DAEMON);
+    let tells =
+        |daemon: &Daemon| daemon.isolation == Isolation::Zone && (daemon.egress.is_some() || daemon.expose.is_some());
+    if plan.daemons.values().any(tells) {
+        text.push_str("# What the rules of a zone tell is in the log too.\nnet.netfilter.nf_log_all_netns = 1\n");
+    }
     layout.text("/etc/sysctl.d/90-dmhost.conf", text);
     let mut modules = String::from("# So that its sysctl exists when sysctls are set.\nnf_conntrack\n");
     if shared {

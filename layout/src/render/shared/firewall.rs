@@ -8,13 +8,14 @@
 //! That a source is in a daemon's ranges is no word of the container's own: what does not come from where its source is at home is
 //! dropped in prerouting.
 
+use std::fmt::Write;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use crate::layout::Layout;
 use crate::plan::{Daemon, HostPlan, Interface, Owner};
-use crate::render::daemon::admit;
+use crate::render::daemon::{admit, destinations, hints};
 use crate::render::rules::{Chain, names, set};
 use crate::render::unit::{UNITS, UnitFile};
 use crate::render::{Program, Target};
@@ -24,18 +25,58 @@ fn chain_of(daemon: &Daemon) -> String {
     format!("sockets_{}", daemon.name)
 }
 
+/// The chain that tells of published ports that are not listed.
+fn unlisted_of(daemon: &Daemon) -> String {
+    format!("unlisted_{}", daemon.name)
+}
+
+/// The chain with the destinations of a daemon whose `egress` is a list.
+fn egress_of(daemon: &Daemon) -> String {
+    format!("egress_{}", daemon.name)
+}
+
+/// The same for what speaks in the host's own namespace, where the name servers are the host's.
+fn itself_of(daemon: &Daemon) -> String {
+    format!("itself_{}", daemon.name)
+}
+
+/// The chain that knows what speaks there: the daemon, and its containers on the host's network.
+fn speakers_of(daemon: &Daemon) -> String {
+    format!("speakers_{}", daemon.name)
+}
+
+/// Daemons whose `egress` is a list.
+fn listing(plan: &HostPlan) -> impl Iterator<Item = &Daemon> {
+    plan.shared().map(|(_, daemon)| daemon).filter(|daemon| daemon.egress.is_some())
+}
+
 /// What is loaded when the daemon starts.
 pub(super) fn sockets(daemon: &Daemon, layout: &mut Layout) {
     let (name, chain) = (&daemon.name, chain_of(daemon));
-    layout.text(
-        name.etc().join("published.nft"),
-        format!(
-            "# Sockets of daemons.{name}: dockerd's and those of its docker-proxy are in the daemon's cgroup.\n\
-             flush chain inet dmhost {chain}\n\
-             add rule inet dmhost {chain} {}\n",
-            admit::own_sockets(daemon)
-        ),
+    let mut text = format!(
+        "# Sockets of daemons.{name}: dockerd's and those of its docker-proxy are in the daemon's cgroup.\n\
+         flush chain inet dmhost {chain}\n\
+         add rule inet dmhost {chain} {} accept\n",
+        admit::own_sockets(daemon)
     );
+    if daemon.expose.is_some() {
+        let chain = unlisted_of(daemon);
+        let _ = writeln!(text, "flush chain inet dmhost {chain}");
+        for rule in hints::of_sockets(name, &admit::own_sockets(daemon)) {
+            let _ = writeln!(text, "add rule inet dmhost {chain} {rule}");
+        }
+    }
+    if daemon.egress.is_some() {
+        let (speakers, itself) = (speakers_of(daemon), itself_of(daemon));
+        let _ = write!(
+            text,
+            "# And those of its containers on the host's network are in its slice.\n\
+             flush chain inet dmhost {speakers}\n\
+             add rule inet dmhost {speakers} socket cgroupv2 level 2 \"dmhost.slice/{}\" jump {itself}\n",
+            name.slice()
+        );
+    }
+    layout.text(name.etc().join("published.nft"), text);
 }
 
 /// The host's rules loaded anew have these chains empty: they are filled again, but for daemons that are down and have no cgroup.
@@ -57,10 +98,24 @@ pub(in crate::render) fn chains(plan: &HostPlan) -> Vec<Chain> {
     if plan.shared().next().is_none() {
         return Vec::new();
     }
-    let sockets = plan.shared().map(|(_, daemon)| {
-        Chain::regular(&chain_of(daemon)).note(format!("filled when daemons.{} starts: its own sockets", daemon.name))
+    let sockets = plan.shared().flat_map(|(_, daemon)| {
+        let unlisted = daemon.expose.as_ref().map(|_| unlisted_of(daemon));
+        let filled = |chain: String| {
+            Chain::regular(&chain).note(format!("filled when daemons.{} starts: its own sockets", daemon.name))
+        };
+        [Some(chain_of(daemon)), unlisted].into_iter().flatten().map(filled)
     });
-    sockets.chain([inside(plan), output(plan), nat(plan)]).collect()
+    let own = plan.interfaces.values().filter(|interface| interface.owner == Owner::Host);
+    let servers: Vec<IpAddr> = own.flat_map(|interface| interface.dns.iter().copied()).collect();
+    let egress = listing(plan).flat_map(|daemon| {
+        let egress = destinations::chain(plan, daemon, &egress_of(daemon)).map(|chain| chain.rule("drop"));
+        let itself = Chain::regular(&itself_of(daemon));
+        let itself = destinations::names(itself, servers.iter().copied(), "`dns` of the host's own interfaces");
+        let note = format!("filled when daemons.{} starts: its own programs", daemon.name);
+        let speakers = Chain::regular(&speakers_of(daemon)).note(note);
+        egress.into_iter().chain([itself.rule(format!("jump {}", egress_of(daemon))), speakers])
+    });
+    sockets.chain(egress).chain([inside(plan), output(plan), nat(plan)]).collect()
 }
 
 /// What comes in on the loopback, on bridges and on the daemons' interfaces.
@@ -96,7 +151,11 @@ pub(in crate::render) fn input(chain: Chain, plan: &HostPlan) -> Chain {
                 .rule(format!("iifname {own} {jump}")),
             Some(listed) => {
                 let chain = chain.note(format!("daemons.{name}.expose, where docker-proxy serves it"));
-                listed.into_iter().fold(chain, Chain::rule)
+                listed
+                    .into_iter()
+                    .fold(chain, Chain::rule)
+                    .note("published, and not listed: the log has it")
+                    .rule(format!("iifname {own} jump {}", unlisted_of(daemon)))
             }
         }
     })
@@ -138,12 +197,22 @@ fn output(plan: &HostPlan) -> Chain {
     let outside: Vec<String> =
         spoken(plan).into_iter().map(|name| format!("\"{name}\"")).chain(["\"lo\"".to_owned()]).collect();
     let chain = Chain::base("output", "output priority filter", "drop")
-        .rule(format!("oifname {} accept", set(outside)))
-        .note("on the bridges: answers, neighbour discovery, and what a daemon says to its own containers")
+        .note("answers and neighbour discovery")
         .rule("ct state established,related accept")
-        .rule(
-            "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld2-listener-report } accept",
-        );
+        .rule(destinations::NEIGHBOURS);
+    let all_nodes = listing(plan).any(|daemon| plan.speaks_ipv6(daemon));
+    let chain = chain.when(all_nodes, |chain| chain.rule(destinations::ANSWER_OF_ALL));
+    let uplinks = uplinks(plan);
+    let chain = listing(plan)
+        .fold(chain, |chain, daemon| {
+            chain
+                .note(format!("daemons.{}.egress: on its interfaces, and what it says on others", daemon.name))
+                .rule(format!("oifname {uplinks} jump {}", speakers_of(daemon)))
+                .rule(format!("oifname {} jump {}", names(&daemon.interfaces), egress_of(daemon)))
+        })
+        .note("what the host says to the network and to itself")
+        .rule(format!("oifname {} accept", set(outside)))
+        .note("on the bridges: what a daemon says to its own containers");
     plan.shared().fold(chain, |chain, (_, daemon)| {
         let (v4, v6) = versions(daemon.ranges());
         let jump = chain_of(daemon);
@@ -177,9 +246,13 @@ pub(in crate::render) fn forward(chain: Chain, plan: &HostPlan) -> Chain {
     let uplinks = uplinks(plan);
     plan.shared().fold(chain, |chain, (_, daemon)| {
         let chain = chain.note(format!("daemons.{}: its containers leave on its own interfaces", daemon.name));
+        let verdict = match &daemon.egress {
+            None => "accept".to_owned(),
+            Some(_) => format!("jump {}", egress_of(daemon)),
+        };
         ways(plan, daemon).fold(chain, |chain, (ip, ranges, interface, _)| {
             let name = &interface.name;
-            chain.rule(format!("iifname != {uplinks} {ip} saddr {} oifname \"{name}\" accept", set(&ranges)))
+            chain.rule(format!("iifname != {uplinks} {ip} saddr {} oifname \"{name}\" {verdict}", set(&ranges)))
         })
     })
 }

@@ -3,33 +3,34 @@
 //! * prerouting: nothing but the interface's own addresses (no routing to containers, no ICMP errors for others' addresses), and
 //!   from containers nothing but their own sources;
 //! * input: the API from `api.from`, docker-proxy's ports, ICMP and neighbour discovery;
-//! * forward: published ports as `expose` says, matched on the port before DNAT; containers out; nothing between uplinks.
+//! * forward: published ports as `expose` says, matched on the port before DNAT; containers out; nothing between uplinks;
+//! * output, where `egress` is a list: answers, and what containers may ask for too.
 
 use crate::layout::Layout;
 use crate::plan::{Api, Daemon, HostPlan, Interface, Protocol};
-use crate::render::daemon::admit;
+use crate::render::daemon::{admit, destinations, hints};
 use crate::render::rules::{Chain, at_home, icmp, names, ports, strong_host, table};
+
+/// The chain of what may leave.
+const EGRESS: &str = "egress";
 
 pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     let name = &daemon.name;
     let uplinks = names(&daemon.interfaces);
     let why = format!("The zone of daemons.{name}. dockerd's own tables stand beside this one.");
-    let text = table(
-        "inet dmhost",
-        &why,
-        [
-            Some(at_home(
-                strong_host(Chain::base("prerouting", "prerouting priority raw", "accept"), &uplinks),
-                &daemon.interfaces,
-            )),
-            ways(plan, daemon, &uplinks),
-            Some(input(daemon, &uplinks)),
-            Some(Chain::regular("published").note("filled when the daemon starts: what its docker-proxy listens on")),
-            Some(forward(daemon, &uplinks)),
-        ]
-        .into_iter()
-        .flatten(),
-    );
+    let prerouting = strong_host(Chain::base("prerouting", "prerouting priority raw", "accept"), &uplinks);
+    let mut chains = hints::sets(daemon);
+    chains.push(hints::told(at_home(prerouting, &daemon.interfaces), daemon, &uplinks));
+    chains.extend(ways(plan, daemon, &uplinks));
+    chains.extend([
+        input(daemon, &uplinks),
+        Chain::regular("published").note("filled when the daemon starts: what its docker-proxy listens on"),
+        forward(daemon, &uplinks),
+    ]);
+    if let Some(egress) = destinations::chain(plan, daemon, EGRESS) {
+        chains.extend([egress, output(plan, daemon, &uplinks)]);
+    }
+    let text = table("inet dmhost", &why, chains);
     layout.text(name.etc().join("nftables.conf"), text);
 
     layout.text(
@@ -37,7 +38,7 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
         format!(
             "# Ports that docker-proxy of daemons.{name} listens on: its sockets are in the daemon's cgroup.\n\
              flush chain inet dmhost published\n\
-             add rule inet dmhost published {}\n",
+             add rule inet dmhost published {} accept\n",
             admit::own_sockets(daemon)
         ),
     );
@@ -96,18 +97,39 @@ fn forward(daemon: &Daemon, uplinks: &str) -> Chain {
         None => chain
             .note(format!("daemons.{name}.expose is absent: whatever Docker publishes"))
             .rule(format!("iifname {uplinks} ct status dnat accept")),
-        Some(expose) => [Protocol::Tcp, Protocol::Udp]
-            .into_iter()
-            .filter_map(|protocol| {
+        Some(expose) => {
+            let listed = [Protocol::Tcp, Protocol::Udp].into_iter().filter_map(|protocol| {
                 Some(format!(
                     "iifname {uplinks} ct status dnat meta l4proto {} ct original proto-dst {} accept",
                     protocol.as_str(),
                     ports(expose, protocol)?
                 ))
-            })
-            .fold(chain.note(format!("daemons.{name}.expose, by the port before DNAT")), Chain::rule),
+            });
+            let chain = chain.note(format!("daemons.{name}.expose, by the port before DNAT"));
+            hints::remembered(listed.fold(chain, Chain::rule), uplinks)
+        }
     };
-    chain
-        .note("containers out and among themselves: dockerd's own chains tell its networks apart")
-        .rule(format!("iifname != {uplinks} accept"))
+    match &daemon.egress {
+        None => chain
+            .note("containers out and among themselves: dockerd's own chains tell its networks apart")
+            .rule(format!("iifname != {uplinks} accept")),
+        Some(_) => chain
+            .note("containers among themselves: dockerd's own chains tell its networks apart")
+            .rule(format!("iifname != {uplinks} oifname != {uplinks} accept"))
+            .note(format!("daemons.{name}.egress: containers out"))
+            .rule(format!("iifname != {uplinks} jump {EGRESS}")),
+    }
+}
+
+/// What the daemon itself says, and containers on the host's network, which is the zone's.
+fn output(plan: &HostPlan, daemon: &Daemon, uplinks: &str) -> Chain {
+    Chain::base("output", "output priority filter", "drop")
+        .rule("ct state established,related accept")
+        .rule(format!("oifname != {uplinks} accept"))
+        .when(plan.speaks_ipv6(daemon), |chain| {
+            let chain = chain.note("neighbour discovery, and answers to what all nodes were asked");
+            chain.rule(destinations::NEIGHBOURS).rule(destinations::ANSWER_OF_ALL)
+        })
+        .note(format!("daemons.{}.egress: pulls, and containers on the host's network", daemon.name))
+        .rule(format!("jump {EGRESS}"))
 }

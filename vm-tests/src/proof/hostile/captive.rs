@@ -18,6 +18,7 @@ use crate::fabric::provoke::Provocation;
 use crate::fabric::{Host, Mac, Seen};
 use crate::proof::canaries::Canaries;
 use crate::proof::containers::DEFAULT;
+use crate::proof::destinations::{self, What};
 use crate::proof::question::{Inner, Network, Place, Vantage};
 
 /// For the containers of one interface, on the reference machine.
@@ -77,7 +78,8 @@ const STANDS: [Stand; 4] = [Stand::Bridge, Stand::Uplink, Stand::Below("macvlan"
 struct Trial {
     provocation: Provocation,
     script: String,
-    stands: Vec<(Stand, Tell, Row)>,
+    /// Each with whether an honest frame of it leaves.
+    stands: Vec<(bool, Tell, Row)>,
 }
 
 /// A row for each place that a container can stand in, all daemons at once.
@@ -124,6 +126,7 @@ impl Trial {
         };
         let neighbours: Vec<Host> = [true, false].into_iter().filter_map(near).collect();
         let bridge = bridge(bed, daemon)?;
+        let outlets = outlets(scene, inner, daemon);
         let (mut script, mut stands) = (String::from("set -eu\n"), Vec::new());
         let mut sheets = Vec::new();
         for stand in STANDS.into_iter().filter(|stand| stand.is_possible(daemon, interface)) {
@@ -144,21 +147,33 @@ impl Trial {
             let liar = Liar { tell, mac, bridge, tagged, own: addresses, interface, neighbours };
             let (mut frames, marks) = deeds::deeds(scene, &liar);
             let count = frames.len();
-            if stand.speaks() {
-                frames.extend(deeds::honest(&liar));
-            }
+            let honest = match stand {
+                Stand::Bridge if daemon.egress.is_some() => deeds::honest(&liar, &outlets),
+                // What stands on the uplink itself passes no rules but the uplink's own.
+                Stand::Bridge | Stand::Uplink => {
+                    let near: Vec<(Host, u16)> = neighbours.iter().map(|host| (*host, 53)).collect();
+                    deeds::honest(&liar, &near)
+                }
+                Stand::Below(_) | Stand::Tagged(_) => Vec::new(),
+            };
+            let speaks = !honest.is_empty();
+            frames.extend(honest);
             let name = stand.title(daemon, interface);
-            let good = if stand.speaks() {
+            let good = if speaks {
                 format!("{count} frames, none left but the honest ones")
             } else {
                 format!("{count} frames, none left")
             };
-            stands.push((stand, tell, Row { name, frames: count, good, marks, ..Row::default() }));
+            stands.push((speaks, tell, Row { name, frames: count, good, marks, ..Row::default() }));
             sheets.push((stand, frames));
         }
         run_all(&mut script, daemon, uplink.as_str(), &sheets);
         let segment = bed.topology.segment(&vantage)?;
-        let provocation = Provocation { segment, sources: neighbours, frames: Vec::new(), terms };
+        let on_link = |host: &Host| interface.addresses.iter().any(|net| net.contains(&host.ip));
+        let near = |host: &Host| on_link(host) && !interface.gateways.contains(&host.ip);
+        let listed = outlets.iter().map(|(host, _)| *host).filter(near);
+        let sources = neighbours.iter().copied().chain(listed).collect();
+        let provocation = Provocation { segment, sources, frames: Vec::new(), terms };
         Ok(Self { provocation, script, stands })
     }
 
@@ -171,13 +186,13 @@ impl Trial {
                 let home = |seen: &&Seen| seen.segment == Some(self.provocation.segment);
                 let honest: BTreeSet<Tell> =
                     left.iter().filter(home).filter_map(|seen| deeds::honest_of(&seen.frame)).collect();
-                for (stand, tell, row) in &mut self.stands {
+                for (speaks, tell, row) in &mut self.stands {
                     let theirs = |seen: &&Seen| deeds::told_by(&seen.frame) == Some(*tell);
                     let offences: Vec<&Seen> = left.iter().filter(theirs).collect();
                     if let Some(first) = offences.first() {
                         row.offences.push(format!("{} frames left, the first is {}", offences.len(), first.number));
                     }
-                    if stand.speaks() && !honest.contains(tell) {
+                    if *speaks && !honest.contains(tell) {
                         row.offences.push("its honest frame did not leave either: nothing is known".to_owned());
                     }
                 }
@@ -194,11 +209,6 @@ impl Trial {
 }
 
 impl Stand {
-    /// Whether an honest frame of it leaves.
-    fn speaks(self) -> bool {
-        matches!(self, Self::Bridge | Self::Uplink)
-    }
-
     fn is_possible(self, daemon: &Daemon, interface: &Interface) -> bool {
         match self {
             // One bridge is enough, whichever interface its frames would leave by.
@@ -234,6 +244,19 @@ fn run_all(script: &mut String, daemon: &Daemon, uplink: &str, sheets: &[(Stand,
         let _ = writeln!(script, "{docker} network rm dmhost-probe-{letter} >/dev/null");
     }
     script.push_str("[ $failed = 0 ]\n");
+}
+
+/// Datagrams that a daemon with a list lets out, one for each IP version.
+fn outlets(scene: &Scene<'_>, inner: &[Inner], daemon: &Daemon) -> Vec<(Host, u16)> {
+    let aims = destinations::aims(scene.plan, inner, daemon, destinations::Stand::On(Network::Default), scene.stations);
+    let mut all: Vec<(Host, u16)> = Vec::new();
+    for aim in aims.into_iter().filter(|aim| aim.leaves) {
+        let What::Udp(port) = aim.what else { continue };
+        if all.iter().all(|(host, _)| host.ip.is_ipv4() != aim.address.is_ipv4()) {
+            all.push((scene.stations.at(aim.address), port));
+        }
+    }
+    all
 }
 
 /// The addresses of a daemon's container on the default bridge.

@@ -84,12 +84,12 @@ pub(super) fn deeds(scene: &Scene<'_>, liar: &Liar<'_>) -> (Vec<Vec<u8>>, Vec<Ma
     (frames, marks)
 }
 
-/// A frame that has to leave, from one's own address to each neighbour of its IP version.
-pub(super) fn honest(liar: &Liar<'_>) -> Vec<Vec<u8>> {
+/// A frame that has to leave, from one's own address to each of these ports of the same IP version.
+pub(super) fn honest(liar: &Liar<'_>, ports: &[(Host, u16)]) -> Vec<Vec<u8>> {
     let payload = [HONEST, &liar.tell].concat();
-    let frames = liar.neighbours.iter().flat_map(|to| {
+    let frames = ports.iter().flat_map(|(to, port)| {
         let own = liar.own.iter().filter(|ip| ip.is_ipv4() == to.ip.is_ipv4());
-        own.filter_map(|ip| packet::udp(Host { mac: liar.mac, ip: *ip }, towards(liar, *to), (53, 53), &payload))
+        own.filter_map(|ip| packet::udp(Host { mac: liar.mac, ip: *ip }, towards(liar, *to), (53, *port), &payload))
     });
     frames.collect()
 }

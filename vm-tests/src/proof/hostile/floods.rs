@@ -111,7 +111,9 @@ fn from_containers(daemon: &Daemon, interface: &Interface, inner: &[Inner]) -> (
         let _ = writeln!(script, "{docker} exec {DEFAULT} /probe flood {base} {count}");
         expected += count / 2;
     }
-    if let Some(net) = interface.addresses.iter().find(|net| net.addr().is_ipv6() && net.prefix_len() <= 112)
+    // Where `egress` is a list nobody asks for neighbours that it does not have.
+    if daemon.egress.is_none()
+        && let Some(net) = interface.addresses.iter().find(|net| net.addr().is_ipv6() && net.prefix_len() <= 112)
         && let IpAddr::V6(network) = net.network()
     {
         let base = Ipv6Addr::from(u128::from(network) + 0x8000);

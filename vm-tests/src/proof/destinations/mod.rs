@@ -1,0 +1,79 @@
+//! Where daemons and their containers may go, as `egress` says: each asks what is listed and what is just beside it, and the frames
+//! that leave tell. What ought to leave comes from the plan alone.
+//!
+//! * `aims`: what is asked, and what of it ought to leave;
+//! * `left`: which frames left, and what is wrong with that;
+//! * `round`: the asking, by containers on bridges and by one on the host's network: the daemon's own way out.
+
+mod aims;
+mod left;
+mod round;
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::Result;
+use dmhost_layout::plan::{Daemon, HostPlan, Isolation};
+
+pub(super) use aims::{Aim, What, aims};
+
+use self::round::Round;
+use super::asker::Gateways;
+use super::canaries::Canaries;
+use super::question::{Inner, Network};
+use super::report::Fact;
+use super::stations::Stations;
+use crate::bed::Testbed;
+
+/// For one round, on the reference machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Who asks for a daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stand {
+    /// A container on this network.
+    On(Network),
+    /// A container on the host's network: its way is the daemon's own.
+    Itself,
+}
+
+impl fmt::Display for Stand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::On(Network::Default) => "a container",
+            Self::On(Network::User) => "a container on a user's network",
+            Self::Itself => "itself",
+        })
+    }
+}
+
+/// A fact for each daemon and each of its stands.
+///
+/// # Errors
+/// If the machine or the fabric has ended.
+pub(super) fn facts(
+    plan: &HostPlan,
+    bed: &Testbed,
+    inner: &[Inner],
+    (stations, canaries): (&Stations, &Canaries),
+) -> Result<Vec<Fact>> {
+    let _gateways = Gateways::play(plan, bed)?;
+    let mut facts = Vec::new();
+    for (stand, daemons) in rounds(plan) {
+        let round = Round { plan, bed, inner, stations, canaries, stand };
+        facts.extend(round.facts(&daemons)?);
+    }
+    Ok(facts)
+}
+
+/// Who asks at a time. In one namespace the sources of two daemons are the same.
+fn rounds(plan: &HostPlan) -> Vec<(Stand, Vec<&Daemon>)> {
+    let all: Vec<&Daemon> = plan.daemons.values().collect();
+    let (zones, shared): (Vec<&Daemon>, Vec<&Daemon>) =
+        all.iter().partition(|daemon| daemon.isolation == Isolation::Zone);
+    let mut rounds = vec![(Stand::On(Network::Default), all.clone()), (Stand::On(Network::User), all)];
+    rounds.push((Stand::Itself, zones));
+    rounds.extend(shared.into_iter().map(|daemon| (Stand::Itself, vec![daemon])));
+    rounds.retain(|(_, daemons)| !daemons.is_empty());
+    rounds
+}

@@ -1,0 +1,178 @@
+//! One round: the same stand of several daemons asks all that it has, and each frame that leaves meanwhile is looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use anyhow::{Context, Result};
+use dmhost_layout::plan::{Daemon, HostPlan};
+
+use super::aims::{aims, ways};
+use super::left::Left;
+use super::{Aim, PATIENCE, Stand, What};
+use crate::bed::Testbed;
+use crate::fabric::packet::Packet;
+use crate::fabric::provoke::Provocation;
+use crate::fabric::{Seen, Station, Watch};
+use crate::proof::canaries::Canaries;
+use crate::proof::containers::{DEFAULT, USER};
+use crate::proof::question::{Inner, Network, Vantage, control};
+use crate::proof::report::Fact;
+use crate::proof::stations::Stations;
+
+/// How many offences are told.
+const MOST: usize = 8;
+
+/// Who asks, and what it takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Round<'a> {
+    pub(super) plan: &'a HostPlan,
+    pub(super) bed: &'a Testbed,
+    pub(super) inner: &'a [Inner],
+    pub(super) stations: &'a Stations,
+    pub(super) canaries: &'a Canaries,
+    pub(super) stand: Stand,
+}
+
+/// All that one daemon's stand asks.
+#[derive(Debug)]
+struct Asking<'a> {
+    daemon: &'a Daemon,
+    aims: BTreeSet<Aim>,
+    /// Addresses that its frames leave with.
+    sources: Vec<IpAddr>,
+    /// Nothing can be asked for this reason.
+    mute: Option<String>,
+}
+
+impl<'a> Round<'a> {
+    /// A fact for each of these daemons.
+    pub(super) fn facts(&self, daemons: &[&'a Daemon]) -> Result<Vec<Fact>> {
+        let Self { plan, bed, stations, canaries, stand, .. } = *self;
+        let mut asking: Vec<Asking<'_>> = daemons.iter().map(|daemon| self.asking(daemon)).collect();
+        let Some(over) = daemons.first().and_then(|daemon| plan.interfaces_of(daemon).next()) else {
+            return Ok(Vec::new());
+        };
+        let nic = bed.topology.nic(plan, &over.name)?;
+        let station = over.addresses.iter().find_map(|net| stations.beside(*net, &[]));
+        let terms = canaries.terms(nic.port, bed, PATIENCE);
+        let (Some(station), Some(terms)) = (station, terms) else {
+            let why = format!("nothing answers through {}, so that its silence says nothing", nic.name);
+            return Ok(asking.iter().map(|asking| asking.fact(stand, Err(why.clone()))).collect());
+        };
+        let _neighbours = self.neighbours(&asking)?;
+        let segment = bed.topology.segment(&Vantage::Vlan(over.name.clone()))?;
+        let provocation = Provocation { segment, sources: vec![station], frames: Vec::new(), terms };
+        let act = || {
+            self.ask(&mut asking);
+            Ok(())
+        };
+        let seen = bed
+            .fabric
+            .provoke(&provocation, act, |seen| matches!(Packet::of(&seen.frame), Packet::Arp { .. } | Packet::Ip(_)));
+        bed.alive()?;
+        let seen = seen.map_err(|error| format!("no verdict: {error}"));
+        Ok(asking.iter().map(|asking| asking.fact(stand, seen.as_deref().map_err(Clone::clone))).collect())
+    }
+
+    fn asking(&self, daemon: &'a Daemon) -> Asking<'a> {
+        let aims = aims(self.plan, self.inner, daemon, self.stand, self.stations);
+        let ways = ways(self.plan, daemon, self.stand);
+        let sources = ways.iter().flat_map(|way| way.addresses.iter().map(ipnet::IpNet::addr)).collect();
+        Asking { daemon, aims, sources, mute: None }
+    }
+
+    /// Stations at all addresses that are asked and are on a link, so that what is let out does leave.
+    fn neighbours(&self, asking: &[Asking<'_>]) -> Result<Vec<Station>> {
+        let inbox = self.bed.fabric.inbox(Watch::Nothing)?;
+        let mut standing = BTreeSet::new();
+        let mut stations = Vec::new();
+        for Asking { daemon, aims, .. } in asking {
+            for way in ways(self.plan, daemon, self.stand) {
+                let segment = self.bed.topology.segment(&Vantage::Vlan(way.name.clone()))?;
+                let near = |aim: &&Aim| {
+                    way.addresses.iter().any(|net| net.contains(&aim.address)) && !way.gateways.contains(&aim.address)
+                };
+                for aim in aims.iter().filter(near) {
+                    if standing.insert((way.name.clone(), aim.address)) {
+                        let host = self.stations.at(aim.address);
+                        stations.push(inbox.station(segment, host.mac, &[host.ip], false)?);
+                    }
+                }
+            }
+        }
+        Ok(stations)
+    }
+
+    /// Has all of them ask, side by side.
+    fn ask(&self, asking: &mut [Asking<'_>]) {
+        std::thread::scope(|scope| {
+            for one in asking.iter_mut().filter(|one| !one.aims.is_empty()) {
+                scope.spawn(|| one.mute = self.ask_for(one.daemon, &one.aims).err().map(|error| format!("{error:#}")));
+            }
+        });
+    }
+
+    fn ask_for(&self, daemon: &Daemon, aims: &BTreeSet<Aim>) -> Result<()> {
+        let (probe, control) = match self.stand {
+            Stand::On(network) => {
+                let container = match network {
+                    Network::Default => DEFAULT,
+                    Network::User => USER,
+                };
+                let vantage = Vantage::Container(daemon.name.clone(), network);
+                let control = control(self.plan, self.inner, &vantage).context("there is nobody to ask from")?;
+                (format!("exec -i {container}"), control)
+            }
+            Stand::Itself => (format!("run --rm -i --network host {DEFAULT}"), std::net::Ipv4Addr::LOCALHOST.into()),
+        };
+        let docker = format!("docker -H unix://{} {probe} /probe ask", daemon.name.socket());
+        let said = self.bed.guest.must(&format!("{docker} <<'AIMS'\n{}AIMS\n", sheet(control, aims)), PATIENCE)?;
+        let asked = said.lines().last().and_then(|line| line.strip_prefix("asked ")?.parse().ok());
+        anyhow::ensure!(asked == Some(aims.len()), "of {} aims it asked {asked:?}", aims.len());
+        Ok(())
+    }
+}
+
+/// The questions as the probe takes them.
+fn sheet(control: IpAddr, aims: &BTreeSet<Aim>) -> String {
+    let mut sheet = format!("control {control}\n");
+    let mut ports: BTreeMap<(IpAddr, &str), Vec<String>> = BTreeMap::new();
+    for Aim { address, what, .. } in aims {
+        match what {
+            What::Echo => drop(writeln!(sheet, "echo {address}")),
+            What::Tcp(port) => ports.entry((*address, "tcp")).or_default().push(port.to_string()),
+            What::Udp(port) => ports.entry((*address, "udp")).or_default().push(port.to_string()),
+        }
+    }
+    for ((address, verb), ports) in ports {
+        let _ = writeln!(sheet, "{verb} {address} {}", ports.join(","));
+    }
+    sheet
+}
+
+impl Asking<'_> {
+    fn fact(&self, stand: Stand, seen: Result<&[Seen], String>) -> Fact {
+        let name = format!("egress of {}, from {stand}", self.daemon.name);
+        let nothing = |found| Fact { name: name.clone(), holds: false, found };
+        let seen = match (seen, &self.mute) {
+            (Ok(seen), None) => seen,
+            (Err(why), _) => return nothing(why),
+            (_, Some(why)) => return nothing(why.clone()),
+        };
+        let mut offences = Left::by(&self.sources, seen).offences(&self.aims);
+        let count = self.aims.iter().filter(|aim| aim.leaves).count();
+        let more = offences.len().saturating_sub(MOST);
+        offences.truncate(MOST);
+        if more > 0 {
+            offences.push(format!("and {more} more"));
+        }
+        let holds = offences.is_empty();
+        let good = || match (count, self.aims.len() - count) {
+            (0, 0) => "there is no way out".to_owned(),
+            (left, 0) => format!("all of {left} that may leave did"),
+            (left, kept) => format!("all of {left} that may leave did, and none of {kept} others"),
+        };
+        Fact { name, holds, found: if holds { good() } else { offences.join("\n") } }
+    }
+}

@@ -1,0 +1,94 @@
+//! What the host tells those who wonder: the kernel's log has published ports that `expose` does not list, and destinations that
+//! `egress` does not. Both have been asked for when this is looked at.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use dmhost_layout::plan::{Daemon, HostPlan};
+
+use super::question::{ProbePorts, probe_ports};
+use super::report::Fact;
+use crate::bed::Testbed;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A fact for each daemon with a list.
+///
+/// # Errors
+/// If the machine ended or its agent does not answer.
+pub(super) fn facts(plan: &HostPlan, bed: &Testbed) -> Result<Vec<Fact>> {
+    let log = bed.guest.must("dmesg", PATIENCE)?;
+    Ok(plan.daemons.values().filter_map(|daemon| fact(daemon, &log)).collect())
+}
+
+fn fact(daemon: &Daemon, log: &str) -> Option<Fact> {
+    let due = due(daemon);
+    let has = |words: &[String]| log.lines().any(|line| words.iter().all(|word| line.contains(word.as_str())));
+    let missing: Vec<String> = due
+        .iter()
+        .filter(|(_, words)| !has(words))
+        .map(|(what, _)| format!("the kernel's log has no word of {what}"))
+        .collect();
+    let found = if missing.is_empty() {
+        let whats: Vec<&str> = due.iter().map(|(what, _)| what.as_str()).collect();
+        format!("the kernel's log has {}", whats.join(", "))
+    } else {
+        missing.join("\n")
+    };
+    let name = format!("what {} refuses is told", daemon.name);
+    (!due.is_empty()).then_some(Fact { name, holds: missing.is_empty(), found })
+}
+
+/// What the log ought to have, and the words of its line.
+fn due(daemon: &Daemon) -> Vec<(String, Vec<String>)> {
+    let name = &daemon.name;
+    let mut due = Vec::new();
+    if daemon.expose.is_some() {
+        let ProbePorts { closed, closed_udp, .. } = probe_ports(daemon);
+        for (protocol, port) in [("tcp", closed), ("udp", closed_udp)] {
+            let Some(port) = port else { continue };
+            let line = format!("dmhost: published, not in expose of daemons.{name}: ");
+            let words = vec![line, format!("PROTO={} ", protocol.to_uppercase()), format!(" DPT={port} ")];
+            due.push((format!("{port}/{protocol}, which is published and not listed"), words));
+        }
+    }
+    if daemon.egress.is_some() {
+        let line = format!("dmhost: not in egress of daemons.{name}: ");
+        due.push(("destinations that are not listed".to_owned(), vec![line]));
+    }
+    due
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_of_its_daemon_its_protocol_and_its_port() {
+        let spec = include_str!("../../../examples/atlas.toml");
+        let (plan, _) = dmhost_layout::plan_from_toml("atlas.toml", spec);
+        let plan = plan.expect("the example is a plan");
+        let web = plan.daemons.values().find(|daemon| daemon.name.as_str() == "web").expect("it has lists");
+        let ProbePorts { closed, closed_udp, .. } = probe_ports(web);
+        let (tcp, udp) = (closed.expect("a port that is not listed"), closed_udp.expect("one more"));
+        // As the kernel writes it (net/netfilter/nf_log_syslog.c).
+        let published = |daemon: &str, protocol: &str, port: u16| {
+            format!(
+                "[ 9.1] dmhost: published, not in expose of daemons.{daemon}: IN=web OUT= PROTO={protocol} SPT=1 DPT={port} LEN=8\n"
+            )
+        };
+        let refused = "[ 9.2] dmhost: not in egress of daemons.web: IN=docker0 OUT=web\n";
+        let good = published("web", "TCP", tcp) + &published("web", "UDP", udp) + refused;
+        assert!(fact(web, &good).expect("there are lists").holds);
+        let swapped = published("web", "UDP", 1) + &published("web2", "TCP", tcp) + &published("lab", "UDP", udp);
+        let fact = fact(web, &swapped).expect("there are lists");
+        assert_eq!(
+            fact.found,
+            format!(
+                "the kernel's log has no word of {tcp}/tcp, which is published and not listed\n\
+                 the kernel's log has no word of {udp}/udp, which is published and not listed\n\
+                 the kernel's log has no word of destinations that are not listed"
+            )
+        );
+    }
+}
