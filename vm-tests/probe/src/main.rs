@@ -2,7 +2,7 @@
 //!
 //! * `probe serve TEXT`: answers HTTP and datagrams on port 8000 with TEXT, until it is stopped;
 //! * `probe ask [FILE]`: takes questions from a file or from standard input and says what came of each;
-//! * `probe send INTERFACE`: puts frames from standard input on an interface as they are;
+//! * `probe send INTERFACE`: puts frames from standard input on an interface, known by its name or IPv4 address, as they are;
 //! * `probe flood ADDRESS COUNT`: sends a datagram to each of so many addresses, upwards from the first.
 //!
 //! The harness builds it (`vm-tests/build.rs`), carries it into the guest and reads its answers; nobody else runs it.

@@ -3,12 +3,15 @@
 //! Standard input has one frame per line, in hexadecimal digits.
 
 use std::io::BufRead;
+use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
-use nix::ifaddrs::getifaddrs;
-use nix::sys::socket::{AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, SockaddrLike, sendto, socket};
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
+use nix::sys::socket::{
+    AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, SockaddrIn, SockaddrLike, sendto, socket,
+};
 
 pub(crate) fn run(interface: &str) -> Result<()> {
     let to = link(interface)?;
@@ -26,10 +29,16 @@ pub(crate) fn run(interface: &str) -> Result<()> {
     Ok(())
 }
 
-/// The packet address of an interface, as the kernel lists it.
+/// The packet address of an interface, as the kernel lists it: known by its name or by an IPv4 address that it has.
 fn link(interface: &str) -> Result<LinkAddr> {
-    let all = getifaddrs().context("cannot list the interfaces")?;
-    for entry in all.filter(|entry| entry.interface_name == interface) {
+    let all: Vec<_> = getifaddrs().context("cannot list the interfaces")?.collect();
+    let wanted: Option<Ipv4Addr> = interface.parse().ok();
+    let has = |entry: &&InterfaceAddress| {
+        let own = entry.address.as_ref().and_then(|address| address.as_sockaddr_in());
+        wanted.is_some() && own.map(SockaddrIn::ip) == wanted
+    };
+    let name = all.iter().find(has).map_or(interface, |entry| entry.interface_name.as_str());
+    for entry in all.iter().filter(|entry| entry.interface_name == name) {
         let link = entry.address.as_ref().filter(|address| address.family() == Some(AddressFamily::Packet));
         if let Some(link) = link.and_then(|address| address.as_link_addr().copied()) {
             return Ok(link);

@@ -17,7 +17,7 @@ use crate::bed::Testbed;
 use crate::fabric::provoke::Provocation;
 use crate::fabric::{Host, Mac, Seen};
 use crate::proof::canaries::Canaries;
-use crate::proof::containers::DEFAULT;
+use crate::proof::containers::{DEFAULT, USER};
 use crate::proof::destinations::{self, What};
 use crate::proof::question::{Inner, Network, Place, Vantage};
 
@@ -219,29 +219,52 @@ impl Stand {
     }
 }
 
-/// Lines of a script that has these containers send their frames side by side, and leaves no network behind.
+/// A network that a user makes on an uplink, and the address that a container has on it.
+struct Wire {
+    name: String,
+    options: String,
+    address: String,
+}
+
+impl Wire {
+    /// For a stand that takes one, on the `nth` interface of its daemon.
+    fn of(stand: Stand, uplink: &str, nth: usize) -> Option<Self> {
+        let (letter, (parent, driver)) = (stand.letter(), stand.network(uplink)?);
+        // As many as a daemon has interfaces.
+        let base = 16 * (nth % 16);
+        Some(Self {
+            name: format!("dmhost-probe-{uplink}-{letter}"),
+            options: format!("-d {driver} -o parent={parent} --subnet 198.18.{letter}.{base}/28"),
+            address: format!("198.18.{letter}.{}", base + 2),
+        })
+    }
+}
+
+/// Lines of a script that has these containers send their frames side by side, and leaves no network behind. The container on a user's
+/// network stands on those that a user makes on the uplink as well.
 fn run_all(script: &mut String, daemon: &Daemon, uplink: &str, sheets: &[(Stand, Vec<Vec<u8>>)]) {
     let docker = format!("docker -H unix://{}", daemon.name.socket());
-    let networks = sheets.iter().filter_map(|(stand, _)| Some((stand.letter(), stand.network(uplink)?)));
-    let networks: Vec<(u8, (String, &str))> = networks.collect();
-    for (letter, (parent, driver)) in &networks {
-        let options = format!("-d {driver} -o parent={parent} --subnet 198.18.{letter}.0/24");
-        let _ = writeln!(script, "{docker} network create {options} dmhost-probe-{letter} >/dev/null");
+    let nth = daemon.interfaces.iter().position(|name| name.as_str() == uplink).unwrap_or_default();
+    let wires: Vec<Wire> = sheets.iter().filter_map(|(stand, _)| Wire::of(*stand, uplink, nth)).collect();
+    for Wire { name, options, address } in &wires {
+        let _ = writeln!(script, "{docker} network create {options} {name} >/dev/null");
+        let _ = writeln!(script, "{docker} network connect --ip {address} {name} {USER}");
     }
     for (stand, frames) in sheets {
-        let run = match stand {
-            Stand::Bridge => format!("exec -i {DEFAULT} /probe send eth0"),
-            Stand::Uplink => format!("run --rm -i --network host {DEFAULT} /probe send {uplink}"),
-            Stand::Below(_) | Stand::Tagged(_) => {
-                format!("run --rm -i --network dmhost-probe-{} {DEFAULT} /probe send eth0", stand.letter())
+        let run = match (stand, Wire::of(*stand, uplink, nth)) {
+            (_, Some(Wire { address, .. })) => format!("exec -i {USER} /probe send {address}"),
+            (Stand::Uplink, None) => format!("run --rm -i --network host {DEFAULT} /probe send {uplink}"),
+            (Stand::Bridge | Stand::Below(_) | Stand::Tagged(_), None) => {
+                format!("exec -i {DEFAULT} /probe send eth0")
             }
         };
         let _ = write!(script, "{docker} {run} <<'FRAMES' &\n{}FRAMES\npids=\"${{pids-}} $!\"\n", hex(frames));
     }
     // Each has to end well, and the networks have to go even if one does not.
     script.push_str("failed=0; for pid in ${pids-}; do wait \"$pid\" || failed=1; done\n");
-    for (letter, _) in &networks {
-        let _ = writeln!(script, "{docker} network rm dmhost-probe-{letter} >/dev/null");
+    for Wire { name, .. } in &wires {
+        let _ = writeln!(script, "{docker} network disconnect {name} {USER}");
+        let _ = writeln!(script, "{docker} network rm {name} >/dev/null");
     }
     script.push_str("[ $failed = 0 ]\n");
 }
