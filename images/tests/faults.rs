@@ -132,19 +132,13 @@ impl Bed {
         let mut layout = Layout::new();
         layout.subvolume("@", Some("/".into()));
         let (out, cache) = (self.path.join("host.raw"), self.path.join("cache"));
+        let secrets = |id: &CredentialId| anyhow::bail!("there is no {id}");
         let request = BuildRequest {
-            plan: &plan,
-            layout: &layout,
-            secrets: &|id: &CredentialId| anyhow::bail!("there is no {id}"),
-            out: &out,
             cache_dir: Some(&cache),
-            force: false,
             lock: Some(LockFile { path: self.path.join("host.lock"), mode }),
             mirror: Some(Mirror::at(&self.server.uri)),
             offline,
-            engine_key: None,
-            cache_limit: None,
-            spec: None,
+            ..BuildRequest::new(&plan, &layout, &secrets, &out)
         };
         let error = build(&request, &mut |_: Event<'_>| {}).err().context("such a build cannot succeed")?;
         let mut names: Vec<_> = self

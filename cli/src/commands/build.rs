@@ -22,11 +22,8 @@ pub(super) fn run(args: &args::Build, terminal: &Terminal) -> Result<(), Failure
     let cache_dir = cache_dir(&args.cache)?;
     let pki = pki(&args.spec.path, &plan)?;
     let layout = dmhost_layout::render(&plan);
+    let secrets = FromPki(&pki);
     let request = BuildRequest {
-        plan: &plan,
-        layout: &layout,
-        secrets: &FromPki(&pki),
-        out: &args.out,
         cache_dir: Some(&cache_dir),
         force: args.force,
         lock: Some(LockFile { path: lock_path(&args.spec.path), mode: mode(args) }),
@@ -35,6 +32,7 @@ pub(super) fn run(args: &args::Build, terminal: &Terminal) -> Result<(), Failure
         engine_key: args.engine.engine_key.as_deref(),
         cache_limit: args.limit.cache_limit,
         spec: Some(&spec),
+        ..BuildRequest::new(&plan, &layout, &secrets, &args.out)
     };
     if !args.force && args.out.symlink_metadata().is_ok() {
         return Err(Failure::Usage(anyhow!("{} is there already; say --force to overwrite it", args.out)));
