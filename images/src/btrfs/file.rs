@@ -60,6 +60,9 @@ impl FileExtent {
 pub(super) struct Reader<'a> {
     volume: &'a Volume<'a>,
     decoder: Decoder<'static>,
+    /// An extent as it stands on the device, and unpacked: one after the other has its room here.
+    stored: Vec<u8>,
+    unpacked: Vec<u8>,
 }
 
 /// The most that one extent holds compressed, and more than one without compression is read at a time.
@@ -67,7 +70,8 @@ const MOST: u64 = 128 << 20;
 
 impl<'a> Reader<'a> {
     pub(super) fn new(volume: &'a Volume<'a>) -> anyhow::Result<Self> {
-        Ok(Self { volume, decoder: Decoder::new().context("could not prepare zstd")? })
+        let decoder = Decoder::new().context("could not prepare zstd")?;
+        Ok(Self { volume, decoder, stored: Vec::new(), unpacked: Vec::new() })
     }
 
     /// Hands out the bytes of a file of this size, stretch by stretch.
@@ -106,30 +110,33 @@ impl<'a> Reader<'a> {
                 Ok(room.min(*length))
             }
             Data::Inline { bytes, length } => {
-                let unpacked = if *compressed { self.unpack(bytes, *length)? } else { bytes.clone() };
-                let bytes = Bytes(&unpacked).at(0, usize::try_from(room.min(*length))?)?;
+                self.stored.clone_from(bytes);
+                let bytes = Bytes(self.whole(*compressed, *length)?).at(0, usize::try_from(room.min(*length))?)?;
                 each(bytes);
                 Ok(bytes.len() as u64)
             }
             Data::Regular { logical, packed, whole, skip, length } => {
                 anyhow::ensure!(*packed <= MOST && *whole <= MOST, "an extent has {packed} bytes");
-                let mut stored = vec![0; usize::try_from(*packed)?];
-                self.volume.read(*logical, &mut stored)?;
-                let unpacked = if *compressed { self.unpack(&stored, *whole)? } else { stored };
-                let bytes = Bytes(&unpacked).at(usize::try_from(*skip)?, usize::try_from(room.min(*length))?)?;
+                self.stored.resize(usize::try_from(*packed)?, 0);
+                self.volume.read(*logical, &mut self.stored)?;
+                let whole = Bytes(self.whole(*compressed, *whole)?);
+                let bytes = whole.at(usize::try_from(*skip)?, usize::try_from(room.min(*length))?)?;
                 each(bytes);
                 Ok(bytes.len() as u64)
             }
         }
     }
 
-    /// One zstd frame; what follows it up to the sector's end is padding.
-    fn unpack(&mut self, packed: &[u8], length: u64) -> anyhow::Result<Vec<u8>> {
+    /// What is stored, unpacked: one zstd frame; what follows it up to the sector's end is padding.
+    fn whole(&mut self, compressed: bool, length: u64) -> anyhow::Result<&[u8]> {
+        if !compressed {
+            return Ok(&self.stored);
+        }
         anyhow::ensure!(length <= MOST, "an extent has {length} bytes");
         self.decoder.reinit().context("could not prepare zstd")?;
-        let mut unpacked = vec![0; usize::try_from(length)?];
-        let mut from = InBuffer::around(packed);
-        let mut into = OutBuffer::around(&mut unpacked[..]);
+        self.unpacked.resize(usize::try_from(length)?, 0);
+        let mut from = InBuffer::around(&self.stored[..]);
+        let mut into = OutBuffer::around(&mut self.unpacked[..]);
         loop {
             let before = (from.pos(), into.pos());
             let left = self.decoder.run(&mut from, &mut into).context("an extent is no zstd")?;
@@ -138,7 +145,9 @@ impl<'a> Reader<'a> {
             }
         }
         // What the frame leaves out of the last sector reads as zeros.
-        Ok(unpacked)
+        let end = into.pos();
+        self.unpacked[end..].fill(0);
+        Ok(&self.unpacked)
     }
 }
 

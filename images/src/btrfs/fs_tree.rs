@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
 
@@ -53,16 +54,18 @@ fn trees(volume: &Volume<'_>) -> anyhow::Result<BTreeMap<u64, Tree>> {
 pub(crate) fn read(file: &std::fs::File, extent: Extent) -> anyhow::Result<Contents> {
     let volume = Volume::open(file, extent)?;
     let trees = trees(&volume)?;
-    let found = Walk::through(&trees)?;
-    // Unpacking and hashing is all the work there is, and each file's is its own.
-    let parts = in_parallel(|index, threads| {
+    let mut found = Walk::through(&trees)?;
+    // Unpacking and hashing is all the work there is, and each file's is its own. The largest first, for nobody to be left with
+    // one of them at the end.
+    found.sort_by_key(|(_, inode)| std::cmp::Reverse(inode.size));
+    let next = AtomicUsize::new(0);
+    let parts = in_parallel(|| {
         let mut reader = Reader::new(&volume)?;
-        // Neighbours are alike in size, so they are dealt out in turn.
-        let mine = found.iter().skip(index).step_by(threads);
-        let node = |(path, inode): &(String, &Inode)| {
-            Ok((path.clone(), node(inode, &mut reader).with_context(|| path.clone())?))
-        };
-        mine.map(node).collect::<anyhow::Result<Vec<(String, Node)>>>()
+        let mut mine = Vec::new();
+        while let Some((path, inode)) = found.get(next.fetch_add(1, Ordering::Relaxed)) {
+            mine.push((path.clone(), node(inode, &mut reader).with_context(|| path.clone())?));
+        }
+        Ok(mine)
     })?;
     Ok(Contents { nodes: parts.into_iter().flatten().collect() })
 }
@@ -86,12 +89,12 @@ pub(crate) fn each_file(file: &std::fs::File, extent: Extent, each: &mut dyn FnM
     Ok(())
 }
 
-/// Does a work of which each thread does a share, given by its index and how many there are.
-fn in_parallel<T: Send>(work: impl Fn(usize, usize) -> anyhow::Result<T> + Sync) -> anyhow::Result<Vec<T>> {
+/// Does a work of which each thread takes what it can.
+fn in_parallel<T: Send>(work: impl Fn() -> anyhow::Result<T> + Sync) -> anyhow::Result<Vec<T>> {
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(8);
     std::thread::scope(|scope| {
         let work = &work;
-        let running: Vec<_> = (0..threads).map(|index| scope.spawn(move || work(index, threads))).collect();
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         running
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
