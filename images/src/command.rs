@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
@@ -73,7 +74,18 @@ impl Command {
         })
     }
 
-    /// The same, with a [`Said::Tick`] each `every`, at which something can be measured.
+    /// The same, with this file as its standard output: what it says is what it says on standard error.
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub(crate) fn run_into(&self, input: Vec<u8>, output: File, mut line: impl FnMut(&str)) -> anyhow::Result<()> {
+        self.hear(&self.expression(input).stdout_file(output), None, |said| match said {
+            Said::Line(text) => line(text),
+            Said::Tick => {}
+        })
+    }
+
+    /// The same as [`Command::run`], with a [`Said::Tick`] each `every`, at which something can be measured.
     ///
     /// # Errors
     /// As [`Command::run`].
@@ -81,17 +93,25 @@ impl Command {
         &self,
         input: Vec<u8>,
         every: Option<Duration>,
+        hear: impl FnMut(Said<'_>),
+    ) -> anyhow::Result<()> {
+        self.hear(&self.expression(input), every, hear)
+    }
+
+    fn expression(&self, input: Vec<u8>) -> duct::Expression {
+        let command = duct::cmd(&self.argv[0], &self.argv[1..]).env("PATH", search_path()).env("LC_ALL", "C.UTF-8");
+        command.stdin_bytes(input)
+    }
+
+    fn hear(
+        &self,
+        expression: &duct::Expression,
+        every: Option<Duration>,
         mut hear: impl FnMut(Said<'_>),
     ) -> anyhow::Result<()> {
         const KEPT: usize = 20;
-        let running = duct::cmd(&self.argv[0], &self.argv[1..])
-            .env("PATH", search_path())
-            .env("LC_ALL", "C.UTF-8")
-            .stdin_bytes(input)
-            .stderr_to_stdout()
-            .unchecked()
-            .reader()
-            .with_context(|| format!("could not start {self}"))?;
+        let running =
+            expression.stderr_to_stdout().unchecked().reader().with_context(|| format!("could not start {self}"))?;
         let mut last = VecDeque::new();
         // Told by the first line that says so: what follows it may be a screen of consequences.
         let mut cause = None;
@@ -256,6 +276,19 @@ mod tests {
             .expect_err("it exits 3");
         assert_eq!(lines, ["begun", "metered"]);
         assert!(error.to_string().ends_with("its last words:\nbegun\nmetered"), "{error}");
+    }
+
+    #[test]
+    fn what_goes_into_a_file_is_no_word() {
+        let file = tempfile::tempfile().expect("a file");
+        let mut lines = Vec::new();
+        let output = file.try_clone().expect("it is open");
+        Command::plain(["sh", "-c", "echo heard >&2; cat"])
+            .run_into(b"written".to_vec(), output, |line| lines.push(line.to_owned()))
+            .expect("it exits 0");
+        let mut written = [0; 7];
+        std::os::unix::fs::FileExt::read_exact_at(&file, &mut written, 0).expect("it is there");
+        assert_eq!((lines, &written), (vec!["heard".to_owned()], b"written"));
     }
 
     #[test]

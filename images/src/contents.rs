@@ -110,6 +110,11 @@ impl Contents {
         differences
     }
 
+    /// Bytes of all files; a file with several names counts with each.
+    pub fn bytes(&self) -> u64 {
+        self.nodes.values().map(Node::size).sum()
+    }
+
     /// Bytes of all files at `path` and below; a file with several names counts with each.
     pub fn bytes_below(&self, path: &str) -> u64 {
         let below = format!("{path}/");

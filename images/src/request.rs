@@ -40,6 +40,9 @@ pub struct BuildRequest<'a> {
     /// The most bytes that the cache may take after a build that added to it: what was not used for longest is removed, and
     /// nothing that is in use. `None`: as many as there are.
     pub cache_limit: Option<u64>,
+    /// The most bytes of memory that the root file system may take while it is made. What may be more is made beside the
+    /// image. `None`: half of what is free.
+    pub memory: Option<u64>,
     /// The spec's bytes, whose SHA-256 stands in `IMAGE.json`.
     pub spec: Option<&'a [u8]>,
 }
@@ -89,6 +92,7 @@ impl<'a> BuildRequest<'a> {
             offline: false,
             engine_key: None,
             cache_limit: None,
+            memory: None,
             spec: None,
         }
     }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::base::BaseTree;
 use crate::cache::{self, Workspace};
-use crate::contents::{Contents, Node};
+use crate::contents::Contents;
 use crate::disk::{self, Geometry};
 use crate::format::Format;
 use crate::image;
@@ -59,8 +59,15 @@ fn attempt(request: &BuildRequest<'_>, progress: &mut dyn Progress) -> anyhow::R
     let plan = steps(request.plan, request.layout, &options, None)?;
     machine::preflight(options.privilege, Format::of(out)?)?;
     let _workspace = Workspace::take(&workspace(out))?;
-    let mut runner =
-        Runner { request, progress, base: None, contents: Contents::default(), reports: Vec::new(), lock: None };
+    let mut runner = Runner {
+        request,
+        progress,
+        base: None,
+        root: None,
+        contents: Contents::default(),
+        reports: Vec::new(),
+        lock: None,
+    };
     let mut timings = Vec::with_capacity(plan.len());
     let count = plan.len();
     let mut timed =
@@ -151,6 +158,8 @@ struct Runner<'a, 'p, 'r> {
     progress: &'p mut dyn Progress,
     /// Held until the image is done: nobody removes the base meanwhile.
     base: Option<Installed>,
+    /// The root file system, until it is on its disk.
+    root: Option<image::Root>,
     /// What the image was found to hold.
     contents: Contents,
     /// The reports as they were written aside, and where they stand when the image does.
@@ -226,12 +235,16 @@ impl Runner<'_, '_, '_> {
                 self.base = Some(base);
                 return Ok(Taken { cached, resolution: None, bytes });
             }
-            Step::FileSystem { file, .. } => {
-                image::file_system(step, self.request.secrets, progress)?;
-                return Taken::written(file);
+            Step::FileSystem { .. } => {
+                let base = self.base.as_ref().context("the base comes before the root file system")?;
+                let root = image::file_system(step, &base.contents, self.request, progress)?;
+                let bytes = Some(disk::allocated(&root.file)?);
+                self.root = Some(root);
+                return Ok(Taken { bytes, ..Taken::default() });
             }
-            Step::Disk { root, file, geometry } => {
-                image::put_root(root, file, geometry, progress)?;
+            Step::Disk { file, geometry } => {
+                let root = self.root.take().context("the root file system comes before its disk")?;
+                image::put_root(&root, file, geometry, progress)?;
                 return Taken::written(file);
             }
             Step::ReadBack { file } => {
@@ -240,7 +253,7 @@ impl Runner<'_, '_, '_> {
                     Ok(contents) => contents,
                     Err(differences) => return Err(Self::blame(base, &differences)),
                 };
-                let bytes = Some(self.contents.nodes.values().map(Node::size).sum());
+                let bytes = Some(self.contents.bytes());
                 return Ok(Taken { bytes, ..Taken::default() });
             }
             Step::Convert { from, file, format, command } => {

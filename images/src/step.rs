@@ -78,15 +78,15 @@ pub enum Step {
         /// How.
         bootstrap: Bootstrap,
     },
-    /// Makes the root file system of base and layout in a file of its own.
+    /// Makes the root file system of base and layout in a file of its own, in memory where that has room.
     FileSystem {
         /// The layout; its secrets are filled in on the way.
         layout: Layout,
-        /// The file.
+        /// Where the file is if memory is short.
         file: Utf8PathBuf,
         /// Its size in bytes: the root partition's.
         size: u64,
-        /// How; takes the layout as a tar.
+        /// How; takes the layout as a tar, and the file as its output.
         command: Command,
         /// Whose UUIDs it gets.
         identity: Identity,
@@ -97,8 +97,6 @@ pub enum Step {
     },
     /// Puts the root file system on its disk.
     Disk {
-        /// The root file system.
-        root: Utf8PathBuf,
         /// The disk, [`Blank`] so far.
         file: Utf8PathBuf,
         /// Where things stand on it.
@@ -187,7 +185,7 @@ pub fn steps(plan: &HostPlan, layout: &Layout, options: &Options, pins: Option<&
     let script = ["env", &epoch, "sh", "-euc", ASSEMBLE, "assemble"];
     let argv = script
         .into_iter()
-        .chain([stage.as_str(), base.as_str(), root.as_str(), &mkfs])
+        .chain([stage.as_str(), base.as_str(), &mkfs])
         .map(str::to_owned)
         .chain(subvolume_words(layout.subvolumes())?);
     let command = Command::privileged(options.privilege, argv);
@@ -203,8 +201,8 @@ pub fn steps(plan: &HostPlan, layout: &Layout, options: &Options, pins: Option<&
     let mut steps = vec![
         packages,
         base_step,
-        Step::FileSystem { layout, file: root.clone(), size, command, identity, latest, blank },
-        Step::Disk { root, file: disk.clone(), geometry },
+        Step::FileSystem { layout, file: root, size, command, identity, latest, blank },
+        Step::Disk { file: disk.clone(), geometry },
         Step::ReadBack { file: disk },
     ];
     steps.extend(convert);
@@ -270,14 +268,14 @@ impl fmt::Display for Step {
                 let (entries, volumes) = (layout.iter().count(), layout.subvolumes().len());
                 writeln!(
                     f,
-                    "root file system of {size} bytes in {file}: {entries} entries of the layout, {volumes} subvolumes"
+                    "root file system of {size} bytes in memory, or {file}: {entries} entries of the layout, {volumes} subvolumes"
                 )?;
                 let Blank { base: _, file, geometry, title: _ } = blank;
                 writeln!(f, "  {command}")?;
                 write!(f, "  meanwhile partition table and EFI system partition of {} bytes in {file}", geometry.size)
             }
-            Self::Disk { root, file, geometry } => {
-                write!(f, "disk: {root} into {file}, at byte {}", geometry.root.start)
+            Self::Disk { file, geometry } => {
+                write!(f, "disk: the root file system into {file}, at byte {}", geometry.root.start)
             }
             Self::ReadBack { file } => write!(f, "read {file} back"),
             Self::Convert { from: _, file, format, command } => write!(f, "{format} in {file}\n  {command}"),

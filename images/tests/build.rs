@@ -51,10 +51,10 @@ fn layout() -> Layout {
     layout
 }
 
-fn make(out: &Utf8Path, force: bool) -> anyhow::Result<Built> {
+fn make(out: &Utf8Path, force: bool, memory: Option<u64>) -> anyhow::Result<Built> {
     let (plan, layout) = (plan(), layout());
     let secrets = |id: &CredentialId| Ok(format!("the bytes of {id}\n").into_bytes());
-    let request = BuildRequest { force, ..BuildRequest::new(&plan, &layout, &secrets, out) };
+    let request = BuildRequest { force, memory, ..BuildRequest::new(&plan, &layout, &secrets, out) };
     build(&request, &mut |_: dmhost_images::Event<'_>| {})
 }
 
@@ -87,7 +87,7 @@ fn a_layout_becomes_a_disk_that_other_programs_read() -> anyhow::Result<()> {
     let folder = Utf8PathBuf::try_from(folder.path().to_owned())?;
     fs_err::create_dir_all(&folder)?;
     let image = folder.join("atlas.raw");
-    let built = make(&image, false)?;
+    let built = make(&image, false, None)?;
     assert_eq!(built.bytes, 3 * GIB);
     assert!(built.allocated < 400 << 20, "{} bytes are allocated", built.allocated);
     assert_eq!(fs_err::metadata(&image)?.permissions().mode() & 0o777, 0o600);
@@ -119,17 +119,21 @@ fn a_layout_becomes_a_disk_that_other_programs_read() -> anyhow::Result<()> {
     check_tree(&tree)?;
     check_same(&opened.contents()?, &tree)?;
 
-    let refused = make(&image, false).expect_err("it is there already");
+    let refused = make(&image, false, None).expect_err("it is there already");
     assert_eq!(refused.to_string(), format!("{image} exists already: remove it, or say that it may be replaced"));
     let inode = fs_err::metadata(&image)?.ino();
     let first = folder.join("first.raw");
     fs_err::hard_link(&image, &first)?;
-    let again = make(&image, true)?;
+    let again = make(&image, true, None)?;
     assert!(again.base_cached);
     assert_eq!(again.tree, built.tree, "the same lock, layout and secrets, and another tree");
     assert_ne!(fs_err::metadata(&image)?.ino(), inode, "it was not replaced");
     // Of one input, every byte is the same. cmp names the first that is not.
     oracle("cmp", &[first.as_str(), image.as_str()])?;
+    // Where memory is short, too.
+    let beside = folder.join("beside.raw");
+    make(&beside, false, Some(0))?;
+    oracle("cmp", &[first.as_str(), beside.as_str()])?;
     Ok(fs_err::remove_dir_all(&folder)?)
 }
 

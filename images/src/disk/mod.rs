@@ -23,7 +23,7 @@ use crate::identity::Identity;
 
 pub use boot::Boot;
 pub(crate) use boot::{BootFiles, make as make_boot};
-pub(crate) use sparse::{allocated, copy_into, data};
+pub(crate) use sparse::{Ahead, allocated, copy_into, data};
 pub use window::Window;
 
 /// The partition label of the root, which the kernel command line names.

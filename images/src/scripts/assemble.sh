@@ -1,9 +1,11 @@
 # Lays a layout (a tar on standard input) over a base without copying it, and makes a btrfs of both.
-# $1: an empty folder to work in; $2: the base's tree; $3: the file; $4: options of mkfs.btrfs by words;
-# $5: the root's subvolume; then, for each other subvolume, its name and its mount (or -), the deepest mounts first.
+# Standard output is the file, which need not have a name.
+# $1: an empty folder to work in; $2: the base's tree; $3: options of mkfs.btrfs by words;
+# $4: the root's subvolume; then, for each other subvolume, its name and its mount (or -), the deepest mounts first.
 umask 022
-stage=$1 base=$2 file=$3 options=$4 root=$5
-shift 5
+exec 3>&1 >&2
+stage=$1 base=$2 options=$3 root=$4
+shift 4
 mount -t tmpfs -o mode=0755 dmhost "$stage"
 mkdir "$stage/base" "$stage/upper" "$stage/overlay" "$stage/top" "$stage/top/$root"
 mount --bind -o ro "$base" "$stage/base"
@@ -23,12 +25,12 @@ for word in "$@"; do
         name=$word
         continue
     fi
-    mkdir "$stage/top/$name"
-    if [ "$word" != - ]; then
-        mkdir -p "$tree$word"
-        mount --rbind "$tree$word" "$stage/top/$name"
+    if [ "$word" = - ]; then
+        mkdir "$stage/top/$name"
+    else
         count=$((count + 1))
-        mkdir "$stage/empty$count"
+        mkdir -p "$stage/top/$name" "$stage/empty$count" "$tree$word"
+        mount --rbind "$tree$word" "$stage/top/$name"
         mount --bind "$stage/empty$count" "$tree$word"
     fi
     name=
@@ -41,4 +43,4 @@ for name in "$stage"/top/*; do
     set -- "$@" --subvol "rw:${name##*/}"
 done
 # shellcheck disable=SC2086 -- the options are words
-exec mkfs.btrfs $options --rootdir "$stage/top" "$@" "$file"
+exec mkfs.btrfs $options --rootdir "$stage/top" "$@" /proc/self/fd/3
