@@ -111,7 +111,7 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
             stage("where daemons and containers may go");
             facts = among::facts(plan, bed, &inner)?;
             facts.extend(destinations::facts(plan, bed, &inner, team.hands())?);
-            facts.extend(told::facts(plan, bed)?);
+            facts.extend(told::facts(plan, bed, &cells, &mut team)?);
         }
         let enough = until_red && !(cells.iter().all(Cell::holds) && facts.iter().all(|fact| fact.holds));
         if extent != Extent::Quick && !enough {

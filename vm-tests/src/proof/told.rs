@@ -1,13 +1,14 @@
 //! What the host tells those who wonder: the kernel's log has published ports that `expose` does not list, and destinations that
-//! `egress` does not. Both have been asked for when this is looked at.
+//! `egress` does not. Both have been asked for when this is looked at; a port is told of when it is asked for again.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use dmhost_layout::plan::{Daemon, HostPlan};
 
-use super::question::{ProbePorts, probe_ports};
-use super::report::Fact;
+use super::question::{Ask, ProbePorts, Question, Vantage, Verdict, probe_ports};
+use super::report::{Cell, Fact};
+use super::team::Team;
 use crate::bed::Testbed;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -16,7 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// If the machine ended or its agent does not answer.
-pub(super) fn facts(plan: &HostPlan, bed: &Testbed) -> Result<Vec<Fact>> {
+pub(super) fn facts(plan: &HostPlan, bed: &Testbed, cells: &[Cell], team: &mut Team<'_>) -> Result<Vec<Fact>> {
+    let unlisted = |question: &&Question| {
+        let published = matches!(question.ask, Ask::Published { .. }) && question.expected == Verdict::Silent;
+        published && matches!(question.vantage, Vantage::Vlan(_))
+    };
+    let again: Vec<Question> = cells.iter().map(|cell| &cell.question).filter(unlisted).cloned().collect();
+    team.ask(&again)?;
     let log = bed.guest.must("dmesg", PATIENCE)?;
     Ok(plan.daemons.values().filter_map(|daemon| fact(daemon, &log)).collect())
 }

@@ -85,16 +85,22 @@ struct Trial {
 /// A row for each place that a container can stand in, all daemons at once.
 pub(super) fn rows(scene: &Scene<'_>, bed: &Testbed, inner: &[Inner], canaries: &Canaries) -> Result<Vec<Row>> {
     let plan = scene.plan;
-    let mut trials = Vec::new();
+    let (mut tells, mut all) = (0..=u8::MAX, Vec::new());
     for daemon in plan.daemons.values() {
+        let mut trials = Vec::new();
         for interface in plan.interfaces_of(daemon) {
-            // As many as a host has daemons.
-            let nth = u8::try_from(trials.len()).context("more zones than tells")?;
+            let nth = tells.next().context("more interfaces than tells")?;
             trials.push(Trial::of(scene, bed, (inner, canaries), (daemon, interface), nth)?);
         }
+        all.push(trials);
     }
+    // Those of one daemon one after another: it does not make two networks at a time without a complaint.
+    let run = |trials: Vec<Trial>| -> Result<Vec<Row>> {
+        let rows: Vec<_> = trials.into_iter().map(|trial| trial.run(bed)).collect::<Result<_>>()?;
+        Ok(rows.into_iter().flatten().collect())
+    };
     std::thread::scope(|scope| {
-        let running: Vec<_> = trials.into_iter().map(|trial| scope.spawn(|| trial.run(bed))).collect();
+        let running: Vec<_> = all.into_iter().map(|trials| scope.spawn(|| run(trials))).collect();
         let mut rows = Vec::new();
         for thread in running {
             match thread.join() {
