@@ -187,8 +187,12 @@ impl<'a> Observer<'a> {
         let source = match target.place {
             Place::LinkLocal | Place::AllNodes => self.stations.link_local(),
             Place::Planned | Place::Broadcast | Place::Unplanned | Place::Container | Place::Bridge => {
-                let subnet = subnet_of(self.plan, target).or_else(|| self.own_subnet(vantage, target.address))?;
-                self.stations.beside(subnet, &within)?
+                let subnet = subnet_of(self.plan, target).or_else(|| self.own_subnet(vantage, target.address));
+                match subnet {
+                    Some(subnet) => self.stations.beside(subnet, &within)?,
+                    // A host without this IP version: no address is nearer to it than another.
+                    None => self.stations.at(self.stations.far(target.address.is_ipv4())?),
+                }
             }
         };
         Some(Position { source, via: None })
