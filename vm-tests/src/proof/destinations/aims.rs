@@ -165,7 +165,10 @@ fn reaches(plan: &HostPlan, daemon: &Daemon, stand: Stand, address: IpAddr) -> b
         && here.flat_map(|interface| &interface.addresses).any(|net| net.contains(&address))
         && !nets().any(|net| net.contains(&address));
     let near = nets().find(|net| net.contains(&address));
-    let routed = ways.iter().flat_map(|way| &way.gateways).any(|gateway| gateway.is_ipv4() == address.is_ipv4());
+    // In the host's namespace a program that chose no address goes by the host's own routes, not by a daemon's.
+    let by_host = stand == Stand::Itself && daemon.isolation == Isolation::Shared;
+    let leads = ways.iter().filter(|way| !by_host || way.owner == Owner::Host);
+    let routed = leads.flat_map(|way| &way.gateways).any(|gateway| gateway.is_ipv4() == address.is_ipv4());
     let whole = near.is_some_and(|net| {
         net.prefix_len() + 1 < net.max_prefix_len() && (address == net.network() || address == net.broadcast())
     });
@@ -215,6 +218,22 @@ mod tests {
             ("2001:db8:11::", What::Tcp(443), None),
         ] {
             assert_eq!(of(address, what), expected, "{address} {what}");
+        }
+    }
+
+    #[test]
+    fn a_shared_daemon_itself_goes_by_the_hosts_gateways() {
+        let spec = include_str!("../../../../examples/classic-shared.toml");
+        let (plan, _) = dmhost_layout::plan_from_toml("classic-shared.toml", spec);
+        let plan = plan.expect("the example is a plan");
+        let hosts = plan.interfaces.values().filter(|interface| interface.owner == Owner::Host);
+        let gateways: Vec<IpAddr> = hosts.flat_map(|interface| interface.gateways.clone()).collect();
+        assert!(gateways.iter().all(IpAddr::is_ipv4) && !gateways.is_empty(), "{gateways:?}");
+        for daemon in plan.daemons.values() {
+            for (far, expected) in [("100.127.0.9", true), ("2001:db8:fffe::9", false)] {
+                let far = far.parse().expect("an address");
+                assert_eq!(reaches(&plan, daemon, Stand::Itself, far), expected, "{} {far}", daemon.name);
+            }
         }
     }
 
