@@ -92,7 +92,7 @@ fn bands(plan: &HostPlan) -> Vec<Band<'_>> {
     for (zone, daemon) in plan.daemons.values().enumerate() {
         let mut interfaces: Vec<&Interface> = plan.interfaces_of(daemon).collect();
         interfaces.sort_by_key(place);
-        let endpoint = Some(say::endpoint(daemon));
+        let endpoint = Some(say::endpoint(plan, daemon));
         bands.push(Band { zone: Some(zone), owner: say::daemon(daemon), endpoint, interfaces });
     }
     bands.sort_by_key(|band| band.interfaces.first().map(place));

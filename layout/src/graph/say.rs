@@ -49,13 +49,13 @@ pub(super) fn daemon(daemon: &Daemon) -> Vec<String> {
 }
 
 /// Where a daemon is reached: its API, then its published ports.
-pub(super) fn endpoint(daemon: &Daemon) -> Vec<String> {
+pub(super) fn endpoint(plan: &HostPlan, daemon: &Daemon) -> Vec<String> {
     let mut text = Vec::new();
     match &daemon.api {
         None => text.push("API on its unix socket only".to_owned()),
         Some(api) => {
             text.push(format!("API {}/tcp, mutual TLS", api.port));
-            if api.chosen {
+            if !plan.answers_everywhere(daemon, api) {
                 text.extend(api.addresses.iter().map(|address| format!("on {address}")));
             }
             text.extend(api.names.iter().cloned());

@@ -30,7 +30,7 @@ pub struct Daemon {
     /// Its API over TCP with mutual TLS; `None`: unix socket only.
     pub api: Option<Api>,
     /// Published ports the network may reach; `None`: whatever Docker publishes; empty: nothing.
-    pub expose: Option<Vec<Expose>>,
+    pub expose: Option<Vec<PortRange>>,
     /// Where it and its containers may begin connections to, besides their name servers; `None`: anywhere; empty: nowhere.
     pub egress: Option<Vec<Destination>>,
     /// Docker's address pools.
@@ -74,10 +74,8 @@ impl Isolation {
 pub struct Api {
     /// TCP port, 2376 unless the spec says otherwise.
     pub port: u16,
-    /// Every address it listens on.
+    /// Every address it listens on: all of its interfaces', unless the spec chose some.
     pub addresses: Vec<IpAddr>,
-    /// Whether the spec chose them; if not, they are all of its interfaces'.
-    pub chosen: bool,
     /// DNS names in its certificate.
     pub names: Vec<String>,
     /// Who may connect; `None`: any source on its interfaces. Exhaustive over both IP versions.
@@ -90,12 +88,12 @@ pub struct Destination {
     /// The addresses.
     pub net: IpNet,
     /// Their ports; `None`: everything there, echo included.
-    pub ports: Option<Expose>,
+    pub ports: Option<PortRange>,
 }
 
 /// A range of ports, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Expose {
+pub struct PortRange {
     /// TCP or UDP.
     pub protocol: Protocol,
     /// First port, from 1.

@@ -21,7 +21,7 @@ use crate::engine::Version;
 
 pub use budget::{LEAST_MEMORY, LEAST_QUOTA, LEAST_TASKS, MOST_MEMORY, MOST_TASKS, Resources};
 pub use daemon::{
-    Api, DEFAULT_API_PORT, DEFAULT_POOL_V4, DEFAULT_POOL_V6, Daemon, Destination, Expose, Isolation, Pool, Protocol,
+    Api, DEFAULT_API_PORT, DEFAULT_POOL_V4, DEFAULT_POOL_V6, Daemon, Destination, Isolation, Pool, PortRange, Protocol,
 };
 pub use expect::{Expect, Target, Vantage, Verdict};
 pub use host_file::{FileOwner, HostFile};
@@ -177,8 +177,8 @@ pub struct Interface {
     pub kind: InterfaceKind,
     /// Its addresses with their prefix lengths.
     pub addresses: Vec<IpNet>,
-    /// Default gateways, at most one of each IP version. Of a daemon's, the first in the order of its interfaces leads to whatever
-    /// it asks for itself.
+    /// Default gateways, at most one of each IP version. What a daemon asks for itself takes the first in the order of its
+    /// interfaces.
     pub gateways: Vec<IpAddr>,
     /// Name servers reached through it.
     pub dns: Vec<IpAddr>,
@@ -235,9 +235,15 @@ impl HostPlan {
         (FIRST_TABLE..).zip(self.daemons.values().filter(|daemon| daemon.isolation == Isolation::Shared))
     }
 
-    /// The interfaces of a daemon in a zone that have a routing table of their own, each with its number there: all that it has, where
-    /// more than one leads to a gateway. A reply leaves by the interface that was asked.
-    pub fn ways<'a>(&'a self, daemon: &'a Daemon) -> Vec<(u32, &'a Interface)> {
+    /// Whether the API of a daemon answers on all of its addresses.
+    pub fn answers_everywhere(&self, daemon: &Daemon, api: &Api) -> bool {
+        let all = self.interfaces_of(daemon).flat_map(|interface| &interface.addresses);
+        all.map(IpNet::addr).all(|address| api.addresses.contains(&address))
+    }
+
+    /// The interfaces of a daemon in a zone that have a routing table of their own, each with the table's number there: all
+    /// that it has, where more than one leads to a gateway. A reply leaves by the interface that was asked.
+    pub fn routing_tables<'a>(&'a self, daemon: &'a Daemon) -> Vec<(u32, &'a Interface)> {
         let routed = self.interfaces_of(daemon).filter(|interface| !interface.gateways.is_empty()).count();
         if routed < 2 || daemon.isolation == Isolation::Shared {
             return Vec::new();

@@ -5,7 +5,7 @@
 
 use std::fmt::{Display, Write};
 
-use crate::plan::{Expose, InterfaceName, Protocol};
+use crate::plan::{InterfaceName, PortRange, Protocol};
 
 /// A base or regular chain under construction, or a set.
 #[derive(Debug)]
@@ -87,13 +87,13 @@ pub(super) fn names<'a>(interfaces: impl IntoIterator<Item = &'a InterfaceName>)
 }
 
 /// The ports of one protocol as a set; `None` if there are none.
-pub(super) fn ports(expose: &[Expose], protocol: Protocol) -> Option<String> {
+pub(super) fn ports(expose: &[PortRange], protocol: Protocol) -> Option<String> {
     let ports: Vec<_> = expose.iter().filter(|range| range.protocol == protocol).copied().map(port_range).collect();
     (!ports.is_empty()).then(|| set(ports))
 }
 
 /// A range of ports, or the one that it is.
-pub(super) fn port_range(Expose { protocol: _, first, last }: Expose) -> String {
+pub(super) fn port_range(PortRange { protocol: _, first, last }: PortRange) -> String {
     if first == last { first.to_string() } else { format!("{first}-{last}") }
 }
 

@@ -210,7 +210,7 @@ pub struct Api {
     /// Absent: all of them.
     ///
     /// Example: `addresses = ["198.51.100.2"]`
-    #[schemars(default, length(min = 1))]
+    #[schemars(default, length(min = 1), inner(regex(pattern = pattern::ADDRESS)))]
     pub addresses: Field<List<String>>,
     /// DNS names in the daemon's certificate, beside the addresses that it answers on: whole names without wildcards, each on one daemon
     /// of the host alone.

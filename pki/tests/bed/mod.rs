@@ -96,7 +96,6 @@ fn daemon(text: &str, addresses: &[&str], names: &[&str]) -> Daemon {
         api: Some(Api {
             port: 2376,
             addresses: addresses.iter().map(|address| address.parse().expect("an address")).collect(),
-            chosen: false,
             names: names.iter().map(ToString::to_string).collect(),
             from: None,
         }),

@@ -123,7 +123,10 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
         }
         Ok((cells, facts, asked))
     })?;
-    report.facts.extend(expects::facts(plan, &cells));
+    // Where questions were left out, some of the user's lines were not asked.
+    if !team.halted() {
+        report.facts.extend(expects::facts(plan, &cells));
+    }
     report.facts.extend(facts);
     report.cells = cells;
     report.facts.extend(egress);

@@ -23,13 +23,8 @@ pub(super) fn interface(list: &Field<List<String>>, report: &mut Report) -> (Vec
     (good, complete)
 }
 
-/// Single addresses: gateways, name servers, those of an API.
-pub(super) fn hosts(list: &Field<List<String>>, what: &str, report: &mut Report) -> Vec<At<IpAddr>> {
-    let key = match what {
-        "gateway" => "gateways",
-        "daemon's API" => "addresses",
-        _ => "dns",
-    };
+/// Single addresses of a key: gateways, name servers, those of an API. `what` has one of them.
+pub(super) fn hosts(list: &Field<List<String>>, key: &str, what: &str, report: &mut Report) -> Vec<At<IpAddr>> {
     not_empty(list, key, report);
     let mut good: Vec<At<IpAddr>> = Vec::new();
     for at in list.items() {
@@ -42,7 +37,7 @@ pub(super) fn hosts(list: &Field<List<String>>, what: &str, report: &mut Report)
             report.push(at.place.error("address", message).help(help));
             continue;
         };
-        let link_local_gateway = what == "gateway" && matches!(address, IpAddr::V6(v6) if link_local(v6));
+        let link_local_gateway = key == "gateways" && matches!(address, IpAddr::V6(v6) if link_local(v6));
         if let Some(why) = special(address).filter(|_| !link_local_gateway) {
             let message = format!("{address} is {why}, and no {what} has it");
             report.push(at.place.error("address-special", message).help("write a unicast address"));

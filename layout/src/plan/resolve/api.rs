@@ -39,8 +39,7 @@ pub(super) fn read<'s>(
     }
     let names = names(spec, seen, report);
     let from = from(spec, links, report);
-    let (addresses, chosen) = chosen.ok()?.map_or((all, false), |chosen| (chosen, true));
-    Some(Api { port: port?, addresses, chosen, names: names?, from: from.ok()? })
+    Some(Api { port: port?, addresses: chosen.ok()?.unwrap_or(all), names: names?, from: from.ok()? })
 }
 
 /// `addresses`, each of which is one of the daemon's own.
@@ -48,7 +47,7 @@ fn chosen(spec: &spec::Api, links: &[&Link<'_>], report: &mut Report) -> Result<
     if spec.addresses.is_absent() {
         return Ok(None);
     }
-    let hosts = addresses::hosts(&spec.addresses, "daemon's API", report);
+    let hosts = addresses::hosts(&spec.addresses, "addresses", "daemon's API", report);
     let mut complete = spec.addresses.is_complete() && hosts.len() == spec.addresses.items().len() && !hosts.is_empty();
     for at in hosts.iter().filter(|_| links.iter().all(|link| link.complete)) {
         let own = || links.iter().flat_map(|link| &link.addresses);

@@ -1,5 +1,7 @@
 //! `egress`: where a daemon and its containers may go, `192.0.2.0/24:443/tcp` or a range alone.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 
 use super::links::Link;
@@ -48,13 +50,26 @@ pub(super) fn read(
 /// Reads `CIDR`, `CIDR:PORTS/PROTOCOL` or `[CIDR]:PORTS/PROTOCOL`.
 fn parse(at: &At<String>, report: &mut Report) -> Option<Destination> {
     let text = at.value.as_str();
+    let mut refuse = |message: String, help: &str| report.push(at.place.error("egress-syntax", message).help(help));
     let Some((net, ports)) = apart(text) else {
-        let message = format!("{} is no range with its ports", quoted(text));
         let help =
             "write an IPv6 range in brackets before its ports, like `[2001:db8::/32]:443/tcp`, and without them alone";
-        report.push(at.place.error("egress-syntax", message).help(help));
+        refuse(format!("{} is no range with its ports", quoted(text)), help);
         return None;
     };
+    if net.parse::<IpAddr>().is_err() && !net.contains('/') {
+        let help = match ports {
+            None => "write `egress = \"any\"` for everywhere, `egress = []` for nothing, or ranges like `192.0.2.0/24`",
+            Some(_) if net == "*" => "write a range, such as `0.0.0.0/0` or `[::/0]` for every address",
+            Some(_) => "write the range of its addresses, like `192.0.2.0/24:443/tcp`: rules know no names",
+        };
+        refuse(format!("{} is no range of addresses", quoted(net)), help);
+        return None;
+    }
+    if text.starts_with('[') && net.parse::<IpNet>().is_ok_and(|net| net.addr().is_ipv4()) {
+        refuse(format!("{} is IPv4 in brackets", quoted(text)), "leave the brackets out: they are for IPv6");
+        return None;
+    }
     let net = addresses::range(&at.with(net.to_owned()), "192.0.2.0/24:443/tcp", report);
     let ports = match ports.map(expose::parse) {
         None => Some(None),

@@ -11,7 +11,7 @@ use super::links::Link;
 use super::owners::Owned;
 use crate::diagnostics::Span;
 use crate::plan::{
-    DaemonName, Expect, Expose, HostPlan, Interface, InterfaceName, Owner, Protocol, Target, Vantage, Verdict,
+    DaemonName, Expect, HostPlan, Interface, InterfaceName, Owner, PortRange, Protocol, Target, Vantage, Verdict,
 };
 use crate::spec::words::{nearest, quoted, suggest};
 use crate::spec::{self, At, Field, HostSpec};
@@ -127,7 +127,7 @@ fn daemon(name: &str, at: &At<String>, spec: &HostSpec, report: &mut Report) -> 
     None
 }
 
-fn port(at: &At<String>, report: &mut Report) -> Option<Expose> {
+fn port(at: &At<String>, report: &mut Report) -> Option<PortRange> {
     match parse_port(&at.value) {
         Ok(ports) if ports.first == ports.last => Some(ports),
         Ok(_) => {
@@ -265,7 +265,7 @@ fn own_interface(
             None
         };
     }
-    let exposed = |range: &Expose| range.protocol == *protocol && (range.first..=range.last).contains(port);
+    let exposed = |range: &PortRange| range.protocol == *protocol && (range.first..=range.last).contains(port);
     let closed = daemon.expose.as_ref().is_some_and(|expose| !expose.iter().any(exposed));
     if closed {
         let given = written.expose.given().or(spec.defaults.expose.given());

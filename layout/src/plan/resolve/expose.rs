@@ -1,7 +1,7 @@
 //! `expose`: published ports that the network may reach, `80/tcp` or `8000-8010/udp`.
 
 use super::{Report, Reported};
-use crate::plan::{Api, Expose, Protocol};
+use crate::plan::{Api, PortRange, Protocol};
 use crate::spec::words::quoted;
 use crate::spec::{At, Field, List};
 
@@ -10,13 +10,13 @@ pub(super) fn read(
     list: &Field<List<String>>,
     api: Option<&Api>,
     report: &mut Report,
-) -> Result<Option<Vec<Expose>>, Reported> {
+) -> Result<Option<Vec<PortRange>>, Reported> {
     match list {
         Field::Absent => return Ok(None),
         Field::Bad => return Err(Reported),
         Field::Given(_) => {}
     }
-    let mut good: Vec<At<Expose>> = Vec::new();
+    let mut good: Vec<At<PortRange>> = Vec::new();
     let mut complete = list.is_complete();
     for at in list.items() {
         let expose = match parse(&at.value) {
@@ -27,7 +27,7 @@ pub(super) fn read(
                 continue;
             }
         };
-        let clash = |other: &&At<Expose>| {
+        let clash = |other: &&At<PortRange>| {
             other.value.protocol == expose.protocol
                 && other.value.first <= expose.last
                 && expose.first <= other.value.last
@@ -49,8 +49,8 @@ pub(super) fn read(
     if complete { Ok(Some(good.into_iter().map(|at| at.value).collect())) } else { Err(Reported) }
 }
 
-pub(super) fn written(expose: Expose) -> String {
-    let Expose { protocol, first, last } = expose;
+pub(super) fn written(expose: PortRange) -> String {
+    let PortRange { protocol, first, last } = expose;
     let protocol = protocol.as_str();
     if first == last { format!("{first}/{protocol}") } else { format!("{first}-{last}/{protocol}") }
 }
@@ -59,7 +59,7 @@ pub(super) fn written(expose: Expose) -> String {
 pub(super) type Refusal = (&'static str, String, String);
 
 /// Reads `80/tcp` or `8000-8010/udp`.
-pub(super) fn parse(text: &str) -> Result<Expose, Refusal> {
+pub(super) fn parse(text: &str) -> Result<PortRange, Refusal> {
     let syntax = || "write it like `80/tcp` or `8000-8010/udp`".to_owned();
     let Some((ports, protocol)) = text.split_once('/') else {
         let help = if text.parse::<u16>().is_ok() { format!("write `{text}/tcp` or `{text}/udp`") } else { syntax() };
@@ -79,7 +79,7 @@ pub(super) fn parse(text: &str) -> Result<Expose, Refusal> {
         let help = format!("write `{last}-{first}/{}`", protocol.as_str());
         return Err(("expose-range-inverted", format!("{} ends before it begins", quoted(text)), help));
     }
-    Ok(Expose { protocol, first, last })
+    Ok(PortRange { protocol, first, last })
 }
 
 fn port(digits: &str, text: &str, syntax: &impl Fn() -> String) -> Result<u16, Refusal> {

@@ -93,8 +93,8 @@ fn link<'s>(spec: &'s Interface, all: &'s [Interface], index: &Index<'_>, report
         }),
         addresses,
         complete,
-        gateways: addresses::hosts(&spec.gateways, "gateway", report),
-        dns: addresses::hosts(&spec.dns, "name server", report),
+        gateways: addresses::hosts(&spec.gateways, "gateways", "gateway", report),
+        dns: addresses::hosts(&spec.dns, "dns", "name server", report),
     }
 }
 

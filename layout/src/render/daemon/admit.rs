@@ -1,12 +1,13 @@
 //! Rules that let the network reach a daemon: its API from `api.from`, ports from `expose`.
 
-use crate::plan::{Api, Daemon, Protocol};
+use crate::plan::{Api, Daemon, HostPlan, Protocol};
 use crate::render::rules::{Chain, ports, set};
 
 /// The API, with `verdict` for those who may connect. Nothing else has its port.
-pub(in crate::render) fn api(chain: Chain, daemon: &Daemon, uplinks: &str, verdict: &str) -> Chain {
+pub(in crate::render) fn api(chain: Chain, plan: &HostPlan, daemon: &Daemon, uplinks: &str, verdict: &str) -> Chain {
     let name = &daemon.name;
-    let Some(Api { port, addresses, chosen, from, .. }) = &daemon.api else { return chain };
+    let Some(api @ Api { port, addresses, from, .. }) = &daemon.api else { return chain };
+    let chosen = !plan.answers_everywhere(daemon, api);
     let chain = match from {
         None => chain.note(format!("daemons.{name}.api: from any source on its interfaces")),
         Some(_) => chain.note(format!("daemons.{name}.api.from: these sources and no other, of both IP versions")),
@@ -14,15 +15,15 @@ pub(in crate::render) fn api(chain: Chain, daemon: &Daemon, uplinks: &str, verdi
     if from.is_none() && !chosen {
         return chain.rule(format!("iifname {uplinks} tcp dport {port} {verdict}"));
     }
-    let chain = chain.when(*chosen, |chain| chain.note(format!("daemons.{name}.api.addresses: on these")));
+    let chain = chain.when(chosen, |chain| chain.note(format!("daemons.{name}.api.addresses: on these")));
     [("ip", true), ("ip6", false)].into_iter().fold(chain, |chain, (ip, v4)| {
         let sources = from.iter().flatten().filter(|net| net.addr().is_ipv4() == v4).collect::<Vec<_>>();
         let targets = addresses.iter().filter(|address| address.is_ipv4() == v4).collect::<Vec<_>>();
-        if from.is_some() && sources.is_empty() || *chosen && targets.is_empty() {
+        if from.is_some() && sources.is_empty() || chosen && targets.is_empty() {
             return chain;
         }
         let saddr = from.as_ref().map(|_| format!("{ip} saddr {} ", set(&sources))).unwrap_or_default();
-        let daddr = chosen.then(|| format!("{ip} daddr {} ", set(&targets))).unwrap_or_default();
+        let daddr = if chosen { format!("{ip} daddr {} ", set(&targets)) } else { String::new() };
         chain.rule(format!("iifname {uplinks} {saddr}{daddr}tcp dport {port} {verdict}"))
     })
 }

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use crate::plan::{Daemon, Destination, Expose, HostPlan};
+use crate::plan::{Daemon, Destination, HostPlan, PortRange};
 use crate::render::rules::{Chain, port_range, set};
 
 /// What a namespace says on a link so that it can say anything there.
@@ -40,7 +40,7 @@ fn to(Destination { net, ports }: &Destination) -> String {
     let ip = if net.addr().is_ipv4() { "ip" } else { "ip6" };
     match ports {
         None => format!("{ip} daddr {net} accept"),
-        Some(ports @ Expose { protocol, .. }) => {
+        Some(ports @ PortRange { protocol, .. }) => {
             format!("{ip} daddr {net} {} dport {} accept", protocol.as_str(), port_range(*ports))
         }
     }

@@ -62,7 +62,7 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, target: &Target, layout: 
         }
     }
     starts.push(beside_links(daemon, target, &format!("{} -f {etc}/egress.nft", target.path(Program::Nft))));
-    for (table, interface) in plan.ways(daemon) {
+    for (table, interface) in plan.routing_tables(daemon) {
         starts.extend(rules(&within, table, interface));
     }
     starts.push(format!("{within} -batch {etc}/link.batch"));
@@ -114,7 +114,7 @@ fn batch(plan: &HostPlan, daemon: &Daemon) -> String {
         text.push_str(&routes(interface, &gateways, None));
         led.extend(gateways);
     }
-    for (table, interface) in plan.ways(daemon) {
+    for (table, interface) in plan.routing_tables(daemon) {
         text.push_str(&routes(interface, &interface.gateways, Some(table)));
         for range in daemon.ranges() {
             // Its bridges are in the main table, which is asked next.

@@ -139,7 +139,7 @@ pub(in crate::render) fn local(chain: Chain, plan: &HostPlan) -> Chain {
 pub(in crate::render) fn input(chain: Chain, plan: &HostPlan) -> Chain {
     plan.shared().fold(chain, |chain, (_, daemon)| {
         let (name, own, jump) = (&daemon.name, names(&daemon.interfaces), format!("jump {}", chain_of(daemon)));
-        let chain = admit::api(chain, daemon, &own, &jump);
+        let chain = admit::api(chain, plan, daemon, &own, &jump);
         let chain = match &daemon.api {
             None => chain,
             // dockerd's own sockets are among those that follow.

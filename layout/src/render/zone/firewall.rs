@@ -21,9 +21,9 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     let prerouting = strong_host(Chain::base("prerouting", "prerouting priority raw", "accept"), &uplinks);
     let mut chains = hints::sets(daemon);
     chains.push(hints::told(at_home(prerouting, &daemon.interfaces), daemon, &uplinks));
-    chains.extend(ways(plan, daemon, &uplinks));
+    chains.extend(replies(plan, daemon, &uplinks));
     chains.extend([
-        input(daemon, &uplinks),
+        input(plan, daemon, &uplinks),
         Chain::regular("published").note("filled when the daemon starts: what its docker-proxy listens on"),
         forward(daemon, &uplinks),
     ]);
@@ -44,29 +44,29 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     );
 }
 
-/// What a container answers leaves by the interface that it was asked on: when its way is chosen it has the container's address still,
-/// so it is known by its connection.
-fn ways(plan: &HostPlan, daemon: &Daemon, uplinks: &str) -> Option<Chain> {
-    let ways = plan.ways(daemon);
-    if ways.is_empty() {
+/// What a container answers leaves by the interface that it was asked on: when its route is chosen it has the container's
+/// address still, so it is known by its connection.
+fn replies(plan: &HostPlan, daemon: &Daemon, uplinks: &str) -> Option<Chain> {
+    let tables = plan.routing_tables(daemon);
+    if tables.is_empty() {
         return None;
     }
-    let chain = Chain::base("ways", "prerouting priority mangle", "accept")
+    let chain = Chain::base("replies", "prerouting priority mangle", "accept")
         .note("what was asked through an interface is answered through it: each has a routing table of its own");
     let marked = |chain: Chain, (table, interface): &(u32, &Interface)| {
         chain.rule(format!("iifname \"{}\" ct state new ct mark set {table}", interface.name))
     };
-    let chain = ways.iter().fold(chain, marked);
+    let chain = tables.iter().fold(chain, marked);
     Some(chain.rule(format!("iifname != {uplinks} ct direction reply meta mark set ct mark")))
 }
 
-fn input(daemon: &Daemon, uplinks: &str) -> Chain {
+fn input(plan: &HostPlan, daemon: &Daemon, uplinks: &str) -> Chain {
     let name = &daemon.name;
     let chain = Chain::base("input", "input priority filter", "drop")
         .rule("ct state established,related accept")
         .rule("ct state invalid drop")
         .rule("iifname \"lo\" accept");
-    let chain = admit::api(icmp(chain), daemon, uplinks, "accept");
+    let chain = admit::api(icmp(chain), plan, daemon, uplinks, "accept");
     let chain = match &daemon.api {
         None => chain,
         // dockerd's own sockets are in the same cgroup as docker-proxy's.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
-use dmhost_layout::plan::{Daemon, Destination, Expose, HostPlan, Interface, Isolation, Owner, Protocol};
+use dmhost_layout::plan::{Daemon, Destination, HostPlan, Interface, Isolation, Owner, PortRange, Protocol};
 use ipnet::IpNet;
 
 use super::Stand;
@@ -97,7 +97,7 @@ fn leaves(daemon: &Daemon, servers: &[IpAddr], address: IpAddr, what: What) -> b
     let name = matches!(what, What::Tcp(53) | What::Udp(53)) && servers.contains(&address);
     name || listed.iter().any(|Destination { net, ports }| {
         let of = |wanted: Protocol, port: u16| {
-            ports.is_none_or(|Expose { protocol, first, last }| protocol == wanted && (first..=last).contains(&port))
+            ports.is_none_or(|PortRange { protocol, first, last }| protocol == wanted && (first..=last).contains(&port))
         };
         net.contains(&address)
             && match what {
@@ -112,7 +112,7 @@ fn leaves(daemon: &Daemon, servers: &[IpAddr], address: IpAddr, what: What) -> b
 fn whats(listed: &[Destination]) -> Vec<What> {
     let ends = listed.iter().filter_map(|destination| destination.ports);
     let ends = ends
-        .flat_map(|Expose { first, last, .. }| [first.checked_sub(1), Some(first), Some(last), last.checked_add(1)]);
+        .flat_map(|PortRange { first, last, .. }| [first.checked_sub(1), Some(first), Some(last), last.checked_add(1)]);
     let ports = ends.flatten().chain([53, 54, 443]).filter(|port| *port != 0);
     ports.flat_map(|port| [What::Tcp(port), What::Udp(port)]).chain([What::Echo]).collect()
 }

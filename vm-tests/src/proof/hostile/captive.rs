@@ -187,6 +187,8 @@ impl Trial {
     fn run(mut self, bed: &Testbed) -> Result<Vec<Row>> {
         let told = |seen: &Seen| deeds::told_by(&seen.frame).or_else(|| deeds::honest_of(&seen.frame)).is_some();
         let act = || bed.guest.must(&self.script, RUN).map(drop);
+        // Those before it have taken their time.
+        self.provocation.terms.deadline = bed.deadline(PATIENCE + RUN);
         match bed.fabric.provoke(&self.provocation, act, told) {
             Ok(left) => {
                 let home = |seen: &&Seen| seen.segment == Some(self.provocation.segment);
@@ -233,15 +235,13 @@ struct Wire {
 }
 
 impl Wire {
-    /// For a stand that takes one, on the `nth` interface of its daemon.
-    fn of(stand: Stand, uplink: &str, nth: usize) -> Option<Self> {
+    /// For a stand that takes one.
+    fn of(stand: Stand, uplink: &str) -> Option<Self> {
         let (letter, (parent, driver)) = (stand.letter(), stand.network(uplink)?);
-        // As many as a daemon has interfaces.
-        let base = 16 * (nth % 16);
         Some(Self {
-            name: format!("dmhost-probe-{uplink}-{letter}"),
-            options: format!("-d {driver} -o parent={parent} --subnet 198.18.{letter}.{base}/28"),
-            address: format!("198.18.{letter}.{}", base + 2),
+            name: format!("dmhost-probe-{letter}"),
+            options: format!("-d {driver} -o parent={parent} --subnet 198.18.{letter}.0/24"),
+            address: format!("198.18.{letter}.2"),
         })
     }
 }
@@ -250,14 +250,13 @@ impl Wire {
 /// network stands on those that a user makes on the uplink as well.
 fn run_all(script: &mut String, daemon: &Daemon, uplink: &str, sheets: &[(Stand, Vec<Vec<u8>>)]) {
     let docker = format!("docker -H unix://{}", daemon.name.socket());
-    let nth = daemon.interfaces.iter().position(|name| name.as_str() == uplink).unwrap_or_default();
-    let wires: Vec<Wire> = sheets.iter().filter_map(|(stand, _)| Wire::of(*stand, uplink, nth)).collect();
+    let wires: Vec<Wire> = sheets.iter().filter_map(|(stand, _)| Wire::of(*stand, uplink)).collect();
     for Wire { name, options, address } in &wires {
         let _ = writeln!(script, "{docker} network create {options} {name} >/dev/null");
         let _ = writeln!(script, "{docker} network connect --ip {address} {name} {USER}");
     }
     for (stand, frames) in sheets {
-        let run = match (stand, Wire::of(*stand, uplink, nth)) {
+        let run = match (stand, Wire::of(*stand, uplink)) {
             (_, Some(Wire { address, .. })) => format!("exec -i {USER} /probe send {address}"),
             (Stand::Uplink, None) => format!("run --rm -i --network host {DEFAULT} /probe send {uplink}"),
             (Stand::Bridge | Stand::Below(_) | Stand::Tagged(_), None) => {

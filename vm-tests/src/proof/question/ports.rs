@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 
-use dmhost_layout::plan::{Daemon, Expose, HostPlan, Protocol};
+use dmhost_layout::plan::{Daemon, HostPlan, PortRange, Protocol};
 
 /// How many random TCP ports are asked where not all are.
 const RANDOM: usize = 1000;
@@ -31,14 +31,15 @@ pub struct ProbePorts {
 /// Ports of the probe container of a daemon.
 pub fn probe_ports(daemon: &Daemon) -> ProbePorts {
     let api = daemon.api.as_ref().map(|api| api.port);
-    let free = |listed: &[Expose], protocol| {
+    let free = |listed: &[PortRange], protocol| {
         (8080..=u16::MAX).find(|port| {
             Some(*port) != api
                 && !listed.iter().any(|range| range.protocol == protocol && (range.first..=range.last).contains(port))
         })
     };
-    let first =
-        |listed: &[Expose], protocol| listed.iter().find(|range| range.protocol == protocol).map(|range| range.first);
+    let first = |listed: &[PortRange], protocol| {
+        listed.iter().find(|range| range.protocol == protocol).map(|range| range.first)
+    };
     match &daemon.expose {
         None => ProbePorts {
             open: free(&[], Protocol::Tcp),
@@ -77,7 +78,7 @@ impl Ports {
             let ProbePorts { open, closed, open_udp, closed_udp } = probe_ports(daemon);
             tcp.extend(daemon.api.as_ref().map(|api| api.port).into_iter().chain(open).chain(closed));
             udp.extend(open_udp.into_iter().chain(closed_udp));
-            for Expose { protocol, first, last } in daemon.expose.iter().flatten() {
+            for PortRange { protocol, first, last } in daemon.expose.iter().flatten() {
                 match protocol {
                     Protocol::Tcp => tcp.extend(*first..=*last),
                     Protocol::Udp => udp.extend(*first..=*last),
