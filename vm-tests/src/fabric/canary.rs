@@ -41,8 +41,8 @@ pub struct Terms {
     /// One canary through each further NIC of the guest: answered once at the end, they show that what the probe caused
     /// there has been seen too. Frames of two NICs have no order among them.
     pub others: Vec<Canary>,
-    /// How long an answer may take beyond the canaries' before its silence counts: they are answered by the guest's kernel, a
-    /// question perhaps by a program, from behind a bridge, or after a neighbour was looked for. Zero where silence is due.
+    /// How long what ought to answer is waited for beyond the canaries: they are answered by the guest's kernel, a question perhaps
+    /// by a program, from behind a bridge, or after a neighbour was looked for. Zero where silence is due.
     pub grace: Duration,
     /// The end of all patience.
     pub deadline: Instant,

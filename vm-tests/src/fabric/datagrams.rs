@@ -1,7 +1,7 @@
 //! Datagrams to many UDP ports of one address, judged by every frame the guest sends.
 //!
 //! As a scan: windows, each closed by a canary. A datagram has no cookie; it is told by a source address that nothing else
-//! uses. A server is a program: what ought to answer is asked again and waited for, up to the deadline.
+//! uses. A server is a program: what ought to answer is asked again and waited for, as long as the terms' grace.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -36,6 +36,8 @@ pub struct DatagramReport {
     pub closed: Closed,
     /// Datagrams sent.
     pub probes: u64,
+    /// How long ports that ought to answer were waited for.
+    pub waited: Duration,
     /// What tells these datagrams' frames.
     pub identity: Identity,
 }
@@ -87,24 +89,27 @@ impl Run<'_> {
                 self.close()?;
             }
         }
+        let begun = Instant::now();
+        let end = begun + self.ask.terms.grace;
         loop {
-            let until = Instant::now() + AGAIN;
+            let until = end.min(Instant::now() + AGAIN);
             while !self.missing().is_empty() && Instant::now() < until {
                 self.turn(Some(until))?;
             }
             let missing = self.missing();
-            if missing.is_empty() || self.watchers.expired() {
+            if missing.is_empty() || Instant::now() >= end {
                 break;
             }
             self.send(&missing)?;
         }
+        let waited = begun.elapsed();
         self.watchers.call_others()?;
         while !self.watchers.others_closed() {
             self.turn(None)?;
         }
         let closed = self.close()?;
         let Self { states, texts, asked, stray, probes, identity, .. } = self;
-        Ok(DatagramReport { ports: states, texts, asked, stray, closed, probes, identity })
+        Ok(DatagramReport { ports: states, texts, asked, stray, closed, probes, waited, identity })
     }
 
     fn missing(&self) -> Vec<u16> {

@@ -29,8 +29,6 @@ const FIRST_WINDOW: usize = 32;
 const IN_FLIGHT: usize = 4;
 /// How long a port that ought to answer is waited for before it is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
-/// The part of the whole patience that such ports may take.
-const FOR_EXPECTED: u32 = 6;
 
 /// What is to be scanned, by TCP or by UDP.
 #[derive(Debug, Clone)]
@@ -45,8 +43,8 @@ pub struct Scan {
     pub target: Host,
     /// The ports, each once.
     pub ports: Vec<u16>,
-    /// Those that ought to answer: they are asked again after all others, and waited for. What answers may be farther away than the
-    /// canary: behind a bridge, or a neighbour that is not known yet.
+    /// Those that ought to answer: they are asked again after all others, and waited for as long as the terms' grace. What answers
+    /// may be farther away than the canary: behind a bridge, or a neighbour that is not known yet.
     pub expected: BTreeSet<u16>,
     /// What closes the windows, and until when.
     pub terms: Terms,
@@ -81,6 +79,8 @@ pub struct ScanReport {
     pub probes: u64,
     /// From the first canary to the last.
     pub elapsed: Duration,
+    /// How much of it went to waiting for expected ports.
+    pub waited: Duration,
     /// What tells this scan's frames: late ones can be judged with it after the scan.
     pub identity: Identity,
 }
@@ -157,11 +157,12 @@ impl<'a> Run<'a> {
             .filter(|(port, state)| self.scan.expected.contains(port) || **state == PortState::Silent && self.resets)
             .map(|(port, _)| *port)
             .collect();
+        let mut waited = Duration::ZERO;
         if !lost.is_empty() {
             self.local += 1;
             self.due = self.states.keys().copied().filter(|port| self.scan.expected.contains(port)).collect();
             self.round(&lost)?;
-            self.wait_for_due()?;
+            waited = self.wait_for_due()?;
         }
         self.watchers.call_others()?;
         while !self.watchers.others_closed() {
@@ -176,6 +177,7 @@ impl<'a> Run<'a> {
             canaries: self.watchers.main.sent(),
             probes: self.probes,
             elapsed: begun.elapsed(),
+            waited,
             identity: self.identity,
         })
     }
@@ -215,10 +217,10 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Waits for the expected ports, for a part of the whole patience.
-    fn wait_for_due(&mut self) -> Result<(), Infrastructure> {
-        let now = Instant::now();
-        let end = now + self.scan.terms.deadline.saturating_duration_since(now) / FOR_EXPECTED;
+    /// Waits for the expected ports; gives for how long.
+    fn wait_for_due(&mut self) -> Result<Duration, Infrastructure> {
+        let begun = Instant::now();
+        let end = begun + self.scan.terms.grace;
         while !self.due.is_empty() && Instant::now() < end {
             let until = end.min(Instant::now() + AGAIN);
             while !self.due.is_empty() && Instant::now() < until {
@@ -229,7 +231,7 @@ impl<'a> Run<'a> {
                 self.round(&due)?;
             }
         }
-        Ok(())
+        Ok(begun.elapsed())
     }
 
     /// One more canary, and its answer.

@@ -169,7 +169,7 @@ fn scan(
         let target = Station { mac: mac(nic.mac), ip: net.addr() };
         let patience = bed.vm.pace().scale(Duration::from_secs(20));
         let canary = Canary { nic: nic.port, segment, source: station()?, target, kind: CanaryKind::Echo, patience };
-        let terms = Terms { canary, others: Vec::new(), grace: Duration::ZERO, deadline: bed.deadline(PATIENCE) };
+        let terms = Terms { canary, others: Vec::new(), grace: patience, deadline: bed.deadline(PATIENCE) };
         let expected = ports.iter().copied().collect();
         let scan = Scan { segment, source: station()?, via: None, target, ports: ports.to_vec(), expected, terms };
         all.push((net.addr(), bed.fabric.scan(&scan)?.ports));

@@ -1,11 +1,13 @@
 //! Where daemons and their containers may go, as `egress` says: each asks what is listed and what is just beside it, and the frames
 //! that leave tell. What ought to leave comes from the plan alone.
 //!
+//! * `among`: neighbours on a bridge, asked by the same container;
 //! * `aims`: what is asked, and what of it ought to leave;
 //! * `left`: which frames left, and what is wrong with that;
 //! * `round`: the asking, by containers on bridges and by one on the host's network: the daemon's own way out.
 
 mod aims;
+mod among;
 mod left;
 mod round;
 

@@ -5,17 +5,18 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use anyhow::{Context, Result};
-use dmhost_layout::plan::{Daemon, HostPlan};
+use dmhost_layout::plan::{Daemon, HostPlan, Isolation};
 
 use super::aims::{aims, ways};
 use super::left::Left;
-use super::{Aim, PATIENCE, Stand, What};
+use super::{Aim, PATIENCE, Stand, What, among};
 use crate::bed::Testbed;
 use crate::fabric::packet::Packet;
 use crate::fabric::provoke::Provocation;
 use crate::fabric::{Seen, Station, Watch};
 use crate::proof::canaries::Canaries;
-use crate::proof::containers::{DEFAULT, USER};
+use crate::proof::containers::{DEFAULT, IN_IMAGE, PROGRAM, USER};
+use crate::proof::inside::enter;
 use crate::proof::question::{Inner, Network, Vantage, control};
 use crate::proof::report::Fact;
 use crate::proof::stations::Stations;
@@ -41,14 +42,14 @@ struct Asking<'a> {
     aims: BTreeSet<Aim>,
     /// Addresses that its frames leave with.
     sources: Vec<IpAddr>,
-    /// Nothing can be asked for this reason.
-    mute: Option<String>,
+    /// What its probe said, or why it could not ask.
+    said: Result<String, String>,
 }
 
 impl<'a> Round<'a> {
-    /// A fact for each of these daemons.
+    /// A fact for each of these daemons, and one of what its neighbours on a bridge answered.
     pub(super) fn facts(&self, daemons: &[&'a Daemon]) -> Result<Vec<Fact>> {
-        let Self { plan, bed, stations, canaries, stand, .. } = *self;
+        let Self { plan, bed, stations, canaries, .. } = *self;
         let mut asking: Vec<Asking<'_>> = daemons.iter().map(|daemon| self.asking(daemon)).collect();
         let Some(over) = daemons.first().and_then(|daemon| plan.interfaces_of(daemon).next()) else {
             return Ok(Vec::new());
@@ -58,7 +59,7 @@ impl<'a> Round<'a> {
         let terms = canaries.terms(nic.port, bed, PATIENCE);
         let (Some(station), Some(terms)) = (station, terms) else {
             let why = format!("nothing answers through {}, so that its silence says nothing", nic.name);
-            return Ok(asking.iter().map(|asking| asking.fact(stand, Err(why.clone()))).collect());
+            return Ok(asking.iter().flat_map(|asking| self.found(asking, Err(why.clone()))).collect());
         };
         let _neighbours = self.neighbours(&asking)?;
         let segment = bed.topology.segment(&Vantage::Vlan(over.name.clone()))?;
@@ -72,14 +73,20 @@ impl<'a> Round<'a> {
             .provoke(&provocation, act, |seen| matches!(Packet::of(&seen.frame), Packet::Arp { .. } | Packet::Ip(_)));
         bed.alive()?;
         let seen = seen.map_err(|error| format!("no verdict: {error}"));
-        Ok(asking.iter().map(|asking| asking.fact(stand, seen.as_deref().map_err(Clone::clone))).collect())
+        Ok(asking.iter().flat_map(|asking| self.found(asking, seen.as_deref().map_err(Clone::clone))).collect())
+    }
+
+    fn found(&self, asking: &Asking<'_>, seen: Result<&[Seen], String>) -> Vec<Fact> {
+        let among = (self.stand == Stand::On(Network::Default))
+            .then(|| among::fact(asking.daemon, self.inner, asking.said.as_deref().map_err(String::as_str)));
+        std::iter::once(asking.fact(self.stand, seen)).chain(among.flatten()).collect()
     }
 
     fn asking(&self, daemon: &'a Daemon) -> Asking<'a> {
         let aims = aims(self.plan, self.inner, daemon, self.stand, self.stations);
         let ways = ways(self.plan, daemon, self.stand);
         let sources = ways.iter().flat_map(|way| way.addresses.iter().map(ipnet::IpNet::addr)).collect();
-        Asking { daemon, aims, sources, mute: None }
+        Asking { daemon, aims, sources, said: Err("nothing was asked".to_owned()) }
     }
 
     /// Stations at all addresses that are asked and are on a link, so that what is let out does leave.
@@ -107,30 +114,50 @@ impl<'a> Round<'a> {
     /// Has all of them ask, side by side.
     fn ask(&self, asking: &mut [Asking<'_>]) {
         std::thread::scope(|scope| {
-            for one in asking.iter_mut().filter(|one| !one.aims.is_empty()) {
-                scope.spawn(|| one.mute = self.ask_for(one.daemon, &one.aims).err().map(|error| format!("{error:#}")));
+            for one in asking {
+                scope.spawn(|| {
+                    one.said = self.ask_for(one.daemon, &one.aims).map_err(|error| format!("{error:#}"));
+                });
             }
         });
     }
 
-    fn ask_for(&self, daemon: &Daemon, aims: &BTreeSet<Aim>) -> Result<()> {
+    fn ask_for(&self, daemon: &Daemon, aims: &BTreeSet<Aim>) -> Result<String> {
+        let docker = format!("docker -H unix://{}", daemon.name.socket());
+        let mut more = String::new();
         let (probe, control) = match self.stand {
-            Stand::On(network) => {
-                let container = match network {
-                    Network::Default => DEFAULT,
-                    Network::User => USER,
-                };
-                let vantage = Vantage::Container(daemon.name.clone(), network);
-                let control = control(self.plan, self.inner, &vantage).context("there is nobody to ask from")?;
-                (format!("exec -i {container}"), control)
+            // A second container, so that the first is its neighbour.
+            Stand::On(Network::Default) => {
+                more = among::sheet(daemon, self.inner);
+                (format!("{docker} run --rm -i {DEFAULT} {IN_IMAGE}"), self.bridge(daemon, Network::Default)?)
             }
-            Stand::Itself => (format!("run --rm -i --network host {DEFAULT}"), std::net::Ipv4Addr::LOCALHOST.into()),
+            Stand::On(Network::User) => {
+                (format!("{docker} exec -i {USER} {IN_IMAGE}"), self.bridge(daemon, Network::User)?)
+            }
+            Stand::Itself => {
+                let probe = match daemon.isolation {
+                    Isolation::Zone => enter(daemon) + PROGRAM,
+                    // A daemon's processes are told by where systemd keeps them, and so are its containers.
+                    Isolation::Shared => format!("{docker} run --rm -i --network host {DEFAULT} {IN_IMAGE}"),
+                };
+                (probe, std::net::Ipv4Addr::LOCALHOST.into())
+            }
         };
-        let docker = format!("docker -H unix://{} {probe} /probe ask", daemon.name.socket());
-        let said = self.bed.guest.must(&format!("{docker} <<'AIMS'\n{}AIMS\n", sheet(control, aims)), PATIENCE)?;
+        if aims.is_empty() && more.is_empty() {
+            return Ok(String::new());
+        }
+        let sheet = sheet(control, aims) + &more;
+        let said = self.bed.guest.must(&format!("{probe} ask <<'AIMS'\n{sheet}AIMS\n"), PATIENCE)?;
         let asked = said.lines().last().and_then(|line| line.strip_prefix("asked ")?.parse().ok());
-        anyhow::ensure!(asked == Some(aims.len()), "of {} aims it asked {asked:?}", aims.len());
-        Ok(())
+        let due = aims.len() + more.lines().count();
+        anyhow::ensure!(asked == Some(due), "of {due} questions it asked {asked:?}");
+        Ok(said)
+    }
+
+    /// Something that answers the containers of a network.
+    fn bridge(&self, daemon: &Daemon, network: Network) -> Result<IpAddr> {
+        let vantage = Vantage::Container(daemon.name.clone(), network);
+        control(self.plan, self.inner, &vantage).context("there is nobody to ask from")
     }
 }
 
@@ -155,10 +182,10 @@ impl Asking<'_> {
     fn fact(&self, stand: Stand, seen: Result<&[Seen], String>) -> Fact {
         let name = format!("egress of {}, from {stand}", self.daemon.name);
         let nothing = |found| Fact { name: name.clone(), holds: false, found };
-        let seen = match (seen, &self.mute) {
-            (Ok(seen), None) => seen,
+        let seen = match (seen, &self.said) {
+            (Ok(seen), Ok(_)) => seen,
             (Err(why), _) => return nothing(why),
-            (_, Some(why)) => return nothing(why.clone()),
+            (_, Err(why)) => return nothing(why.clone()),
         };
         let mut offences = Left::by(&self.sources, seen).offences(&self.aims);
         let count = self.aims.iter().filter(|aim| aim.leaves).count();

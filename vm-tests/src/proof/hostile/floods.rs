@@ -13,7 +13,7 @@ use smoltcp::wire::TcpControl;
 use super::{Due, PATIENCE, Round, Row, Scene, offence};
 use crate::bed::Testbed;
 use crate::fabric::scan::{PortState, Scan};
-use crate::fabric::{Host, packet};
+use crate::fabric::{Host, Terms, packet};
 use crate::proof::canaries::{Canaries, service};
 use crate::proof::containers::{DEFAULT, PROGRAM};
 use crate::proof::inside::enter;
@@ -26,6 +26,8 @@ const FROM_WIRE: u32 = 2000;
 const FROM_CONTAINER: u32 = 3000;
 /// How many stations ask each address that is not flooded.
 const STATIONS: usize = 2;
+/// How long an answer may take, on the reference machine.
+const GRACE: Duration = Duration::from_secs(10);
 /// For the containers' part, on the reference machine.
 const RUN: Duration = Duration::from_secs(60);
 
@@ -148,6 +150,7 @@ fn others_serve(
             for _ in 0..STATIONS {
                 let Some(source) = scene.stations.beside(*net, &within) else { continue };
                 let Some(terms) = canaries.terms(nic.port, bed, PATIENCE) else { continue };
+                let terms = Terms { grace: bed.vm.pace().scale(GRACE), ..terms };
                 let target = Host { mac: mac(nic.mac), ip: net.addr() };
                 let segment = bed.topology.segment(&Vantage::Vlan(interface.name.clone()))?;
                 // Asked again once, as any question: one frame may be lost.

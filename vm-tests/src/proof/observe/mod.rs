@@ -4,19 +4,21 @@
 //! neighbour and echo: programs in the guest get no turn while its processors take in scans. From afar a probe goes to the NIC's
 //! own MAC: that is how a host that routes, or answers for others, would be reached.
 
+mod patience;
 mod seen;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use dmhost_layout::plan::HostPlan;
 use dmhost_pki::Pki;
 use ipnet::IpNet;
 
+use self::patience::Patience;
 use self::seen::Seen;
 use super::canaries::Canaries;
 use super::clients::Clients;
@@ -34,18 +36,17 @@ use crate::fabric::{self, Host, Mac, PortId, Terms};
 
 /// The end of all patience for one scan, on the reference machine.
 const SCAN: Duration = Duration::from_secs(60);
-/// The same for the datagrams to one address: a server among them is waited for.
+/// The same for the datagrams to one address.
 const DATAGRAMS: Duration = Duration::from_secs(20);
 /// The same for one session: a handshake and a program's answer.
 const SESSION: Duration = Duration::from_secs(60);
 
-/// How often what ought to answer is asked, at most.
+/// How often what ought to answer is asked in a session, at most.
 const TRIES: u32 = 4;
-/// How many further tries an observer has for all questions it is given at a time: a host that is well needs few, and one that
-/// is not shall not take all day.
-const SPARE: u32 = 8;
-/// How long an answer may take at a further try, on the reference machine.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long its answer may take at a further try, on the reference machine.
+const AGAIN: Duration = Duration::from_secs(2);
+/// How long the ports of one scan that ought to answer may take, on the reference machine.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// Everything it takes to ask.
 #[derive(Debug)]
@@ -57,8 +58,7 @@ pub struct Observer<'a> {
     canaries: Canaries,
     late: Arc<Late>,
     probes: u64,
-    /// Further tries that are left.
-    spare: u32,
+    patience: Patience,
 }
 
 /// A station, and the gateway it stands in for if it is off-link.
@@ -77,7 +77,8 @@ impl<'a> Observer<'a> {
         let clients = Arc::new(Clients::of(plan, pki)?);
         let stations = Stations::new(plan);
         let canaries = Canaries::find(plan, bed, &stations)?;
-        Ok(Self { plan, bed, clients, stations, canaries, late: Arc::default(), probes: 0, spare: SPARE })
+        let patience = Patience::new(bed.vm.pace());
+        Ok(Self { plan, bed, clients, stations, canaries, late: Arc::default(), probes: 0, patience })
     }
 
     /// Another one, to ask beside this one. `None` where there are no addresses left for it.
@@ -86,7 +87,8 @@ impl<'a> Observer<'a> {
         let (clients, stations) = (Arc::clone(&self.clients), self.stations.clone());
         let canaries = self.canaries.apart(&stations)?;
         let late = Arc::clone(&self.late);
-        Some(Self { plan: self.plan, bed: self.bed, clients, stations, canaries, late, probes: 0, spare: SPARE })
+        let patience = Patience::new(self.bed.vm.pace());
+        Some(Self { plan: self.plan, bed: self.bed, clients, stations, canaries, late, probes: 0, patience })
     }
 
     /// Probes sent so far, each port counted.
@@ -141,9 +143,9 @@ impl<'a> Observer<'a> {
         Ok(cells)
     }
 
-    /// All further tries are left again.
+    /// What ought to answer is waited for anew.
     pub fn refresh(&mut self) {
-        self.spare = SPARE;
+        self.patience = Patience::new(self.bed.vm.pace());
     }
 
     /// Asks by a session. What ought to answer is asked again, each time from another station and with more patience: its answer
@@ -159,14 +161,17 @@ impl<'a> Observer<'a> {
                 Err(why) => return Ok(cell(question, Seen::unproven(why))),
             };
             terms.grace = grace;
+            let begun = Instant::now();
             let found = cell(question, self.session(question, nic, place, &terms)?);
             self.bed.alive()?;
+            if !grace.is_zero() {
+                self.patience.spend(begun.elapsed());
+            }
             tries -= 1;
-            if found.holds() || tries == 0 || self.spare == 0 {
+            grace = self.patience.grant(AGAIN);
+            if found.holds() || tries == 0 || grace.is_zero() {
                 return Ok(found);
             }
-            self.spare -= 1;
-            grace = self.bed.vm.pace().scale(GRACE);
         }
     }
 
@@ -227,9 +232,11 @@ impl<'a> Observer<'a> {
         if questions.iter().any(|question| matches!(question.ask, Ask::OtherPorts { .. })) {
             scan.ports = (1..=u16::MAX).collect();
         }
+        scan.terms.grace = self.patience.grant(GRACE);
         self.late.listen(scan.source.ip);
         let report = self.bed.fabric.scan(&scan);
-        if let Ok(ScanReport { ports, identity, closed, .. }) = &report {
+        if let Ok(ScanReport { ports, identity, closed, waited, .. }) = &report {
+            self.patience.spend(*waited);
             self.late.close(format!("{vantage} -> {target} tcp"), identity, answered(ports), *closed);
         }
         self.counted(report, |report| report.probes)
@@ -243,13 +250,15 @@ impl<'a> Observer<'a> {
         target: &Target,
         nic: &Nic,
     ) -> Result<Result<DatagramReport, String>> {
-        let scan = match self.prepared(questions, datagrams_of, (vantage, target, nic), DATAGRAMS)? {
+        let mut scan = match self.prepared(questions, datagrams_of, (vantage, target, nic), DATAGRAMS)? {
             Ok(scan) => scan,
             Err(why) => return Ok(Err(why)),
         };
+        scan.terms.grace = self.patience.grant(GRACE);
         self.late.listen(scan.source.ip);
         let report = self.bed.fabric.datagrams(&scan);
-        if let Ok(DatagramReport { ports, identity, closed, .. }) = &report {
+        if let Ok(DatagramReport { ports, identity, closed, waited, .. }) = &report {
+            self.patience.spend(*waited);
             self.late.close(format!("{vantage} -> {target} udp"), identity, answered(ports), *closed);
         }
         self.counted(report, |report| report.probes)
