@@ -39,13 +39,13 @@ pub(super) fn commands(plan: &HostPlan, path: &Utf8Path, entry: &Entry) -> Optio
 }
 
 /// Writes each key as it would be after a boot: `default` is what interfaces begin with, so the interfaces that are there get it too. What
-/// dockerd itself writes when it starts is no boot's affair.
+/// a zone's dockerd itself writes when it starts is no boot's affair.
 fn sysctls(text: &str, enter: &str) -> String {
     let mut script = String::new();
     for line in text.lines() {
         let Some((key, value)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) else { continue };
         let path = key.trim_start_matches('-').replace('.', "/");
-        if path == "net/ipv4/ip_forward" || path.ends_with("/forwarding") {
+        if !enter.is_empty() && (path == "net/ipv4/ip_forward" || path.ends_with("/forwarding")) {
             continue;
         }
         let each = path.replace("/conf/default/", "/conf/*/");
@@ -56,8 +56,9 @@ fn sysctls(text: &str, enter: &str) -> String {
 
 /// Whether all of a mutant can be put into a host that runs.
 pub(super) fn is_live(plan: &HostPlan, mutant: &Mutant) -> bool {
-    // What dockerd reads when it starts is as it found it, or it does so before.
-    let early = mutant.name.contains("forward the other way") || mutant.name.contains("forwarding the other way");
+    // What dockerd reads when it starts is as it found it, or it does so before; rules that it has made stay when it is started anew.
+    let early = ["forward the other way", "forwarding the other way", "tables off"];
+    let early = early.iter().any(|part| mutant.name.contains(part));
     !early && mutant.files.iter().all(|(path, entry)| commands(plan, path, entry).is_some())
 }
 

@@ -3,12 +3,39 @@
 use super::make::Mutant;
 
 /// How their names begin, a part of them, and why.
-const EQUIVALENT: &[(&str, &str, &str)] = &[(
-    "/etc/dmhost/",
-    "meta nfproto ipv4 fib saddr . iif oif missing drop",
-    "two more layers hold it: egress.nft lets only the zone's own addresses out, and those come from nowhere but the zone itself \
-     (the kernel's check for martians)",
-)];
+const EQUIVALENT: &[(&str, &str, &str)] = &[
+    (
+        "/etc/dmhost/",
+        "meta nfproto ipv4 fib saddr . iif oif missing drop",
+        "two more layers hold it: egress.nft lets only the zone's own addresses out, and those come from nowhere but the zone itself \
+         (the kernel's check for martians)",
+    ),
+    (
+        "/etc/",
+        "net.ipv4.conf.*.rp_filter the other way",
+        "it is loose: what it drops has a source that no route leads to, and nothing would be answered there",
+    ),
+    (
+        "/etc/",
+        "net.ipv4.conf.*.arp_announce the other way",
+        "dockerd's masquerading leaves nothing on a link that has the source of another, and egress.nft no ARP of one",
+    ),
+    (
+        "/etc/",
+        "net.ipv6.conf.*.autoconf the other way",
+        "it makes addresses from router advertisements, and none is taken in",
+    ),
+    (
+        "/etc/dmhost/",
+        "net.ipv4.ip_forward the other way",
+        "a zone's dockerd turns it on itself; off before that, it sees to it that dockerd's FORWARD begins with drop, as ours does",
+    ),
+    (
+        "/etc/dmhost/",
+        "net.ipv6.conf.*.forwarding the other way",
+        "a zone's dockerd turns it on itself; off before that, it sees to it that dockerd's FORWARD begins with drop, as ours does",
+    ),
+];
 
 /// Why a mutant is no different from the layout, if it is known to be so.
 pub fn equivalent(mutant: &Mutant) -> Option<&'static str> {

@@ -117,6 +117,8 @@ fn against(key: &str, value: &str) -> &'static str {
         ("gc_thresh1", _) => "128",
         ("gc_thresh2", _) => "512",
         ("gc_thresh3" | "nf_conntrack_max", _) => "1024",
+        // Also where packets are forwarded.
+        ("accept_ra", _) => "2",
         (_, "0") => "1",
         _ => "0",
     }

@@ -3,8 +3,10 @@
 //!
 //! * `make`: every mutant of a layout; `equivalent`: those that change nothing that can be seen, with the reason;
 //! * `effect`: how an edit gets into a host: put into a restored one whose programs read it anew, or built into an image and booted;
+//! * `behind`: those that stand behind another layer, which is opened for them;
 //! * `run`: the proof of each, and the score.
 
+mod behind;
 mod effect;
 mod equivalent;
 mod make;

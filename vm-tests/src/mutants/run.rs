@@ -3,12 +3,13 @@
 use std::fmt;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use camino::Utf8PathBuf;
 use dmhost_layout::plan::HostPlan;
 use dmhost_layout::render;
 use dmhost_pki::Pki;
 
+use super::behind::{Behind, behind};
 use super::effect;
 use super::equivalent::equivalent;
 use super::make::{Mutant, mutants};
@@ -99,6 +100,11 @@ impl Laboratory<'_> {
         if let Some(why) = equivalent(mutant) {
             return Ok(Outcome::Equivalent(why));
         }
+        match behind(self.plan, mutant) {
+            Some(Ok(behind)) => return self.open_and_put(behind, mutant),
+            Some(Err(why)) => return Ok(Outcome::Equivalent(why)),
+            None => {}
+        }
         let outcome = if effect::is_live(self.plan, mutant) { self.put_into(mutant) } else { self.boot(mutant) };
         outcome.with_context(|| format!("no verdict on {}", mutant.name))
     }
@@ -110,6 +116,22 @@ impl Laboratory<'_> {
             return Ok(Outcome::Killed(why));
         }
         self.judge(&bed)
+    }
+
+    /// A part of the proof with the layer before it opened, and then with the mutant too.
+    fn open_and_put(&self, behind: &Behind, mutant: &Mutant) -> Result<Outcome> {
+        let bed = containers::settled(&self.request(self.image), &mut |_| {})?;
+        behind.open(self.plan, &bed.guest, mutant)?;
+        if let Some(red) = proof::prove_part(self.plan, &bed, self.pki, behind.part)? {
+            bail!("what stands before it is seen by the same part of the proof: {red}");
+        }
+        if let Some(why) = effect::put(self.plan, &bed.guest, mutant)? {
+            return Ok(Outcome::Killed(why));
+        }
+        // Sysctls that were set for it are set anew with the mutant's file.
+        behind.open(self.plan, &bed.guest, mutant)?;
+        let red = proof::prove_part(self.plan, &bed, self.pki, behind.part)?;
+        Ok(red.map_or(Outcome::Survived, |red| Outcome::Killed(format!("behind another layer: {red}"))))
     }
 
     fn boot(&self, mutant: &Mutant) -> Result<Outcome> {

@@ -134,6 +134,45 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
     Ok(report)
 }
 
+/// A part of the proof.
+#[derive(Debug, Clone, Copy)]
+pub enum Part {
+    /// The row of hostile frames from the wire with this name.
+    Hostile(&'static str),
+    /// What that row changes of addresses and routes.
+    Routes(&'static str),
+    /// Questions from the wire.
+    Cells(fn(&Question) -> bool),
+}
+
+/// What of a part is not as planned, on a booted host.
+///
+/// # Errors
+/// As [`verify`].
+pub fn prove_part(plan: &HostPlan, bed: &Testbed, pki: &Pki, part: Part) -> Result<Option<String>> {
+    let inner = containers::start(plan, &bed.guest)?;
+    let mut team = Team::new(plan, bed, pki)?;
+    let mut report = Report::default();
+    let ((), egress) = egress::watched(plan, &bed.fabric, &bed.topology, &team.late(), || {
+        match part {
+            Part::Hostile(name) | Part::Routes(name) => {
+                let _gateways = asker::Gateways::play(plan, bed)?;
+                let [row, unchanged] = hostile::row(plan, bed, &inner, team.hands(), name)?;
+                report.facts.push(if matches!(part, Part::Routes(_)) { unchanged } else { row });
+            }
+            Part::Cells(asked) => {
+                let mut all = questions(plan, &inner, &Ports::of(plan, false));
+                all.retain(asked);
+                anyhow::ensure!(!all.is_empty(), "nothing is asked");
+                report.cells = team.ask(&all)?;
+            }
+        }
+        Ok(())
+    })?;
+    report.facts.extend(egress);
+    Ok(report.first_red())
+}
+
 /// Asks every question; gives the cells, and how many probes it took from inside.
 fn matrix(
     plan: &HostPlan,

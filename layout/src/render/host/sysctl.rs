@@ -79,7 +79,6 @@ fn hardened(ipv4: bool, ipv6: bool) -> String {
     let mut text = format!("net.ipv4.ip_forward = {ipv4}\nnet.ipv6.conf.all.forwarding = {ipv6}\n");
     for (key, value) in [
         ("accept_redirects", 0),
-        ("secure_redirects", 0),
         ("send_redirects", 0),
         ("accept_source_route", 0),
         ("arp_ignore", 1),
@@ -90,7 +89,7 @@ fn hardened(ipv4: bool, ipv6: bool) -> String {
             let _ = writeln!(text, "net.ipv4.conf.{scope}.{key} = {value}");
         }
     }
-    for key in ["accept_ra", "autoconf", "accept_redirects", "accept_source_route"] {
+    for key in ["accept_ra", "autoconf", "accept_redirects"] {
         for scope in ["all", "default"] {
             let _ = writeln!(text, "net.ipv6.conf.{scope}.{key} = 0");
         }

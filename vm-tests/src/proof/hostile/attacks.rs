@@ -27,6 +27,7 @@ pub(super) const ROWS: &[Row] = &[
     ("rogue router advertisement", lies::rogue_router),
     ("rogue DHCP", lies::rogue_dhcp),
     ("ICMP redirect", lies::redirects),
+    ("an address beyond, through this host", through),
     ("TTL 1 to an address beyond", last_hop),
     ("source route", source_routes),
     ("another zone's address at this MAC", other_zone),
@@ -152,7 +153,16 @@ fn source_is_target(scene: &Scene<'_>) -> Vec<Round> {
     at_home(scene, Due::Nothing, source, packets)
 }
 
+fn through(scene: &Scene<'_>) -> Vec<Round> {
+    beyond(scene, |frame| frame)
+}
+
 fn last_hop(scene: &Scene<'_>) -> Vec<Round> {
+    beyond(scene, |frame| frames::hops(frame, 1))
+}
+
+/// Frames for an address off-link, given to the host as to a router.
+fn beyond(scene: &Scene<'_>, change: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<Round> {
     let mut all = Vec::new();
     for name in scene.homes() {
         for v4 in [true, false] {
@@ -161,7 +171,7 @@ fn last_hop(scene: &Scene<'_>) -> Vec<Round> {
             let beyond = scene.stations.far(v4);
             let (Some(from), Some(ip), Some(mac)) = (near, beyond, scene.nic_mac(&vantage)) else { continue };
             let list = knock(scene, from, Host { mac, ip }, &Subject::Host);
-            let frames = list.into_iter().take(2).map(|frame| frames::hops(frame, 1)).collect();
+            let frames = list.into_iter().take(2).map(&change).collect();
             all.push(Round { vantage, source: from, frames, due: Due::Nothing, marks: Vec::new() });
         }
     }

@@ -43,12 +43,16 @@ fn row(scene: &Scene<'_>, bed: &Testbed, inner: &[Inner], canaries: &Canaries, i
         frames: rounds.iter().map(|round| round.frames.len()).sum(),
         ..Row::default()
     };
-    let (script, expected) = match &interface.owner {
+    let (script, mut expected) = match &interface.owner {
         Owner::Daemon(name) => from_containers(&scene.plan.daemons[name], interface, inner),
-        Owner::Host | Owner::Carrier => (String::new(), 0),
+        Owner::Host | Owner::Carrier => (String::new(), [0; 2]),
     };
+    let strangers = strangers(scene, interface);
+    row.frames += strangers.iter().map(|round| round.frames.len()).sum::<usize>();
+    expected[0] += if strangers.is_empty() { 0 } else { FROM_WIRE * 3 / 4 };
+    let rounds = [rounds, strangers].concat();
     let script = format!("{script}cat /proc/net/stat/arp_cache /proc/net/stat/ndisc_cache");
-    let (mut asked, mut lost, mut full) = (0, Vec::new(), 0);
+    let (mut asked, mut lost, mut full) = (0, Vec::new(), [0; 2]);
     let act = || {
         full = entries(&bed.guest.must(&script, RUN)?).context("the kernel does not count its neighbours")?;
         (asked, lost) = others_serve(scene, bed, canaries, interface)?;
@@ -56,11 +60,13 @@ fn row(scene: &Scene<'_>, bed: &Testbed, inner: &[Inner], canaries: &Canaries, i
     };
     row.offences.extend(offence(&rounds, scene.plan, bed, canaries, act)?);
     row.offences.extend(lost);
-    if full < expected {
-        row.offences.push(format!("only {full} neighbours are in the tables: that is no flood"));
+    for ((full, expected), version) in full.iter().zip(&expected).zip(["IPv4", "IPv6"]) {
+        if full < expected {
+            row.offences.push(format!("only {full} neighbours are in the table of {version}: that is no flood"));
+        }
     }
-    let frames = row.frames;
-    row.good = format!("{frames} frames; {full} neighbours in all; {asked} new stations served elsewhere");
+    let (frames, [v4, v6]) = (row.frames, full);
+    row.good = format!("{frames} frames; {v4} neighbours of IPv4, {v6} of IPv6; {asked} new stations served elsewhere");
     Ok(row)
 }
 
@@ -97,10 +103,24 @@ fn from_wire(scene: &Scene<'_>, interface: &Interface) -> Vec<Round> {
     all
 }
 
+/// Questions for the interface's own address by senders that no subnet holds: a subnet has too few to fill a table. The kernel takes them
+/// for neighbours if a route leads to them.
+fn strangers(scene: &Scene<'_>, interface: &Interface) -> Vec<Round> {
+    let vantage = Vantage::Vlan(interface.name.clone());
+    let own = scene.address_on(&interface.name, true).filter(|_| interface.gateways.iter().any(IpAddr::is_ipv4));
+    let source = own.and_then(|own| scene.stations.like(own));
+    let (Some(own), Some(source), Some(IpAddr::V4(first))) = (own, source, scene.stations.far(true)) else {
+        return Vec::new();
+    };
+    let from = |nth| Host { mac: source.mac, ip: Ipv4Addr::from(u32::from(first).wrapping_sub(nth + 1)).into() };
+    let frames = (0..FROM_WIRE).filter_map(|nth| packet::who_has(from(nth), source.mac, own)).collect();
+    vec![Round { vantage, source, frames, due: Due::SameWire, marks: Vec::new() }]
+}
+
 /// What containers do: one on the bridge asks for neighbours there, one on the uplink itself, in its namespace, for
-/// neighbours on the wire. Gives the script and how many neighbours that makes at the least.
-fn from_containers(daemon: &Daemon, interface: &Interface, inner: &[Inner]) -> (String, u32) {
-    let (mut script, mut expected) = (String::from("set -eu\n"), 0);
+/// neighbours on the wire. Gives the script and how many neighbours of each IP version that makes at the least.
+fn from_containers(daemon: &Daemon, interface: &Interface, inner: &[Inner]) -> (String, [u32; 2]) {
+    let (mut script, mut expected) = (String::from("set -eu\n"), [0; 2]);
     let container = inner.iter().find(|inner| {
         inner.daemon == daemon.name && inner.network == Network::Default && inner.place == Place::Container
     });
@@ -111,7 +131,7 @@ fn from_containers(daemon: &Daemon, interface: &Interface, inner: &[Inner]) -> (
         let base = Ipv4Addr::from((u32::from(own) >> (32 - size) << (32 - size)) + 8);
         let docker = format!("docker -H unix://{}", daemon.name.socket());
         let _ = writeln!(script, "{docker} exec {DEFAULT} /probe flood {base} {count}");
-        expected += count / 2;
+        expected[0] += count / 2;
     }
     // Where `egress` is a list nobody asks for neighbours that it does not have.
     if daemon.egress.is_none()
@@ -120,18 +140,18 @@ fn from_containers(daemon: &Daemon, interface: &Interface, inner: &[Inner]) -> (
     {
         let base = Ipv6Addr::from(u128::from(network) + 0x8000);
         let _ = writeln!(script, "{}{PROGRAM} flood {base} {FROM_CONTAINER}", enter(daemon));
-        expected += FROM_CONTAINER / 2;
+        expected[1] += FROM_CONTAINER / 2;
     }
     (script, expected)
 }
 
-/// The sum of the tables' sizes: the first column of each, in hexadecimal digits, the same on each processor's line.
-fn entries(told: &str) -> Option<u32> {
+/// The tables' sizes: the first column of each, in hexadecimal digits, the same on each processor's line.
+fn entries(told: &str) -> Option<[u32; 2]> {
     let lines: Vec<&str> = told.lines().collect();
     let tables = lines.iter().zip(lines.iter().skip(1)).filter(|(head, _)| head.starts_with("entries"));
     let sizes: Vec<u32> =
         tables.filter_map(|(_, line)| u32::from_str_radix(line.split_whitespace().next()?, 16).ok()).collect();
-    (sizes.len() == 2).then(|| sizes.iter().sum())
+    sizes.try_into().ok()
 }
 
 /// Asks what is promised on every other interface, each time from a new station; gives their number and what is lost.
@@ -177,10 +197,10 @@ mod tests {
     use super::entries;
 
     #[test]
-    fn the_kernels_tables_are_summed_once_each() {
+    fn the_kernels_tables_are_counted_once_each() {
         let told = "entries  allocs   destroys\n00000010  00000001 0\n00000010  00000002 0\n\
                     entries  allocs   destroys\n0000000a  00000001 0\n0000000a  00000002 0\n";
-        assert_eq!(entries(told), Some(26));
+        assert_eq!(entries(told), Some([16, 10]));
         assert_eq!(entries("entries\n00000010\n"), None);
     }
 }

@@ -149,8 +149,9 @@ pub(super) fn router(from: Host, prefix: Ipv6Addr) -> Option<Vec<u8>> {
 
 /// An ICMP redirect: to reach `target`, go by `via`.
 pub(super) fn redirect(from: Host, to: Host, target: IpAddr, via: Host) -> Option<Vec<u8>> {
-    // What is quoted: a packet that the victim might have sent to `target`.
-    let quoted = ip(to, Host { mac: via.mac, ip: target }, IpProtocol::Udp, &[0, 53, 0, 53, 0, 8, 0, 0])?;
+    // What is quoted: an answer to an echo request, which the victim's kernel might have sent to `target` without a socket.
+    let (protocol, answer) = if target.is_ipv4() { (IpProtocol::Icmp, 0) } else { (IpProtocol::Icmpv6, 129) };
+    let quoted = ip(to, Host { mac: via.mac, ip: target }, protocol, &[answer, 0, 0, 0, 0, 1, 0, 1])?;
     let quoted = &quoted[IP..];
     match (via.ip, target) {
         (IpAddr::V4(via), _) => icmp(from, to, &[&[5, 1, 0, 0][..], &via.octets(), quoted].concat()),

@@ -98,7 +98,10 @@ pub(super) fn redirects(scene: &Scene<'_>) -> Vec<Round> {
             let Some(beyond) = scene.stations.far(v4) else { continue };
             let frames = frames::redirect(from, Host { mac, ip: net.addr() }, beyond, via).into_iter().collect();
             let marks = vec![Mark::text(beyond.to_string())];
-            all.push(Round { vantage, source: from, frames, due: Due::Nothing, marks });
+            let due = Due::Nothing;
+            all.push(Round { vantage: vantage.clone(), source: from, frames, due, marks });
+            // Whoever believes it asks for the new gateway first.
+            all.push(Round { vantage, source: via, frames: Vec::new(), due, marks: Vec::new() });
         }
     }
     all

@@ -18,7 +18,7 @@ mod state;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use dmhost_layout::plan::{HostPlan, Interface, InterfaceName, Owner};
 use ipnet::IpNet;
 
@@ -50,7 +50,7 @@ struct Scene<'a> {
 }
 
 /// Frames of one station to the guest.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Round {
     vantage: Vantage,
     source: Host,
@@ -191,6 +191,26 @@ pub fn facts(
     let mut facts: Vec<Fact> = rows.into_iter().map(|row| row.fact(plan, &after)).collect();
     facts.push(before.unchanged(&after));
     Ok(facts)
+}
+
+/// One row of those from the wire, by its name, and what it changes of addresses and routes.
+///
+/// # Errors
+/// As [`facts`], and if there is none of this name.
+pub(in crate::proof) fn row(
+    plan: &HostPlan,
+    bed: &Testbed,
+    inner: &[Inner],
+    (stations, canaries): (&Stations, &Canaries),
+    name: &str,
+) -> Result<[Fact; 2]> {
+    let addresses = inner.iter().map(|inner| inner.address).collect();
+    let scene = Scene { plan, targets: targets(plan), inner: addresses, stations, ports: std::cell::Cell::new(5000) };
+    let (_, make) = attacks::ROWS.iter().find(|(own, _)| *own == name).with_context(|| format!("no row {name}"))?;
+    let before = State::read(plan, &bed.guest)?;
+    let row = Row::of(name, make(&scene), plan, bed, canaries)?;
+    let after = State::read(plan, &bed.guest)?;
+    Ok([row.fact(plan, &after), before.unchanged(&after)])
 }
 
 /// What came of a row.
