@@ -1,29 +1,43 @@
-//! Lines that stand behind another layer: alone they change nothing that can be seen. Each is tried with the other layer opened. A part
-//! of the proof has to be green with that alone, and red with both.
+//! Lines that a proof of a host that is well cannot see: they stand behind another layer, or are there for a misfortune. Each is tried
+//! with the other layer opened, or in the misfortune. What shows it has to be green without the mutant, and red with it.
 
 use std::fmt::Write;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use dmhost_layout::plan::{Daemon, HostPlan, Interface, Owner};
+use dmhost_pki::Pki;
 
 use super::make::Mutant;
+use crate::bed::Testbed;
 use crate::guest::Guest;
-use crate::proof::Part;
 use crate::proof::inside::enter;
 use crate::proof::question::{Ask, Place, Vantage};
+use crate::proof::{self, Part};
 
 /// For rules to be opened, on the reference machine.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// For a misfortune and what comes of it.
+const MISFORTUNE: Duration = Duration::from_secs(240);
+
+/// What shows a mutant.
+#[derive(Debug, Clone, Copy)]
+enum Shows {
+    /// A part of the proof.
+    Part(Part),
+    /// A script in the guest, which fails if something is not as it ought to be. `NAME` is the daemon's name, and `NIC` its NIC's.
+    Misfortune(&'static str),
+}
 
 /// A line, what stands before it, and what shows it once that is gone.
+#[derive(Debug)]
 pub(super) struct Behind {
-    /// The end of the mutant's name.
+    /// A part of the mutant's name; `NAME` in it is a daemon's name.
     key: &'static str,
     /// Commands that open the other layer, in the namespace that the line is for.
     open: &'static [&'static str],
     /// What is red then.
-    pub(super) part: Part,
+    shows: Shows,
     /// What a namespace must have for it to make a difference, and what is to be said where it has not.
     needs: Option<(Needs, &'static str)>,
 }
@@ -50,17 +64,90 @@ const FORWARD: [&str; 3] = [
 ];
 const NO_EGRESS: &str = "nft delete table netdev dmhost 2>/dev/null || true";
 
+const fn hostile(row: &'static str) -> Shows {
+    Shows::Part(Part::Hostile(row))
+}
+
+/// A line of a unit, and the misfortune that it is there for.
+const fn unit(key: &'static str, script: &'static str) -> Behind {
+    Behind { key, open: &[], shows: Shows::Misfortune(script), needs: None }
+}
+
+/// All of a daemon's units are stopped and one is started, as after a misfortune.
+const STARTED: &str = "systemctl stop dmhost-NAME-zone.service dmhost-NAME-link.service dmhost-NAME.service
+systemctl start dmhost-NAME.service
+systemctl is-active dmhost-NAME-zone.service dmhost-NAME-link.service dmhost-NAME.service
+[ \"$(systemctl show -P NRestarts dmhost-NAME.service)\" = 0 ]";
+
+/// The zone's mounts come late.
+const LATE_MOUNT: &str =
+    "systemctl stop dmhost-NAME-zone.service dmhost-NAME-link.service dmhost-NAME.service run-dmhost_ns.mount
+mkdir -p /run/systemd/system/run-dmhost_ns.mount.d
+printf '[Service]\\nType=oneshot\\nExecStart=/usr/bin/sleep 5\\n' >/run/systemd/system/late.service
+printf '[Unit]\\nRequires=late.service\\nAfter=late.service\\n' >/run/systemd/system/run-dmhost_ns.mount.d/late.conf
+systemctl daemon-reload
+systemctl start dmhost-NAME.service
+systemctl is-active run-dmhost_ns.mount dmhost-NAME-zone.service dmhost-NAME-link.service dmhost-NAME.service
+mountpoint /run/dmhost_ns/NAME
+[ \"$(systemctl show -P NRestarts dmhost-NAME.service)\" = 0 ]";
+
+/// The NIC goes, and its link is asked for before it is there again.
+const NIC_GONE: &str = "device=$(basename \"$(readlink -f /sys/class/net/NIC/device)\")
+echo \"$device\" >/sys/bus/virtio/drivers/virtio_net/unbind
+timeout 30 sh -c 'while systemctl is-active -q dmhost-NAME-link.service; do sleep 0.1; done'
+systemctl start --no-block dmhost-NAME-link.service
+timeout 30 sh -c 'until systemctl show -P ActiveState,Job dmhost-NAME-link.service | grep -qx \"failed\\|[1-9].*\"; do sleep 0.1; done'
+echo \"$device\" >/sys/bus/virtio/drivers/virtio_net/bind
+timeout 60 sh -c 'until systemctl is-active -q dmhost-NAME-link.service; do sleep 0.1; done'";
+
 const BEHIND: &[Behind] = &[
+    unit(
+        "dmhost-NAME-link.service: without \"BindsTo=dmhost-NAME-zone.service\"",
+        "systemctl stop dmhost-NAME-zone.service; ! systemctl is-active dmhost-NAME-link.service",
+    ),
+    unit(
+        "dmhost-NAME.service: without \"BindsTo=dmhost-NAME-zone.service\"",
+        "systemctl stop dmhost-NAME-zone.service; ! systemctl is-active dmhost-NAME.service",
+    ),
+    unit("dmhost-NAME.service: without \"Wants=dmhost-NAME-link.service\"", STARTED),
+    unit("dmhost-NAME.service: without \"After=dmhost-NAME-zone.service dmhost-NAME-link.service\"", STARTED),
+    unit("dmhost-NAME-link.service: without \"After=dmhost-NAME-zone.service\"", STARTED),
+    unit("dmhost-NAME-zone.service: without \"Requires=run-dmhost_ns.mount\"", LATE_MOUNT),
+    unit("dmhost-NAME-zone.service: without \"After=run-dmhost_ns.mount", LATE_MOUNT),
+    unit("dmhost-NAME-link.service: without \"BindsTo=sys-subsystem-net-devices-", NIC_GONE),
+    unit("dmhost-NAME-link.service: without \"After=sys-subsystem-net-devices-", NIC_GONE),
+    unit(
+        "dmhost-NAME.service: without \"AssertPathExists=",
+        "systemctl stop dmhost-NAME.service
+install -D /dev/null /run/containerd/containerd.sock
+! systemctl start dmhost-NAME.service",
+    ),
+    unit(
+        "dmhost-NAME.service: without \"RequiresMountsFor=",
+        "sed -i /^RequiresMountsFor=/d /etc/systemd/system/dmhost-NAME-zone.service
+systemctl daemon-reload
+systemctl stop dmhost-NAME-zone.service dmhost-NAME.service srv-dmhost-NAME-docker.mount
+systemctl start dmhost-NAME.service
+mountpoint /srv/dmhost/NAME/docker",
+    ),
+    unit(
+        "dmhost-NAME-zone.service: without \"RequiresMountsFor=",
+        "sed -i /^RequiresMountsFor=/d /etc/systemd/system/dmhost-NAME.service
+systemctl daemon-reload
+systemctl stop dmhost-NAME-zone.service dmhost-NAME.service srv-dmhost-NAME-docker.mount
+systemctl start dmhost-NAME.service
+mountpoint /srv/dmhost/NAME/docker",
+    ),
     Behind {
         key: "net.ipv4.conf.*.accept_redirects the other way",
         open: &["nft insert rule inet dmhost input icmp type redirect accept"],
-        part: Part::Hostile("ICMP redirect"),
+        shows: hostile("ICMP redirect"),
         needs: Some((Needs::Gateway(true), "a redirect is believed of a route by a gateway, and there is none")),
     },
     Behind {
         key: "net.ipv6.conf.*.accept_redirects the other way",
         open: &["nft insert rule inet dmhost input icmpv6 type nd-redirect accept"],
-        part: Part::Hostile("ICMP redirect"),
+        shows: hostile("ICMP redirect"),
         needs: Some((
             Needs::LinkLocalGateway,
             "a redirect is believed from the link-local address of a gateway (RFC 4861 section 8.1), and there is none",
@@ -69,57 +156,63 @@ const BEHIND: &[Behind] = &[
     Behind {
         key: "net.ipv4.conf.*.send_redirects the other way",
         open: &[PREROUTING_OF_IPV4, FORWARDS],
-        part: Part::Hostile("an address beyond, through this host"),
+        shows: hostile("an address beyond, through this host"),
         needs: Some((Needs::Gateway(true), "a redirect names a gateway, and there is none")),
     },
     Behind {
         key: "net.ipv4.conf.*.accept_source_route the other way",
         open: &[FORWARD[0], FORWARD[1], FORWARD[2], PREROUTING_OF_IPV4, NO_POSTROUTING, NO_EGRESS, FORWARDS],
-        part: Part::Hostile("source route"),
+        shows: hostile("source route"),
         needs: Some((Needs::Gateway(true), "there is no route to where the packet is to go")),
     },
     Behind {
         key: "sysctl.d/90-dmhost.conf: net.ipv4.ip_forward the other way",
         open: &[FORWARD[0], FORWARD[1], FORWARD[2], PREROUTING_OF_IPV4, NO_POSTROUTING],
-        part: Part::Hostile("an address beyond, through this host"),
+        shows: hostile("an address beyond, through this host"),
         needs: Some((Needs::Gateway(true), "there is no route to where a packet would go")),
     },
     Behind {
         key: "sysctl.d/90-dmhost.conf: net.ipv6.conf.*.forwarding the other way",
         open: &[FORWARD[0], FORWARD[1], FORWARD[2], NO_PREROUTING, NO_POSTROUTING],
-        part: Part::Hostile("an address beyond, through this host"),
+        shows: hostile("an address beyond, through this host"),
         needs: Some((Needs::Gateway(false), "there is no route to where a packet would go")),
     },
     Behind {
         key: "net.ipv4.conf.*.arp_ignore the other way",
         open: &[NO_EGRESS],
-        part: Part::Cells(|question| matches!((&question.ask, question.target.place), (Ask::Neighbour, Place::Bridge))),
+        shows: Shows::Part(Part::Cells(|question| {
+            matches!((&question.ask, question.target.place), (Ask::Neighbour, Place::Bridge))
+        })),
         needs: Some((Needs::Bridges, "one interface has all addresses of the namespace")),
     },
     Behind {
         key: "net.ipv4.icmp_echo_ignore_broadcasts the other way",
         open: &[NO_PREROUTING],
-        part: Part::Cells(|question| matches!((&question.ask, question.target.place), (Ask::Echo, Place::Broadcast))),
+        shows: Shows::Part(Part::Cells(|question| {
+            matches!((&question.ask, question.target.place), (Ask::Echo, Place::Broadcast))
+        })),
         needs: None,
     },
     Behind {
         key: "fib daddr . iif type { broadcast, multicast } meta l4proto != ipv6-icmp drop\"",
         open: &["sysctl -qw net.ipv4.icmp_echo_ignore_broadcasts=0"],
-        part: Part::Cells(|question| matches!((&question.ask, question.target.place), (Ask::Echo, Place::Broadcast))),
+        shows: Shows::Part(Part::Cells(|question| {
+            matches!((&question.ask, question.target.place), (Ask::Echo, Place::Broadcast))
+        })),
         needs: None,
     },
     Behind {
         key: "net.ipv6.conf.*.accept_ra the other way",
         open: &["nft insert rule inet dmhost input icmpv6 type nd-router-advert accept"],
-        part: Part::Routes("rogue router advertisement"),
+        shows: Shows::Part(Part::Routes("rogue router advertisement")),
         needs: None,
     },
     Behind {
         key: "disable_ipv6 the other way",
         open: &[NO_PREROUTING, NO_POSTROUTING],
-        part: Part::Cells(|question| {
+        shows: Shows::Part(Part::Cells(|question| {
             matches!((&question.vantage, &question.ask), (Vantage::Trunk(_), Ask::Neighbour | Ask::Echo))
-        }),
+        })),
         needs: None,
     },
 ];
@@ -128,8 +221,12 @@ const BEHIND: &[Behind] = &[
 pub(super) fn behind(plan: &HostPlan, mutant: &Mutant) -> Option<Result<&'static Behind, &'static str>> {
     // A host with shared daemons forwards; the other way it does not, and that is seen.
     let forwards = mutant.name.contains("forward") && plan.shared().next().is_some();
-    let known = BEHIND.iter().find(|known| mutant.name.ends_with(known.key) && !forwards)?;
     let daemon = of(plan, mutant);
+    let is_known = |known: &&Behind| match daemon {
+        Some(daemon) => mutant.name.contains(&known.key.replace("NAME", daemon.name.as_str())),
+        None => mutant.name.contains(known.key),
+    };
+    let known = BEHIND.iter().find(|known| is_known(known) && !forwards)?;
     let interfaces: Vec<&Interface> = match daemon {
         Some(daemon) => plan.interfaces_of(daemon).collect(),
         None => plan.interfaces.values().filter(|interface| interface.owner == Owner::Host).collect(),
@@ -148,9 +245,16 @@ pub(super) fn behind(plan: &HostPlan, mutant: &Mutant) -> Option<Result<&'static
     })
 }
 
-/// The daemon whose zone a mutant is in.
+/// The daemon whose zone or units a mutant is in.
 fn of<'p>(plan: &'p HostPlan, mutant: &Mutant) -> Option<&'p Daemon> {
-    plan.daemons.values().find(|daemon| mutant.files.keys().any(|path| path.starts_with(daemon.name.etc())))
+    let own = |daemon: &&Daemon| {
+        let units = [daemon.name.service(), daemon.name.zone_service(), daemon.name.link_service()];
+        mutant.files.keys().any(|path| {
+            let unit = path.file_name().is_some_and(|name| units.iter().any(|unit| unit == name));
+            path.starts_with(daemon.name.etc()) || unit
+        })
+    };
+    plan.daemons.values().find(own)
 }
 
 impl Behind {
@@ -163,6 +267,27 @@ impl Behind {
         }
         guest.must(&script, PATIENCE).map(drop)
     }
+
+    /// What is not as it ought to be.
+    pub(super) fn red(&self, plan: &HostPlan, bed: &Testbed, pki: &Pki, mutant: &Mutant) -> Result<Option<String>> {
+        let script = match self.shows {
+            Shows::Part(part) => return proof::prove_part(plan, bed, pki, part),
+            Shows::Misfortune(script) => script,
+        };
+        let daemon = of(plan, mutant).context("a unit is a daemon's")?;
+        let nic = plan.interfaces_of(daemon).next().map(|interface| plan.nic_of(interface).name.as_str());
+        let script = script.replace("NAME", daemon.name.as_str()).replace("NIC", nic.unwrap_or_default());
+        // A line after another: `!` alone ends no script.
+        let lines = script.lines().map(|line| format!("{line} || {{ echo {} >&2; exit 1; }}\n", quoted(line)));
+        let output = bed.guest.run(&lines.collect::<String>(), MISFORTUNE)?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        Ok((output.status != Some(0)).then(|| said.lines().last().unwrap_or("it took too long").to_owned()))
+    }
+}
+
+/// As one word of a shell.
+fn quoted(line: &str) -> String {
+    format!("'{}'", line.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]
@@ -179,7 +304,10 @@ mod tests {
         let plan = plan.unwrap();
         let all = mutants(&plan, &render(&plan));
         for known in BEHIND {
-            assert!(all.iter().any(|mutant| mutant.name.ends_with(known.key)), "{}", known.key);
+            let one = |mutant: &Mutant| {
+                ["web", "lab"].iter().any(|name| mutant.name.contains(&known.key.replace("NAME", name)))
+            };
+            assert!(all.iter().any(one), "{}", known.key);
         }
         let of = |name: &str| behind(&plan, all.iter().find(|mutant| mutant.name.starts_with(name)).unwrap());
         assert!(matches!(of("/etc/dmhost/web/sysctl.conf: net.ipv4.conf.*.accept_redirects"), Some(Ok(_))));

@@ -33,6 +33,9 @@ pub(super) fn commands(plan: &HostPlan, path: &Utf8Path, entry: &Entry) -> Optio
         }
         (Some(daemon), "egress.nft" | "published.nft") => Some(format!("{}nft -f {path}\n", enter(daemon))),
         (Some(daemon), "sysctl.conf") => Some(sysctls(text, &enter(daemon))),
+        (None, name) if name.starts_with("dmhost-") && name.ends_with(".service") => {
+            Some("systemctl daemon-reload\n".to_owned())
+        }
         (Some(daemon), "daemon.json") => Some(format!("systemctl restart {}\n", daemon.name.service())),
         _ => None,
     }
@@ -59,7 +62,8 @@ pub(super) fn is_live(plan: &HostPlan, mutant: &Mutant) -> bool {
     // What dockerd reads when it starts is as it found it, or it does so before; rules that it has made stay when it is started anew.
     let early = ["forward the other way", "forwarding the other way", "tables off"];
     let early = early.iter().any(|part| mutant.name.contains(part));
-    !early && mutant.files.iter().all(|(path, entry)| commands(plan, path, entry).is_some())
+    let unit = mutant.files.keys().any(|path| path.extension() == Some("service"));
+    !early && !unit && mutant.files.iter().all(|(path, entry)| commands(plan, path, entry).is_some())
 }
 
 /// Puts a mutant into a host that runs; why not, if a daemon does not start with it.

@@ -26,6 +26,11 @@ const EQUIVALENT: &[(&str, &str, &str)] = &[
         "it makes addresses from router advertisements, and none is taken in",
     ),
     (
+        "/etc/systemd/system/dmhost-grow.service",
+        "RequiresMountsFor=/",
+        "the root is mounted before anything is started",
+    ),
+    (
         "/etc/dmhost/",
         "net.ipv4.ip_forward the other way",
         "a zone's dockerd turns it on itself; off before that, it sees to it that dockerd's FORWARD begins with drop, as ours does",

@@ -118,20 +118,21 @@ impl Laboratory<'_> {
         self.judge(&bed)
     }
 
-    /// A part of the proof with the layer before it opened, and then with the mutant too.
+    /// With the layer before it opened, or in its misfortune; and then with the mutant too.
     fn open_and_put(&self, behind: &Behind, mutant: &Mutant) -> Result<Outcome> {
-        let bed = containers::settled(&self.request(self.image), &mut |_| {})?;
-        behind.open(self.plan, &bed.guest, mutant)?;
-        if let Some(red) = proof::prove_part(self.plan, &bed, self.pki, behind.part)? {
-            bail!("what stands before it is seen by the same part of the proof: {red}");
+        let red = |put: bool| {
+            // A misfortune is not undone: each has a host of its own.
+            let bed = containers::settled(&self.request(self.image), &mut |_| {})?;
+            if put && let Some(why) = effect::put(self.plan, &bed.guest, mutant)? {
+                return Ok(Some(why));
+            }
+            behind.open(self.plan, &bed.guest, mutant)?;
+            behind.red(self.plan, &bed, self.pki, mutant)
+        };
+        if let Some(red) = red(false)? {
+            bail!("it is red without the mutant too: {red}");
         }
-        if let Some(why) = effect::put(self.plan, &bed.guest, mutant)? {
-            return Ok(Outcome::Killed(why));
-        }
-        // Sysctls that were set for it are set anew with the mutant's file.
-        behind.open(self.plan, &bed.guest, mutant)?;
-        let red = proof::prove_part(self.plan, &bed, self.pki, behind.part)?;
-        Ok(red.map_or(Outcome::Survived, |red| Outcome::Killed(format!("behind another layer: {red}"))))
+        Ok(red(true)?.map_or(Outcome::Survived, |red| Outcome::Killed(format!("alone: {red}"))))
     }
 
     fn boot(&self, mutant: &Mutant) -> Result<Outcome> {

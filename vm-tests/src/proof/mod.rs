@@ -4,7 +4,8 @@
 //! * [`topology`], [`stations`]: the host's wires on the fabric, and who stands on them;
 //! * [`inside`], [`containers`], [`clients`]: what the guest says of itself, something to reach in it, and who may;
 //! * [`canaries`], [`observe`], [`team`]: asking from the wire, and judging by the frames that were seen; [`egress`]: judging all others
-//!   too, [`late`]: and answers that come late; [`asker`], asking from inside; `destinations`: where daemons and containers may go;
+//!   too, [`late`]: and answers that come late; [`asker`]: asking from inside; `loopback`: what a namespace says to itself;
+//! * `destinations`: where daemons and containers may go;
 //! * [`hostile`]: frames that no honest neighbour sends, from the wire and from containers;
 //! * [`watchers`]: console, journal and units meanwhile; `told`: what the log has of refusals;
 //! * [`expects`]: the user's own lines of the proof;
@@ -20,6 +21,7 @@ pub mod expects;
 pub mod hostile;
 pub mod inside;
 pub mod late;
+mod loopback;
 pub mod observe;
 pub mod question;
 pub mod report;
@@ -108,7 +110,8 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
         let mut facts = Vec::new();
         if !until_red || cells.iter().all(Cell::holds) {
             stage("where daemons and containers may go");
-            facts = destinations::facts(plan, bed, &inner, team.hands())?;
+            facts = loopback::facts(plan, bed)?;
+            facts.extend(destinations::facts(plan, bed, &inner, team.hands())?);
             facts.extend(told::facts(plan, bed, &cells, &mut team)?);
         }
         let enough = until_red && !(cells.iter().all(Cell::holds) && facts.iter().all(|fact| fact.holds));

@@ -27,6 +27,7 @@ pub(super) const ROWS: &[Row] = &[
     ("rogue router advertisement", lies::rogue_router),
     ("rogue DHCP", lies::rogue_dhcp),
     ("ICMP redirect", lies::redirects),
+    ("ICMP error about nothing that was sent", lies::too_big),
     ("an address beyond, through this host", through),
     ("TTL 1 to an address beyond", last_hop),
     ("source route", source_routes),

@@ -149,10 +149,8 @@ pub(super) fn router(from: Host, prefix: Ipv6Addr) -> Option<Vec<u8>> {
 
 /// An ICMP redirect: to reach `target`, go by `via`.
 pub(super) fn redirect(from: Host, to: Host, target: IpAddr, via: Host) -> Option<Vec<u8>> {
-    // What is quoted: an answer to an echo request, which the victim's kernel might have sent to `target` without a socket.
-    let (protocol, answer) = if target.is_ipv4() { (IpProtocol::Icmp, 0) } else { (IpProtocol::Icmpv6, 129) };
-    let quoted = ip(to, Host { mac: via.mac, ip: target }, protocol, &[answer, 0, 0, 0, 0, 1, 0, 1])?;
-    let quoted = &quoted[IP..];
+    let quoted = answered(to, target)?;
+    let quoted = &quoted[..];
     match (via.ip, target) {
         (IpAddr::V4(via), _) => icmp(from, to, &[&[5, 1, 0, 0][..], &via.octets(), quoted].concat()),
         (IpAddr::V6(address), IpAddr::V6(target)) => {
@@ -165,6 +163,19 @@ pub(super) fn redirect(from: Host, to: Host, target: IpAddr, via: Host) -> Optio
         }
         (IpAddr::V6(_), IpAddr::V4(_)) => None,
     }
+}
+
+/// An ICMP error: what went to `target` was too big, and the way there takes 1,300 bytes (RFC 1191, RFC 8201).
+pub(super) fn too_big(from: Host, to: Host, target: IpAddr) -> Option<Vec<u8>> {
+    let head: [u8; 8] = if target.is_ipv4() { [3, 4, 0, 0, 0, 0, 5, 20] } else { [2, 0, 0, 0, 0, 0, 5, 20] };
+    icmp(from, to, &[&head[..], &answered(to, target)?].concat())
+}
+
+/// An IP packet for an ICMP error to quote: an answer to an echo request, which a kernel might have sent without a socket.
+fn answered(by: Host, target: IpAddr) -> Option<Vec<u8>> {
+    let (protocol, answer) = if target.is_ipv4() { (IpProtocol::Icmp, 0) } else { (IpProtocol::Icmpv6, 129) };
+    let frame = ip(by, Host { mac: by.mac, ip: target }, protocol, &[answer, 0, 0, 0, 0, 1, 0, 1])?;
+    Some(frame[IP..].to_vec())
 }
 
 /// A neighbour advertisement to all nodes that nobody asked for: `ip` is at `mac`, override.

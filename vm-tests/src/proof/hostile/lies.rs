@@ -106,3 +106,21 @@ pub(super) fn redirects(scene: &Scene<'_>) -> Vec<Round> {
     }
     all
 }
+
+/// Believed, it would make the way to a neighbour narrow: for everything that is sent there.
+pub(super) fn too_big(scene: &Scene<'_>) -> Vec<Round> {
+    let mut all = Vec::new();
+    for name in scene.homes() {
+        for net in scene.plan.interfaces[&name].addresses.clone() {
+            let vantage = Vantage::Vlan(name.clone());
+            let victim = scene.stations.unmet(net);
+            let (from, mac) = (scene.stations.beside(net, &[]), scene.nic_mac(&vantage));
+            let (Some(from), Some(victim), Some(mac)) = (from, victim, mac) else { continue };
+            let frames = frames::too_big(from, Host { mac, ip: net.addr() }, victim).into_iter().collect();
+            // In quotation marks, as `ip` writes it: it may be the beginning of another.
+            let marks = vec![Mark::text(format!("\"{victim}\""))];
+            all.push(Round { vantage, source: from, frames, due: Due::Nothing, marks });
+        }
+    }
+    all
+}
