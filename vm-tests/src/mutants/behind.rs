@@ -73,10 +73,13 @@ const fn unit(key: &'static str, script: &'static str) -> Behind {
     Behind { key, open: &[], shows: Shows::Misfortune(script), needs: None }
 }
 
-/// All of a daemon's units are stopped and one is started, as after a misfortune.
-const STARTED: &str = "systemctl stop dmhost-NAME-zone.service dmhost-NAME-link.service dmhost-NAME.service
+/// The zone comes late.
+const LATE_ZONE: &str = "mkdir -p /run/systemd/system/dmhost-NAME-zone.service.d
+printf '[Service]\\nExecStartPre=/usr/bin/sleep 5\\n' >/run/systemd/system/dmhost-NAME-zone.service.d/late.conf
+systemctl daemon-reload
+systemctl stop dmhost-NAME-zone.service dmhost-NAME-link.service dmhost-NAME.service
 systemctl start dmhost-NAME.service
-systemctl is-active dmhost-NAME-zone.service dmhost-NAME-link.service dmhost-NAME.service
+[ \"$(systemctl is-active dmhost-NAME-zone.service dmhost-NAME-link.service dmhost-NAME.service | sort -u)\" = active ]
 [ \"$(systemctl show -P NRestarts dmhost-NAME.service)\" = 0 ]";
 
 /// The zone's mounts come late.
@@ -87,7 +90,7 @@ printf '[Service]\\nType=oneshot\\nExecStart=/usr/bin/sleep 5\\n' >/run/systemd/
 printf '[Unit]\\nRequires=late.service\\nAfter=late.service\\n' >/run/systemd/system/run-dmhost_ns.mount.d/late.conf
 systemctl daemon-reload
 systemctl start dmhost-NAME.service
-systemctl is-active run-dmhost_ns.mount dmhost-NAME-zone.service dmhost-NAME-link.service dmhost-NAME.service
+[ \"$(systemctl is-active run-dmhost_ns.mount dmhost-NAME-zone.service dmhost-NAME-link.service dmhost-NAME.service | sort -u)\" = active ]
 mountpoint /run/dmhost_ns/NAME
 [ \"$(systemctl show -P NRestarts dmhost-NAME.service)\" = 0 ]";
 
@@ -109,9 +112,9 @@ const BEHIND: &[Behind] = &[
         "dmhost-NAME.service: without \"BindsTo=dmhost-NAME-zone.service\"",
         "systemctl stop dmhost-NAME-zone.service; ! systemctl is-active dmhost-NAME.service",
     ),
-    unit("dmhost-NAME.service: without \"Wants=dmhost-NAME-link.service\"", STARTED),
-    unit("dmhost-NAME.service: without \"After=dmhost-NAME-zone.service dmhost-NAME-link.service\"", STARTED),
-    unit("dmhost-NAME-link.service: without \"After=dmhost-NAME-zone.service\"", STARTED),
+    unit("dmhost-NAME.service: without \"Wants=dmhost-NAME-link.service\"", LATE_ZONE),
+    unit("dmhost-NAME.service: without \"After=dmhost-NAME-zone.service dmhost-NAME-link.service\"", LATE_ZONE),
+    unit("dmhost-NAME-link.service: without \"After=dmhost-NAME-zone.service\"", LATE_ZONE),
     unit("dmhost-NAME-zone.service: without \"Requires=run-dmhost_ns.mount\"", LATE_MOUNT),
     unit("dmhost-NAME-zone.service: without \"After=run-dmhost_ns.mount", LATE_MOUNT),
     unit("dmhost-NAME-link.service: without \"BindsTo=sys-subsystem-net-devices-", NIC_GONE),
