@@ -106,11 +106,13 @@ timeout 60 sh -c 'until systemctl is-active -q dmhost-NAME-link.service; do slee
 const BEHIND: &[Behind] = &[
     unit(
         "dmhost-NAME-link.service: without \"BindsTo=dmhost-NAME-zone.service\"",
-        "systemctl stop dmhost-NAME-zone.service; ! systemctl is-active dmhost-NAME-link.service",
+        "systemctl stop dmhost-NAME-zone.service
+[ \"$(systemctl is-active dmhost-NAME-link.service)\" = inactive ]",
     ),
     unit(
         "dmhost-NAME.service: without \"BindsTo=dmhost-NAME-zone.service\"",
-        "systemctl stop dmhost-NAME-zone.service; ! systemctl is-active dmhost-NAME.service",
+        "systemctl stop dmhost-NAME-zone.service
+[ \"$(systemctl is-active dmhost-NAME.service)\" = inactive ]",
     ),
     unit("dmhost-NAME.service: without \"Wants=dmhost-NAME-link.service\"", LATE_ZONE),
     unit("dmhost-NAME.service: without \"After=dmhost-NAME-zone.service dmhost-NAME-link.service\"", LATE_ZONE),
@@ -122,7 +124,8 @@ const BEHIND: &[Behind] = &[
     unit(
         "dmhost-NAME.service: without \"AssertPathExists=",
         "systemctl stop dmhost-NAME.service
-install -D /dev/null /run/containerd/containerd.sock
+systemd-run -q containerd --root /run/stranger/root --state /run/stranger/state
+timeout 30 sh -c 'until [ -S /run/containerd/containerd.sock ]; do sleep 0.1; done'
 ! systemctl start dmhost-NAME.service",
     ),
     unit(
