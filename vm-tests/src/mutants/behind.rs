@@ -25,7 +25,8 @@ const MISFORTUNE: Duration = Duration::from_secs(240);
 enum Shows {
     /// A part of the proof.
     Part(Part),
-    /// A script in the guest, which fails if something is not as it ought to be. `NAME` is the daemon's name, and `NIC` its NIC's.
+    /// A script in the guest, which fails if something is not as it ought to be. It has the daemon's `name`, its `nic`, and the `other`
+    /// unit beside the mutant's, by what comes after the name.
     Misfortune(&'static str),
 }
 
@@ -64,6 +65,13 @@ const FORWARD: [&str; 3] = [
 ];
 const NO_EGRESS: &str = "nft delete table netdev dmhost 2>/dev/null || true";
 
+const ZONE_STOPS: &str = include_str!("misfortunes/zone-stops.sh");
+const LATE_ZONE: &str = include_str!("misfortunes/late-zone.sh");
+const LATE_MOUNT: &str = include_str!("misfortunes/late-mount.sh");
+const NIC_GONE: &str = include_str!("misfortunes/nic-gone.sh");
+const OTHER_CONTAINERD: &str = include_str!("misfortunes/other-containerd.sh");
+const NO_MOUNT: &str = include_str!("misfortunes/no-mount.sh");
+
 const fn hostile(row: &'static str) -> Shows {
     Shows::Part(Part::Hostile(row))
 }
@@ -73,47 +81,9 @@ const fn unit(key: &'static str, script: &'static str) -> Behind {
     Behind { key, open: &[], shows: Shows::Misfortune(script), needs: None }
 }
 
-/// The zone comes late.
-const LATE_ZONE: &str = "mkdir -p /run/systemd/system/dmhost-NAME-zone.service.d
-printf '[Service]\\nExecStartPre=/usr/bin/sleep 5\\n' >/run/systemd/system/dmhost-NAME-zone.service.d/late.conf
-systemctl daemon-reload
-systemctl stop dmhost-NAME-zone.service dmhost-NAME-link.service dmhost-NAME.service
-systemctl start dmhost-NAME.service
-[ \"$(systemctl is-active dmhost-NAME-zone.service dmhost-NAME-link.service dmhost-NAME.service | sort -u)\" = active ]
-[ \"$(systemctl show -P NRestarts dmhost-NAME.service)\" = 0 ]";
-
-/// The zone's mounts come late.
-const LATE_MOUNT: &str =
-    "systemctl stop dmhost-NAME-zone.service dmhost-NAME-link.service dmhost-NAME.service run-dmhost_ns.mount
-mkdir -p /run/systemd/system/run-dmhost_ns.mount.d
-printf '[Service]\\nType=oneshot\\nExecStart=/usr/bin/sleep 5\\n' >/run/systemd/system/late.service
-printf '[Unit]\\nRequires=late.service\\nAfter=late.service\\n' >/run/systemd/system/run-dmhost_ns.mount.d/late.conf
-systemctl daemon-reload
-systemctl start dmhost-NAME.service
-[ \"$(systemctl is-active run-dmhost_ns.mount dmhost-NAME-zone.service dmhost-NAME-link.service dmhost-NAME.service | sort -u)\" = active ]
-mountpoint /run/dmhost_ns/NAME
-[ \"$(systemctl show -P NRestarts dmhost-NAME.service)\" = 0 ]";
-
-/// The NIC goes, and its link is asked for before it is there again.
-const NIC_GONE: &str = "device=$(basename \"$(readlink -f /sys/class/net/NIC/device)\")
-echo \"$device\" >/sys/bus/virtio/drivers/virtio_net/unbind
-timeout 30 sh -c 'while systemctl is-active -q dmhost-NAME-link.service; do sleep 0.1; done'
-systemctl start --no-block dmhost-NAME-link.service
-timeout 30 sh -c 'until systemctl show -P ActiveState,Job dmhost-NAME-link.service | grep -qx \"failed\\|[1-9].*\"; do sleep 0.1; done'
-echo \"$device\" >/sys/bus/virtio/drivers/virtio_net/bind
-timeout 60 sh -c 'until systemctl is-active -q dmhost-NAME-link.service; do sleep 0.1; done'";
-
 const BEHIND: &[Behind] = &[
-    unit(
-        "dmhost-NAME-link.service: without \"BindsTo=dmhost-NAME-zone.service\"",
-        "systemctl stop dmhost-NAME-zone.service
-[ \"$(systemctl is-active dmhost-NAME-link.service)\" = inactive ]",
-    ),
-    unit(
-        "dmhost-NAME.service: without \"BindsTo=dmhost-NAME-zone.service\"",
-        "systemctl stop dmhost-NAME-zone.service
-[ \"$(systemctl is-active dmhost-NAME.service)\" = inactive ]",
-    ),
+    unit("dmhost-NAME-link.service: without \"BindsTo=dmhost-NAME-zone.service\"", ZONE_STOPS),
+    unit("dmhost-NAME.service: without \"BindsTo=dmhost-NAME-zone.service\"", ZONE_STOPS),
     unit("dmhost-NAME.service: without \"Wants=dmhost-NAME-link.service\"", LATE_ZONE),
     unit("dmhost-NAME.service: without \"After=dmhost-NAME-zone.service dmhost-NAME-link.service\"", LATE_ZONE),
     unit("dmhost-NAME-link.service: without \"After=dmhost-NAME-zone.service\"", LATE_ZONE),
@@ -121,29 +91,9 @@ const BEHIND: &[Behind] = &[
     unit("dmhost-NAME-zone.service: without \"After=run-dmhost_ns.mount", LATE_MOUNT),
     unit("dmhost-NAME-link.service: without \"BindsTo=sys-subsystem-net-devices-", NIC_GONE),
     unit("dmhost-NAME-link.service: without \"After=sys-subsystem-net-devices-", NIC_GONE),
-    unit(
-        "dmhost-NAME.service: without \"AssertPathExists=",
-        "systemctl stop dmhost-NAME.service
-systemd-run -q containerd --root /run/stranger/root --state /run/stranger/state
-timeout 30 sh -c 'until [ -S /run/containerd/containerd.sock ]; do sleep 0.1; done'
-! systemctl start dmhost-NAME.service",
-    ),
-    unit(
-        "dmhost-NAME.service: without \"RequiresMountsFor=",
-        "sed -i /^RequiresMountsFor=/d /etc/systemd/system/dmhost-NAME-zone.service
-systemctl daemon-reload
-systemctl stop dmhost-NAME-zone.service dmhost-NAME.service srv-dmhost-NAME-docker.mount
-systemctl start dmhost-NAME.service
-mountpoint /srv/dmhost/NAME/docker",
-    ),
-    unit(
-        "dmhost-NAME-zone.service: without \"RequiresMountsFor=",
-        "sed -i /^RequiresMountsFor=/d /etc/systemd/system/dmhost-NAME.service
-systemctl daemon-reload
-systemctl stop dmhost-NAME-zone.service dmhost-NAME.service srv-dmhost-NAME-docker.mount
-systemctl start dmhost-NAME.service
-mountpoint /srv/dmhost/NAME/docker",
-    ),
+    unit("dmhost-NAME.service: without \"AssertPathExists=", OTHER_CONTAINERD),
+    unit("dmhost-NAME.service: without \"RequiresMountsFor=", NO_MOUNT),
+    unit("dmhost-NAME-zone.service: without \"RequiresMountsFor=", NO_MOUNT),
     Behind {
         key: "net.ipv4.conf.*.accept_redirects the other way",
         open: &["nft insert rule inet dmhost input icmp type redirect accept"],
@@ -282,18 +232,14 @@ impl Behind {
         };
         let daemon = of(plan, mutant).context("a unit is a daemon's")?;
         let nic = plan.interfaces_of(daemon).next().map(|interface| plan.nic_of(interface).name.as_str());
-        let script = script.replace("NAME", daemon.name.as_str()).replace("NIC", nic.unwrap_or_default());
-        // A line after another: `!` alone ends no script.
-        let lines = script.lines().map(|line| format!("{line} || {{ echo {} >&2; exit 1; }}\n", quoted(line)));
-        let output = bed.guest.run(&lines.collect::<String>(), MISFORTUNE)?;
+        let zone = daemon.name.zone_service();
+        let other = if mutant.files.keys().any(|path| path.file_name() == Some(&zone)) { "" } else { "-zone" };
+        let (name, nic) = (&daemon.name, nic.unwrap_or_default());
+        let script = format!("name={name} nic={nic} other={other} sh -eux <<'MISFORTUNE'\n{script}MISFORTUNE\n");
+        let output = bed.guest.run(&script, MISFORTUNE)?;
         let said = String::from_utf8_lossy(&output.stderr);
         Ok((output.status != Some(0)).then(|| said.lines().last().unwrap_or("it took too long").to_owned()))
     }
-}
-
-/// As one word of a shell.
-fn quoted(line: &str) -> String {
-    format!("'{}'", line.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]
