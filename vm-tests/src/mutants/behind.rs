@@ -1,11 +1,11 @@
 //! Lines that a proof of a host that is well cannot see: they stand behind another layer, or are there for a misfortune. Each is tried
 //! with the other layer opened, or in the misfortune. What shows it has to be green without the mutant, and red with it.
 
-use std::fmt::Write;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use dmhost_layout::plan::{Daemon, HostPlan, Interface, Owner};
+use dmhost_layout::plan::{Daemon, HostPlan, Interface, Owner, PortRange, Protocol};
 use dmhost_pki::Pki;
 
 use super::make::Mutant;
@@ -35,7 +35,7 @@ enum Shows {
 pub(super) struct Behind {
     /// A part of the mutant's name; `NAME` in it is a daemon's name.
     key: &'static str,
-    /// Commands that open the other layer, in the namespace that the line is for.
+    /// Scripts that open the other layer, in the namespace that the line is for.
     open: &'static [&'static str],
     /// What is red then.
     shows: Shows,
@@ -46,8 +46,10 @@ pub(super) struct Behind {
 /// What a namespace may have.
 #[derive(Debug, Clone, Copy)]
 enum Needs {
-    /// A gateway of IPv4, or of IPv6.
-    Gateway(bool),
+    /// A gateway of IPv4.
+    Gateway4,
+    /// A gateway of IPv6.
+    Gateway6,
     /// A link-local gateway.
     LinkLocalGateway,
     /// Addresses on bridges of its own.
@@ -58,11 +60,9 @@ const FORWARDS: &str = "sysctl -qw net.ipv4.ip_forward=1";
 const NO_PREROUTING: &str = "nft flush chain inet dmhost prerouting";
 const PREROUTING_OF_IPV4: &str = "nft insert rule inet dmhost prerouting meta nfproto ipv4 accept";
 const NO_POSTROUTING: &str = "nft flush chain inet dmhost postrouting 2>/dev/null || true";
-const FORWARD: [&str; 3] = [
-    "nft flush chain inet dmhost forward",
-    "nft chain inet dmhost forward '{ policy accept; }'",
-    "iptables -I FORWARD -j ACCEPT 2>/dev/null || true",
-];
+const FORWARD: &str = "nft flush chain inet dmhost forward
+nft chain inet dmhost forward '{ policy accept; }'
+iptables -I FORWARD -j ACCEPT 2>/dev/null || true";
 const NO_EGRESS: &str = "nft delete table netdev dmhost 2>/dev/null || true";
 
 const ZONE_STOPS: &str = include_str!("misfortunes/zone-stops.sh");
@@ -71,6 +71,10 @@ const LATE_MOUNT: &str = include_str!("misfortunes/late-mount.sh");
 const NIC_GONE: &str = include_str!("misfortunes/nic-gone.sh");
 const OTHER_CONTAINERD: &str = include_str!("misfortunes/other-containerd.sh");
 const NO_MOUNT: &str = include_str!("misfortunes/no-mount.sh");
+
+const ECHO_TO_ALL: Shows = Shows::Part(Part::Cells(|question| {
+    matches!((&question.ask, question.target.place), (Ask::Echo, Place::Broadcast))
+}));
 
 const fn hostile(row: &'static str) -> Shows {
     Shows::Part(Part::Hostile(row))
@@ -98,7 +102,7 @@ const BEHIND: &[Behind] = &[
         key: "net.ipv4.conf.*.accept_redirects the other way",
         open: &["nft insert rule inet dmhost input icmp type redirect accept"],
         shows: hostile("ICMP redirect"),
-        needs: Some((Needs::Gateway(true), "a redirect is believed of a route by a gateway, and there is none")),
+        needs: Some((Needs::Gateway4, "a redirect is believed of a route by a gateway, and there is none")),
     },
     Behind {
         key: "net.ipv6.conf.*.accept_redirects the other way",
@@ -113,25 +117,25 @@ const BEHIND: &[Behind] = &[
         key: "net.ipv4.conf.*.send_redirects the other way",
         open: &[PREROUTING_OF_IPV4, FORWARDS],
         shows: hostile("an address beyond, through this host"),
-        needs: Some((Needs::Gateway(true), "a redirect names a gateway, and there is none")),
+        needs: Some((Needs::Gateway4, "a redirect names a gateway, and there is none")),
     },
     Behind {
         key: "net.ipv4.conf.*.accept_source_route the other way",
-        open: &[FORWARD[0], FORWARD[1], FORWARD[2], PREROUTING_OF_IPV4, NO_POSTROUTING, NO_EGRESS, FORWARDS],
+        open: &[FORWARD, PREROUTING_OF_IPV4, NO_POSTROUTING, NO_EGRESS, FORWARDS],
         shows: hostile("source route"),
-        needs: Some((Needs::Gateway(true), "there is no route to where the packet is to go")),
+        needs: Some((Needs::Gateway4, "there is no route to where the packet is to go")),
     },
     Behind {
         key: "sysctl.d/90-dmhost.conf: net.ipv4.ip_forward the other way",
-        open: &[FORWARD[0], FORWARD[1], FORWARD[2], PREROUTING_OF_IPV4, NO_POSTROUTING],
+        open: &[FORWARD, PREROUTING_OF_IPV4, NO_POSTROUTING],
         shows: hostile("an address beyond, through this host"),
-        needs: Some((Needs::Gateway(true), "there is no route to where a packet would go")),
+        needs: Some((Needs::Gateway4, "there is no route to where a packet would go")),
     },
     Behind {
         key: "sysctl.d/90-dmhost.conf: net.ipv6.conf.*.forwarding the other way",
-        open: &[FORWARD[0], FORWARD[1], FORWARD[2], NO_PREROUTING, NO_POSTROUTING],
+        open: &[FORWARD, NO_PREROUTING, NO_POSTROUTING],
         shows: hostile("an address beyond, through this host"),
-        needs: Some((Needs::Gateway(false), "there is no route to where a packet would go")),
+        needs: Some((Needs::Gateway6, "there is no route to where a packet would go")),
     },
     Behind {
         key: "net.ipv4.conf.*.arp_ignore the other way",
@@ -144,17 +148,13 @@ const BEHIND: &[Behind] = &[
     Behind {
         key: "net.ipv4.icmp_echo_ignore_broadcasts the other way",
         open: &[NO_PREROUTING],
-        shows: Shows::Part(Part::Cells(|question| {
-            matches!((&question.ask, question.target.place), (Ask::Echo, Place::Broadcast))
-        })),
+        shows: ECHO_TO_ALL,
         needs: None,
     },
     Behind {
         key: "fib daddr . iif type { broadcast, multicast } meta l4proto != ipv6-icmp drop\"",
         open: &["sysctl -qw net.ipv4.icmp_echo_ignore_broadcasts=0"],
-        shows: Shows::Part(Part::Cells(|question| {
-            matches!((&question.ask, question.target.place), (Ask::Echo, Place::Broadcast))
-        })),
+        shows: ECHO_TO_ALL,
         needs: None,
     },
     Behind {
@@ -175,23 +175,22 @@ const BEHIND: &[Behind] = &[
 
 /// What a mutant stands behind, if it is known to. `Err`: in this namespace it makes no difference, for this reason.
 pub(super) fn behind(plan: &HostPlan, mutant: &Mutant) -> Option<Result<&'static Behind, &'static str>> {
-    // A host with shared daemons forwards; the other way it does not, and that is seen.
-    let forwards = mutant.name.contains("forward") && plan.shared().next().is_some();
     let daemon = of(plan, mutant);
     let is_known = |known: &&Behind| match daemon {
         Some(daemon) => mutant.name.contains(&known.key.replace("NAME", daemon.name.as_str())),
         None => mutant.name.contains(known.key),
     };
-    let known = BEHIND.iter().find(|known| is_known(known) && !forwards)?;
+    let known = BEHIND.iter().find(|known| is_known(known) && !is_seen(plan, daemon, mutant))?;
     let interfaces: Vec<&Interface> = match daemon {
         Some(daemon) => plan.interfaces_of(daemon).collect(),
         None => plan.interfaces.values().filter(|interface| interface.owner == Owner::Host).collect(),
     };
     let mut gateways = interfaces.iter().flat_map(|interface| &interface.gateways);
     let has = |needs: Needs| match needs {
-        Needs::Gateway(v4) => gateways.any(|gateway| gateway.is_ipv4() == v4),
+        Needs::Gateway4 => gateways.any(IpAddr::is_ipv4),
+        Needs::Gateway6 => gateways.any(IpAddr::is_ipv6),
         Needs::LinkLocalGateway => {
-            gateways.any(|gateway| matches!(gateway, std::net::IpAddr::V6(v6) if v6.is_unicast_link_local()))
+            gateways.any(|gateway| matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local()))
         }
         Needs::Bridges => daemon.is_some() || plan.shared().next().is_some(),
     };
@@ -199,6 +198,17 @@ pub(super) fn behind(plan: &HostPlan, mutant: &Mutant) -> Option<Result<&'static
         Some((needs, why)) if !{ has }(needs) => Err(why),
         Some(_) | None => Ok(known),
     })
+}
+
+/// Whether the proof sees here what it does not see elsewhere.
+fn is_seen(plan: &HostPlan, daemon: Option<&Daemon>, mutant: &Mutant) -> bool {
+    // A host with shared daemons forwards; the other way it does not.
+    let forwards = mutant.name.contains("forward the other way") || mutant.name.contains("forwarding the other way");
+    // docker-proxy answers what is sent to all where its port is open by its number.
+    let open =
+        |daemon: &Daemon| daemon.expose.iter().flatten().any(|PortRange { protocol, .. }| *protocol == Protocol::Udp);
+    let answers = mutant.name.contains("{ broadcast, multicast }") && daemon.is_some_and(open);
+    forwards && plan.shared().next().is_some() || answers
 }
 
 /// The daemon whose zone or units a mutant is in.
@@ -217,11 +227,8 @@ impl Behind {
     /// Opens the other layer.
     pub(super) fn open(&self, plan: &HostPlan, guest: &Guest, mutant: &Mutant) -> Result<()> {
         let enter = of(plan, mutant).map(enter).unwrap_or_default();
-        let mut script = String::from("set -eu\n");
-        for command in self.open {
-            let _ = writeln!(script, "{enter}{command}");
-        }
-        guest.must(&script, PATIENCE).map(drop)
+        let script = self.open.join("\n");
+        guest.must(&format!("{enter}sh -eu <<'OPEN'\n{script}\nOPEN\n"), PATIENCE).map(drop)
     }
 
     /// What is not as it ought to be.
@@ -265,5 +272,12 @@ mod tests {
         assert!(matches!(of("/etc/dmhost/web/sysctl.conf: net.ipv4.conf.*.accept_redirects"), Some(Ok(_))));
         assert!(matches!(of("/etc/dmhost/lab/sysctl.conf: net.ipv4.conf.*.accept_redirects"), Some(Err(_))));
         assert!(of("/etc/dmhost/lab/nftables.conf").is_none());
+        let to_all = |name: &str| {
+            let of =
+                |mutant: &&Mutant| mutant.name.starts_with(name) && mutant.name.contains("{ broadcast, multicast }");
+            behind(&plan, all.iter().find(of).unwrap())
+        };
+        assert!(matches!(to_all("/etc/dmhost/lab/nftables.conf"), Some(Ok(_))));
+        assert!(to_all("/etc/dmhost/web/nftables.conf").is_none(), "late frames tell it");
     }
 }

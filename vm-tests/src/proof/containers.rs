@@ -110,9 +110,6 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
              {docker} network create {USER} >/dev/null
              serve --name {DEFAULT}{publish} {DEFAULT}
              serve --name {USER} --network {USER} {DEFAULT}
-         else
-             # A daemon that was started anew has stopped them.
-             {docker} start {DEFAULT} {USER} >/dev/null
          fi
          {docker} inspect {DEFAULT} {USER}"
     );

@@ -7,11 +7,14 @@ use vm_tests::vm::cache_dir;
 
 use crate::support::Host;
 
-/// What only late frames tell, what only hostile ones do, and what only the sockets do; by parts of their names.
-const SOME: [&str; 3] = [
+/// What only late frames tell, what only hostile ones do, what only the sockets do, what stands behind another layer, and what is there for
+/// a misfortune; by parts of their names.
+const SOME: [&str; 5] = [
     "web/nftables.conf: prerouting without \"iifname { \"web\" } fib daddr . iif type { broadcast",
     "web/egress.nft: egress_web with \"policy accept\"",
     "web/daemon.json: bound to tcp://0.0.0.0:2376",
+    "web/sysctl.conf: net.ipv6.conf.*.accept_ra the other way",
+    "dmhost-web.service: without \"BindsTo=dmhost-web-zone.service\"",
 ];
 
 pub(crate) fn are_killed(host: &Host) -> Result<()> {

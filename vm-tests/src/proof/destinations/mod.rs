@@ -4,7 +4,7 @@
 //! * `among`: neighbours on a bridge, asked by the same container;
 //! * `aims`: what is asked, and what of it ought to leave;
 //! * `left`: which frames left, and what is wrong with that;
-//! * `round`: the asking, by containers on bridges and by one on the host's network: the daemon's own way out.
+//! * `round`: the asking: by containers on bridges, and by a program where the daemon itself is.
 
 mod aims;
 mod among;
@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) enum Stand {
     /// A container on this network.
     On(Network),
-    /// A container on the host's network: its way is the daemon's own.
+    /// A program in a zone's namespace, or where daemons share the host's a container on the host's network: its way is the daemon's own.
     Itself,
 }
 

@@ -150,15 +150,14 @@ pub(super) fn router(from: Host, prefix: Ipv6Addr) -> Option<Vec<u8>> {
 /// An ICMP redirect: to reach `target`, go by `via`.
 pub(super) fn redirect(from: Host, to: Host, target: IpAddr, via: Host) -> Option<Vec<u8>> {
     let quoted = answered(to, target)?;
-    let quoted = &quoted[..];
     match (via.ip, target) {
-        (IpAddr::V4(via), _) => icmp(from, to, &[&[5, 1, 0, 0][..], &via.octets(), quoted].concat()),
+        (IpAddr::V4(via), _) => icmp(from, to, &[&[5, 1, 0, 0][..], &via.octets(), &quoted].concat()),
         (IpAddr::V6(address), IpAddr::V6(target)) => {
             let lladdr = [&[2, 1][..], &via.mac.0].concat();
             let head = [&[137, 0, 0, 0, 0, 0, 0, 0][..], &address.octets(), &target.octets(), &lladdr].concat();
             // The redirected header, in units of eight bytes.
             let [_, units] = length(1 + quoted.len() / 8);
-            let option = [&[4, units, 0, 0, 0, 0, 0, 0][..], quoted].concat();
+            let option = [&[4, units, 0, 0, 0, 0, 0, 0][..], &quoted].concat();
             icmp(from, to, &[head, option].concat())
         }
         (IpAddr::V6(_), IpAddr::V4(_)) => None,

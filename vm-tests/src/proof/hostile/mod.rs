@@ -90,7 +90,14 @@ impl Mark {
     }
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
+    fn of(plan: &'a HostPlan, inner: &[Inner], stations: &'a Stations) -> Self {
+        let mut addresses: Vec<IpAddr> = inner.iter().map(|inner| inner.address).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        Self { plan, targets: targets(plan), inner: addresses, stations, ports: std::cell::Cell::new(5000) }
+    }
+
     /// VLANs that somebody lives on, with their VIDs.
     fn vlans(&self) -> Vec<(InterfaceName, u16)> {
         let lived = self.plan.interfaces.values().filter(|interface| attacks::lived_on(&interface.owner));
@@ -167,10 +174,7 @@ pub fn facts(
     until_red: bool,
     stage: Stage<'_>,
 ) -> Result<Vec<Fact>> {
-    let mut addresses: Vec<IpAddr> = inner.iter().map(|inner| inner.address).collect();
-    addresses.sort_unstable();
-    addresses.dedup();
-    let scene = Scene { plan, targets: targets(plan), inner: addresses, stations, ports: std::cell::Cell::new(5000) };
+    let scene = Scene::of(plan, inner, stations);
     let before = State::read(plan, &bed.guest)?;
     stage("hostile frames from the wire");
     let mut rows = Vec::new();
@@ -204,8 +208,7 @@ pub(in crate::proof) fn row(
     (stations, canaries): (&Stations, &Canaries),
     name: &str,
 ) -> Result<[Fact; 2]> {
-    let addresses = inner.iter().map(|inner| inner.address).collect();
-    let scene = Scene { plan, targets: targets(plan), inner: addresses, stations, ports: std::cell::Cell::new(5000) };
+    let scene = Scene::of(plan, inner, stations);
     let (_, make) = attacks::ROWS.iter().find(|(own, _)| *own == name).with_context(|| format!("no row {name}"))?;
     let before = State::read(plan, &bed.guest)?;
     let row = Row::of(name, make(&scene), plan, bed, canaries)?;
