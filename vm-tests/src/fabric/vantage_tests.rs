@@ -263,6 +263,32 @@ fn https_tells_served_from_denied_refused_and_silent() {
     });
 }
 
+/// As dockerd does with the stream of an exec: it says that nothing more comes, and waits for the client to hang up.
+#[test]
+fn a_response_ends_where_the_server_says_so() {
+    in_namespace("fabric::vantage_tests::a_response_ends_where_the_server_says_so", || {
+        let (bed, mut vantage) = bed();
+        let authority = Authority::new();
+        let config = server(&authority, &authority, &[&rustls::version::TLS13]);
+        serve(2376, move |stream| {
+            let connection = ServerConnection::new(Arc::clone(&config)).expect("a good configuration");
+            let mut stream = StreamOwned::new(connection, stream);
+            let mut head = [0; 4];
+            stream.read_exact(&mut head).expect("a request");
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nbody").expect("a client that listens");
+            stream.conn.send_close_notify();
+            stream.flush().expect("a client that listens");
+            // Until the client hangs up.
+            while stream.sock.read(&mut head).is_ok_and(|read| read > 0) {}
+        });
+        let (certificate, key) = authority.issue(&["client"]);
+        let identity = Some((certificate.as_bytes(), key.as_bytes()));
+        let client = ClientTls::new(authority.pem().as_bytes(), identity).expect("PEM");
+        let got = vantage.https_get(address(FOUR), 2376, FOUR, &client, "/", &bed.terms());
+        assert_eq!(clean(got), served("body"));
+    });
+}
+
 #[test]
 fn a_vantage_beyond_a_gateway_is_answered_through_it() {
     in_namespace("fabric::vantage_tests::a_vantage_beyond_a_gateway_is_answered_through_it", || {

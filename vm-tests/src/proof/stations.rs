@@ -1,7 +1,7 @@
 //! Where probes come from: fresh stations on the subnets of the plan and beyond its gateways, each with an address of its
 //! own, so that a frame tells which probe caused it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -29,8 +29,6 @@ pub struct Stations {
 struct Stock {
     strangers: Strangers,
     made: u32,
-    /// An address keeps its MAC address: the host remembers it.
-    macs: HashMap<IpAddr, Mac>,
     /// Addresses that were handed out, the oldest first.
     handed: VecDeque<IpAddr>,
 }
@@ -69,14 +67,13 @@ impl Stations {
                 (interface.name.clone(), (Mac([0x06, 0xd1, a, b, c, d]), interface.gateways.clone()))
             })
             .collect();
-        let (macs, handed) = (HashMap::new(), VecDeque::new());
         let mut strangers = Strangers::new(plan);
         // Nobody is where the proof asks for nobody.
         let (wire, inside) = free(plan);
         wire.iter().chain(&inside).for_each(|target| strangers.spare(target.address));
         let roomy = subnets.iter().filter(|net| net.prefix_len() + ROOMY <= net.max_prefix_len());
         let unmet = roomy.filter_map(|net| strangers.beside(*net, &[])).collect();
-        let stock = Stock { strangers, made: 0, macs, handed };
+        let stock = Stock { strangers, made: 0, handed: VecDeque::new() };
         Self { stock: Arc::new(Mutex::new(stock)), subnets, unmet, gateways }
     }
 
@@ -121,13 +118,16 @@ impl Stations {
         self.stock().strangers.off_link(v4, &[])
     }
 
-    /// A station with this address.
+    /// A station with this address. Its MAC address follows from that: the host remembers it, whoever has the station next.
     pub fn at(&self, ip: IpAddr) -> Host {
-        let mut stock = self.stock();
-        let known = stock.macs.get(&ip).copied();
-        let mac = known.unwrap_or_else(|| stock.mac());
-        stock.macs.insert(ip, mac);
-        Host { mac, ip }
+        let (version, [a, b, c, d]) = match ip {
+            IpAddr::V4(v4) => (0xd4, v4.octets()),
+            // Folded: of one subnet the ends differ, and of two the beginnings.
+            IpAddr::V6(v6) => {
+                (0xd6, std::array::from_fn(|at| (at..16).step_by(4).fold(0, |sum, at| sum ^ v6.octets()[at])))
+            }
+        };
+        Host { mac: Mac([0x06, version, a, b, c, d]), ip }
     }
 
     /// A fresh station that has a link-local address alone.
@@ -156,5 +156,29 @@ impl Stations {
         let (mac, gateways) = self.gateways.get(over)?;
         let gateway = gateways.iter().find(|gateway| gateway.is_ipv4() == ip.is_ipv4())?;
         Some((Host { mac: *mac, ip }, *gateway))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of two who ask a host one after the other, each with stations of its own.
+    #[test]
+    fn an_address_has_one_mac_address_whoever_has_the_station() {
+        let spec = include_str!("../../../examples/two-vlans.toml");
+        let (plan, _) = dmhost_layout::plan_from_toml("two-vlans.toml", spec);
+        let plan = plan.expect("the example is a plan");
+        let nets: Vec<IpNet> = plan.interfaces.values().flat_map(|interface| interface.addresses.clone()).collect();
+        let hosts = |nets: Vec<IpNet>| -> BTreeMap<IpAddr, Mac> {
+            let stations = Stations::new(&plan);
+            let some = |net: IpNet| (0..64).filter_map(|_| stations.beside(net, &[])).collect::<Vec<_>>();
+            nets.into_iter().flat_map(some).map(|host| (host.ip, host.mac)).collect()
+        };
+        // In another order they are made in another order.
+        let (all, others) = (hosts(nets.clone()), hosts(nets.into_iter().rev().collect()));
+        assert_eq!(all, others);
+        let macs: std::collections::BTreeSet<[u8; 6]> = all.values().map(|mac| mac.0).collect();
+        assert_eq!(macs.len(), all.len(), "two addresses have one MAC address");
     }
 }

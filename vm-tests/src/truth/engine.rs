@@ -23,9 +23,6 @@ use crate::proof::stations::Stations;
 
 /// For one request, on the reference machine; the longest asks a thousand ports.
 const REQUEST: Duration = Duration::from_secs(120);
-/// The same for all answers of a probe: it waits for each address that ought to answer (`PATIENCE` of the probe), and has to say which
-/// did not.
-const ANSWERS: Duration = Duration::from_secs(480);
 /// The sheet of questions in a container.
 const SHEET: &str = "questions";
 
@@ -80,8 +77,7 @@ impl<'a> Engine<'a> {
     pub(super) fn start_probes(&self) -> Result<Vec<Inner>> {
         let name = self.name();
         let start = || -> Result<Vec<Inner>> {
-            let told =
-                self.ask("POST", &format!("/images/create?fromSrc=-&repo={DEFAULT}"), TAR, &image()?, REQUEST)?;
+            let told = self.ask("POST", &format!("/images/create?fromSrc=-&repo={DEFAULT}"), TAR, &image()?)?;
             let told = String::from_utf8_lossy(&told);
             ensure!(!told.contains("\"error\""), "the image: {told}");
             self.post("/networks/create", &json!({ "Name": USER }))?;
@@ -129,7 +125,7 @@ impl<'a> Engine<'a> {
         header.set_size(sheet.len() as u64);
         tar.append_data(&mut header, SHEET, sheet.as_bytes()).context("cannot write the sheet of questions")?;
         let tar = tar.into_inner().context("cannot write the sheet of questions")?;
-        self.ask("PUT", &format!("/containers/{container}/archive?path=/tmp"), TAR, &tar, REQUEST)?;
+        self.ask("PUT", &format!("/containers/{container}/archive?path=/tmp"), TAR, &tar)?;
         let command = json!({
             "AttachStdout": true,
             "AttachStderr": true,
@@ -138,26 +134,25 @@ impl<'a> Engine<'a> {
         let made = self.post(&format!("/containers/{container}/exec"), &command)?;
         let id = made["Id"].as_str().with_context(|| format!("an exec without an id: {made}"))?;
         let start = json!({ "Detach": false, "Tty": false }).to_string();
-        let answers = self.ask("POST", &format!("/exec/{id}/start"), JSON, start.as_bytes(), ANSWERS)?;
-        let (out, err) = streams(&answers)?;
+        let (out, err) = streams(&self.ask("POST", &format!("/exec/{id}/start"), JSON, start.as_bytes())?)?;
         let ended = self.get(&format!("/exec/{id}/json"))?;
         Ok(if ended["ExitCode"] == 0 { Ok(out) } else { Err(format!("{}: {err}", ended["ExitCode"])) })
     }
 
     fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        let told = self.ask("POST", path, JSON, body.to_string().as_bytes(), REQUEST)?;
+        let told = self.ask("POST", path, JSON, body.to_string().as_bytes())?;
         if told.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&told)?) }
     }
 
     fn get(&self, path: &str) -> Result<Value> {
-        Ok(serde_json::from_slice(&self.ask("GET", path, JSON, &[], REQUEST)?)?)
+        Ok(serde_json::from_slice(&self.ask("GET", path, JSON, &[])?)?)
     }
 
     /// One request; any status but success is an error with the daemon's words.
-    fn ask(&self, method: &str, path: &str, kind: &str, body: &[u8], patience: Duration) -> Result<Vec<u8>> {
+    fn ask(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> Result<Vec<u8>> {
         // A request that panicked has left nothing behind.
         let caller = self.caller.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut from, peer, terms) = caller.vantage(self.outside, self.outside.deadline(patience))?;
+        let (mut from, peer, terms) = caller.vantage(self.outside, self.outside.deadline(REQUEST))?;
         let (name, port) = (peer.ip.to_string(), caller.port);
         let content = (kind, body.len() as u64, &mut &*body as &mut dyn std::io::Read);
         let answer = from.https_send(peer, port, &name, self.client, (method, path), content, &terms)?;

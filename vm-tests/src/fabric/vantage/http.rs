@@ -177,7 +177,7 @@ impl Exchange for Http<'_> {
         if let Some(outcome) = self.receive(socket) {
             return Ok(Some(outcome));
         }
-        let ended = !socket.may_recv();
+        let ended = !socket.may_recv() || self.tls.as_ref().is_some_and(Tls::has_ended);
         match parse(&self.received, ended) {
             Ok(Some(reply)) => {
                 let refusal = reply.status == 400 && self.tls.is_none();

@@ -50,13 +50,14 @@ impl ClientTls {
     pub(super) fn client(&self, name: &str) -> Result<Tls> {
         let server = ServerName::try_from(name.to_owned()).with_context(|| format!("{name} is no server's name"))?;
         let connection = ClientConnection::new(Arc::clone(&self.0), server).context("cannot begin TLS")?;
-        Ok(Tls { connection })
+        Ok(Tls { connection, ended: false })
     }
 }
 
 /// One connection's TLS.
 pub(super) struct Tls {
     connection: ClientConnection,
+    ended: bool,
 }
 
 impl Tls {
@@ -66,7 +67,7 @@ impl Tls {
             let other = |error: &dyn std::fmt::Display| Outcome::Other(format!("TLS: {error}"));
             self.connection.read_tls(&mut wire).map_err(|error| other(&error))?;
             match self.connection.process_new_packets() {
-                Ok(_) => {}
+                Ok(state) => self.ended |= state.peer_has_closed(),
                 Err(Error::AlertReceived(alert)) if turns_away(alert) => {
                     return Err(Outcome::Denied(format!("{alert:?}")));
                 }
@@ -79,6 +80,12 @@ impl Tls {
             }
         }
         Ok(())
+    }
+
+    /// Whether the server has said that nothing more comes (`close_notify`, RFC 8446 section 6.1). It may keep the connection: dockerd does
+    /// so after an exec, until its client hangs up.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// Takes plain text to be sent; how many bytes it took.
