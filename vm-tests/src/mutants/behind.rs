@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use dmhost_layout::plan::{Daemon, HostPlan, Interface, Owner, PortRange, Protocol};
+use dmhost_layout::plan::{Daemon, HostPlan, Interface, PortRange, Protocol};
 use dmhost_pki::Pki;
 
 use super::make::Mutant;
@@ -52,8 +52,8 @@ enum Needs {
     Gateway6,
     /// A link-local gateway.
     LinkLocalGateway,
-    /// Addresses on bridges of its own.
-    Bridges,
+    /// Addresses on more than one interface, bridges included.
+    OtherAddresses,
 }
 
 const FORWARDS: &str = "sysctl -qw net.ipv4.ip_forward=1";
@@ -140,10 +140,8 @@ const BEHIND: &[Behind] = &[
     Behind {
         key: "net.ipv4.conf.*.arp_ignore the other way",
         open: &[NO_EGRESS],
-        shows: Shows::Part(Part::Cells(|question| {
-            matches!((&question.ask, question.target.place), (Ask::Neighbour, Place::Bridge))
-        })),
-        needs: Some((Needs::Bridges, "one interface has all addresses of the namespace")),
+        shows: Shows::Part(Part::Cells(|question| question.ask == Ask::Neighbour)),
+        needs: Some((Needs::OtherAddresses, "one interface has all addresses of the namespace")),
     },
     Behind {
         key: "net.ipv4.icmp_echo_ignore_broadcasts the other way",
@@ -183,7 +181,7 @@ pub(super) fn behind(plan: &HostPlan, mutant: &Mutant) -> Option<Result<&'static
     let known = BEHIND.iter().find(|known| is_known(known) && !is_seen(plan, daemon, mutant))?;
     let interfaces: Vec<&Interface> = match daemon {
         Some(daemon) => plan.interfaces_of(daemon).collect(),
-        None => plan.interfaces.values().filter(|interface| interface.owner == Owner::Host).collect(),
+        None => plan.interfaces.values().filter(|interface| plan.speaks_in_host(interface)).collect(),
     };
     let mut gateways = interfaces.iter().flat_map(|interface| &interface.gateways);
     let has = |needs: Needs| match needs {
@@ -192,7 +190,7 @@ pub(super) fn behind(plan: &HostPlan, mutant: &Mutant) -> Option<Result<&'static
         Needs::LinkLocalGateway => {
             gateways.any(|gateway| matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local()))
         }
-        Needs::Bridges => daemon.is_some() || plan.shared().next().is_some(),
+        Needs::OtherAddresses => daemon.is_some() || interfaces.len() > 1,
     };
     Some(match known.needs {
         Some((needs, why)) if !{ has }(needs) => Err(why),

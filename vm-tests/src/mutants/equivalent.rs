@@ -1,5 +1,7 @@
 //! Mutants that nothing outside can tell from the layout.
 
+use dmhost_layout::plan::HostPlan;
+
 use super::make::Mutant;
 
 /// How their names begin, a part of them, and why.
@@ -16,7 +18,7 @@ const EQUIVALENT: &[(&str, &str, &str)] = &[
         "it is loose: what it drops has a source that no route leads to, and nothing would be answered there",
     ),
     (
-        "/etc/",
+        "/etc/dmhost/",
         "net.ipv4.conf.*.arp_announce the other way",
         "dockerd's masquerading leaves nothing on a link that has the source of another, and egress.nft no ARP of one",
     ),
@@ -43,7 +45,11 @@ const EQUIVALENT: &[(&str, &str, &str)] = &[
 ];
 
 /// Why a mutant is no different from the layout, if it is known to be so.
-pub fn equivalent(mutant: &Mutant) -> Option<&'static str> {
+pub fn equivalent(plan: &HostPlan, mutant: &Mutant) -> Option<&'static str> {
     let known = |(path, part, _): &&(&str, &str, &str)| mutant.name.starts_with(path) && mutant.name.contains(part);
-    EQUIVALENT.iter().find(known).map(|(.., why)| *why)
+    let listed = EQUIVALENT.iter().find(known).map(|(.., why)| *why);
+    let announces = mutant.name == "/etc/sysctl.d/90-dmhost.conf: net.ipv4.conf.*.arp_announce the other way";
+    let mut homes = plan.interfaces.values().filter(|interface| plan.speaks_in_host(interface));
+    let one = homes.next().is_some() && homes.next().is_none();
+    listed.or((announces && one).then_some("one interface has all addresses of the namespace"))
 }

@@ -97,7 +97,7 @@ impl Laboratory<'_> {
     /// # Errors
     /// If the machine of this run fails, which says nothing of the mutant.
     pub fn try_one(&self, mutant: &Mutant) -> Result<Outcome> {
-        if let Some(why) = equivalent(mutant) {
+        if let Some(why) = equivalent(self.plan, mutant) {
             return Ok(Outcome::Equivalent(why));
         }
         match behind(self.plan, mutant) {
