@@ -1,13 +1,17 @@
 //! The program in the guest's probe containers: static, so that an image needs nothing beside it.
 //!
 //! * `probe serve TEXT`: answers HTTP and datagrams on port 8000 with TEXT, until it is stopped;
+//! * `probe wait`: does nothing until it is stopped, so that its container is there;
 //! * `probe ask [FILE]`: takes questions from a file or from standard input and says what came of each;
 //! * `probe send INTERFACE`: puts frames from standard input on an interface, known by its name or IPv4 address, as they are;
-//! * `probe flood ADDRESS COUNT`: sends a datagram to each of so many addresses, upwards from the first.
+//! * `probe flood ADDRESS COUNT`: sends a datagram to each of so many addresses, upwards from the first;
+//! * `probe call SOCKET METHOD PATH [BODY]`: one request to a daemon's API;
+//! * `probe exec SOCKET CONTAINER COMMAND..`: a command in a container, as `docker exec -i`.
 //!
 //! The harness builds it (`vm-tests/build.rs`), carries it into the guest and reads its answers; nobody else runs it.
 
 mod ask;
+mod engine;
 mod flood;
 mod icmp;
 mod send;
@@ -36,10 +40,19 @@ fn main() -> ExitCode {
 fn run(arguments: &[String]) -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve", text] => serve::run(text),
+        ["wait"] => loop {
+            std::thread::park();
+        },
         ["ask"] => ask::run(std::io::stdin().lock()),
         ["ask", sheet] => ask::run(BufReader::new(fs_err::File::open(sheet)?)),
         ["send", interface] => send::run(interface),
         ["flood", address, count] => flood::run(address.parse()?, count.parse()?),
-        _ => bail!("usage: probe serve TEXT | probe ask [FILE] | probe send INTERFACE | probe flood ADDRESS COUNT"),
+        ["call", socket, method, path] => engine::call(socket, method, path, ""),
+        ["call", socket, method, path, body] => engine::call(socket, method, path, body),
+        ["exec", socket, container, ref command @ ..] => engine::exec(socket, container, command),
+        _ => bail!(
+            "usage: probe serve TEXT | probe wait | probe ask [FILE] | probe send INTERFACE | probe flood ADDRESS COUNT \
+             | probe call SOCKET METHOD PATH [BODY] | probe exec SOCKET CONTAINER COMMAND.."
+        ),
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use dmhost_layout::plan::HostPlan;
 
-use super::containers::{DEFAULT, PROGRAM, USER, page};
+use super::containers::{DEFAULT, PROGRAM, USER, exec, page};
 use super::question::{
     Ask, Inner, Network, Ports, Question, Subject, Target, Vantage, Verdict, control, datagrams_of, ports_of,
     questions_within,
@@ -21,8 +21,8 @@ use super::stations::Stations;
 use crate::bed::{Outside, Testbed};
 use crate::fabric::{Inbox, Station, Watch};
 
-/// For all questions of one vantage, on the reference machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// For all questions of one vantage, on the reference machine, whose processors take in scans meanwhile.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What the probe heard: by address and, for TCP and UDP, by port.
 #[derive(Debug, Default)]
@@ -128,7 +128,7 @@ fn script(vantage: &Vantage, sheet: &str) -> Result<String> {
                 Network::Default => DEFAULT,
                 Network::User => USER,
             };
-            format!("docker -H unix://{} exec -i {container} /probe", name.socket())
+            exec(name, container)
         }
         Vantage::Host => PROGRAM.to_owned(),
         Vantage::Vlan(_) | Vantage::Beyond(_) | Vantage::Trunk(_) => bail!("{vantage} is no vantage inside"),

@@ -2,13 +2,15 @@
 //! `docker run`.
 //!
 //! One on the default network is published with `-p`; its page names the daemon, so that an answer from the wrong one is
-//! seen. One is on a user's network, made by the proof.
+//! seen. One is on a user's network, made by the proof. Two more wait for what is asked of them: a neighbour of the first, and one
+//! on the host's network.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use dmhost_layout::plan::{Daemon, DaemonName, HostPlan, Isolation};
+use serde_json::{Value, json};
 
 use super::question::{Inner, Network, Place, probe_ports};
 use crate::bed::{BedRequest, Testbed};
@@ -27,6 +29,10 @@ const IMAGE: &str = "/dev/shm/dmhost-probe/image.tar";
 pub(crate) const DEFAULT: &str = "dmhost-probe";
 /// The user's network and the container on it.
 pub(crate) const USER: &str = "dmhost-probe-user";
+/// A second container on the default network.
+pub(super) const SECOND: &str = "dmhost-probe-second";
+/// A container on the host's network: in a zone, the zone's.
+pub(super) const HOST: &str = "dmhost-probe-host";
 /// For one daemon, on the reference machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -88,6 +94,26 @@ pub(crate) fn places(plan: &HostPlan, daemon: &Daemon) -> Vec<Option<IpAddr>> {
     places
 }
 
+/// The probe in a container of a daemon, in a script: its arguments follow.
+pub(super) fn exec(name: &DaemonName, container: &str) -> String {
+    format!("{PROGRAM} exec {} {container} {IN_IMAGE}", name.socket())
+}
+
+/// A request to a daemon's API, in a script.
+pub(super) fn call(name: &DaemonName, method: &str, path: &str, body: &Value) -> String {
+    let body = if body.is_null() { String::new() } else { format!(" '{body}'") };
+    format!("{PROGRAM} call {} {method} '{path}'{body}", name.socket())
+}
+
+/// Starts a container that nobody reaches from outside, on this network.
+fn start_on(name: &DaemonName, container: &str, network: &str, command: &[&str]) -> String {
+    let command: Vec<&str> = [&[IN_IMAGE], command].concat();
+    let config = json!({ "Image": DEFAULT, "Cmd": command, "HostConfig": { "NetworkMode": network } });
+    let create = call(name, "POST", &format!("/containers/create?name={container}"), &config);
+    let start = call(name, "POST", &format!("/containers/{container}/start"), &Value::Null);
+    format!("{create} >/dev/null\n{start}")
+}
+
 fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inner>> {
     let name = &daemon.name;
     let ports = probe_ports(daemon);
@@ -101,17 +127,26 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
     });
     let publish: String = places.flat_map(|place| ports.iter().map(move |port| format!(" -p {place}{port}"))).collect();
     let docker = format!("docker -H unix://{}", name.socket());
+    let inspect = |container: &str| call(name, "GET", &format!("/containers/{container}/json"), &Value::Null);
     let script = format!(
         "set -eu
-         serve() {{ {docker} run -d \"$@\" {IN_IMAGE} serve 'probe of daemon {name}
-' >/dev/null; }}
-         if ! {docker} inspect {DEFAULT} {USER} >/dev/null 2>&1; then
+         if ! {second} >/dev/null 2>&1; then
              {docker} import - {DEFAULT} <{IMAGE} >/dev/null
-             {docker} network create {USER} >/dev/null
-             serve --name {DEFAULT}{publish} {DEFAULT}
-             serve --name {USER} --network {USER} {DEFAULT}
+             {docker} run -d --name {DEFAULT}{publish} {DEFAULT} {IN_IMAGE} serve '{page}' >/dev/null
+             {network} >/dev/null
+             {start}
          fi
-         {docker} inspect {DEFAULT} {USER}"
+         printf '[%s,%s]' \"$({first})\" \"$({second})\"",
+        page = page(name),
+        network = call(name, "POST", "/networks/create", &json!({ "Name": USER })),
+        start = [
+            start_on(name, USER, USER, &["serve", &page(name)]),
+            start_on(name, SECOND, "bridge", &["wait"]),
+            start_on(name, HOST, "host", &["wait"]),
+        ]
+        .join("\n"),
+        first = inspect(DEFAULT),
+        second = inspect(USER),
     );
     let told =
         guest.must(&script, PATIENCE).with_context(|| format!("daemon {name} does not run a probe container"))?;
@@ -125,7 +160,7 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
 ///
 /// # Errors
 /// If it is not what that tells.
-pub(crate) fn addresses(name: &DaemonName, told: &serde_json::Value) -> Result<Vec<Inner>> {
+pub(crate) fn addresses(name: &DaemonName, told: &Value) -> Result<Vec<Inner>> {
     let mut found = Vec::new();
     for container in told.as_array().context("no list")? {
         let networks = container["NetworkSettings"]["Networks"].as_object().context("no networks")?;

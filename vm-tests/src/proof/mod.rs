@@ -185,21 +185,24 @@ fn matrix(
     team: &mut Team<'_>,
     stage: Stage<'_>,
 ) -> Result<(Vec<Cell>, u64)> {
-    stage("TCP ports from the wire");
+    stage("TCP ports from the wire; from containers and the host");
     let wires = questions(plan, inner, ports);
-    let scanned = team.scan(&wires)?;
-    if team.halted() {
-        return Ok((scanned.cells(), 0));
-    }
-    stage("all else from the wire; from containers and the host");
-    let (cells, within) = std::thread::scope(|scope| {
-        let within = scope.spawn(|| asker::ask(plan, bed, inner, ports));
-        let cells = team.converse(&wires, scanned);
-        (cells, within.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    });
-    let (mut cells, (within, asked)) = (cells?, within?);
-    cells.extend(within);
-    Ok((cells, asked))
+    let inside = || asker::ask(plan, bed, inner, ports);
+    std::thread::scope(|scope| {
+        // Scans of all ports keep that processor of the guest busy which serves the NIC with the most VLANs: the other one has a turn for
+        // the probes inside.
+        let within = ports.every.then(|| scope.spawn(inside));
+        let scanned = team.scan(&wires)?;
+        if team.halted() {
+            return Ok((scanned.cells(), 0));
+        }
+        stage("all else from the wire; from containers and the host");
+        let within = within.unwrap_or_else(|| scope.spawn(inside));
+        let mut cells = team.converse(&wires, scanned)?;
+        let (more, asked) = within.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        cells.extend(more);
+        Ok((cells, asked))
+    })
 }
 
 /// Asks once more for everything that serves from the segments, after all that was done to the host.

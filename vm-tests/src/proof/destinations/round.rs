@@ -15,7 +15,7 @@ use crate::fabric::packet::Packet;
 use crate::fabric::provoke::Provocation;
 use crate::fabric::{Seen, Station, Watch};
 use crate::proof::canaries::Canaries;
-use crate::proof::containers::{DEFAULT, IN_IMAGE, PROGRAM, USER};
+use crate::proof::containers::{HOST, PROGRAM, SECOND, USER, exec};
 use crate::proof::inside::enter;
 use crate::proof::question::{Inner, Network, Vantage, control};
 use crate::proof::report::Fact;
@@ -123,22 +123,20 @@ impl<'a> Round<'a> {
     }
 
     fn ask_for(&self, daemon: &Daemon, aims: &BTreeSet<Aim>) -> Result<String> {
-        let docker = format!("docker -H unix://{}", daemon.name.socket());
+        let name = &daemon.name;
         let mut more = String::new();
         let (probe, control) = match self.stand {
             // A second container, so that the first is its neighbour.
             Stand::On(Network::Default) => {
                 more = among::sheet(daemon, self.inner);
-                (format!("{docker} run --rm -i {DEFAULT} {IN_IMAGE}"), self.bridge(daemon, Network::Default)?)
+                (exec(name, SECOND), self.bridge(daemon, Network::Default)?)
             }
-            Stand::On(Network::User) => {
-                (format!("{docker} exec -i {USER} {IN_IMAGE}"), self.bridge(daemon, Network::User)?)
-            }
+            Stand::On(Network::User) => (exec(name, USER), self.bridge(daemon, Network::User)?),
             Stand::Itself => {
                 let probe = match daemon.isolation {
                     Isolation::Zone => enter(daemon) + PROGRAM,
                     // A daemon's processes are told by where systemd keeps them, and so are its containers.
-                    Isolation::Shared => format!("{docker} run --rm -i --network host {DEFAULT} {IN_IMAGE}"),
+                    Isolation::Shared => exec(name, HOST),
                 };
                 (probe, std::net::Ipv4Addr::LOCALHOST.into())
             }

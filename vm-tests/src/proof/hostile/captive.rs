@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use dmhost_layout::plan::{Daemon, Interface, Isolation};
+use serde_json::{Value, json};
 
 use super::deeds::{self, Liar, Tell};
 use super::{PATIENCE, Row, Scene};
@@ -17,7 +18,7 @@ use crate::bed::Testbed;
 use crate::fabric::provoke::Provocation;
 use crate::fabric::{Host, Mac, Seen};
 use crate::proof::canaries::Canaries;
-use crate::proof::containers::{DEFAULT, USER};
+use crate::proof::containers::{DEFAULT, HOST, USER, call, exec};
 use crate::proof::destinations::{self, What};
 use crate::proof::question::{Inner, Network, Place, Vantage};
 
@@ -230,7 +231,7 @@ impl Stand {
 /// A network that a user makes on an uplink, and the address that a container has on it.
 struct Wire {
     name: String,
-    options: String,
+    config: Value,
     address: String,
 }
 
@@ -238,38 +239,41 @@ impl Wire {
     /// For a stand that takes one.
     fn of(stand: Stand, uplink: &str) -> Option<Self> {
         let (letter, (parent, driver)) = (stand.letter(), stand.network(uplink)?);
-        Some(Self {
-            name: format!("dmhost-probe-{letter}"),
-            options: format!("-d {driver} -o parent={parent} --subnet 198.18.{letter}.0/24"),
-            address: format!("198.18.{letter}.2"),
-        })
+        let name = format!("dmhost-probe-{letter}");
+        let config = json!({
+            "Name": name,
+            "Driver": driver,
+            "Options": { "parent": parent },
+            "IPAM": { "Config": [{ "Subnet": format!("198.18.{letter}.0/24") }] },
+        });
+        Some(Self { name, config, address: format!("198.18.{letter}.2") })
     }
 }
 
 /// Lines of a script that has these containers send their frames side by side, and leaves no network behind. The container on a user's
 /// network stands on those that a user makes on the uplink as well.
 fn run_all(script: &mut String, daemon: &Daemon, uplink: &str, sheets: &[(Stand, Vec<Vec<u8>>)]) {
-    let docker = format!("docker -H unix://{}", daemon.name.socket());
+    let post = |path: &str, body: &Value| call(&daemon.name, "POST", path, body) + " >/dev/null\n";
     let wires: Vec<Wire> = sheets.iter().filter_map(|(stand, _)| Wire::of(*stand, uplink)).collect();
-    for Wire { name, options, address } in &wires {
-        let _ = writeln!(script, "{docker} network create {options} {name} >/dev/null");
-        let _ = writeln!(script, "{docker} network connect --ip {address} {name} {USER}");
+    for Wire { name, config, address } in &wires {
+        *script += &post("/networks/create", config);
+        let end = json!({ "Container": USER, "EndpointConfig": { "IPAMConfig": { "IPv4Address": address } } });
+        *script += &post(&format!("/networks/{name}/connect"), &end);
     }
     for (stand, frames) in sheets {
-        let run = match (stand, Wire::of(*stand, uplink)) {
-            (_, Some(Wire { address, .. })) => format!("exec -i {USER} /probe send {address}"),
-            (Stand::Uplink, None) => format!("run --rm -i --network host {DEFAULT} /probe send {uplink}"),
-            (Stand::Bridge | Stand::Below(_) | Stand::Tagged(_), None) => {
-                format!("exec -i {DEFAULT} /probe send eth0")
-            }
+        let (container, on) = match (stand, Wire::of(*stand, uplink)) {
+            (_, Some(Wire { address, .. })) => (USER, address),
+            (Stand::Uplink, None) => (HOST, uplink.to_owned()),
+            (Stand::Bridge | Stand::Below(_) | Stand::Tagged(_), None) => (DEFAULT, "eth0".to_owned()),
         };
-        let _ = write!(script, "{docker} {run} <<'FRAMES' &\n{}FRAMES\npids=\"${{pids-}} $!\"\n", hex(frames));
+        let probe = exec(&daemon.name, container);
+        let _ = write!(script, "{probe} send {on} <<'FRAMES' &\n{}FRAMES\npids=\"${{pids-}} $!\"\n", hex(frames));
     }
     // Each has to end well, and the networks have to go even if one does not.
     script.push_str("failed=0; for pid in ${pids-}; do wait \"$pid\" || failed=1; done\n");
     for Wire { name, .. } in &wires {
-        let _ = writeln!(script, "{docker} network disconnect {name} {USER}");
-        let _ = writeln!(script, "{docker} network rm {name} >/dev/null");
+        *script += &post(&format!("/networks/{name}/disconnect"), &json!({ "Container": USER }));
+        *script += &(call(&daemon.name, "DELETE", &format!("/networks/{name}"), &Value::Null) + "\n");
     }
     script.push_str("[ $failed = 0 ]\n");
 }

@@ -15,7 +15,7 @@ use crate::bed::Testbed;
 use crate::fabric::scan::{PortState, Scan};
 use crate::fabric::{Host, Terms, packet};
 use crate::proof::canaries::{Canaries, service};
-use crate::proof::containers::{DEFAULT, PROGRAM};
+use crate::proof::containers::{DEFAULT, PROGRAM, exec};
 use crate::proof::inside::enter;
 use crate::proof::question::{Inner, Network, Place, Vantage};
 use crate::proof::topology::{FLOODED, mac};
@@ -129,8 +129,7 @@ fn from_containers(daemon: &Daemon, interface: &Interface, inner: &[Inner]) -> (
         let size = pool.map_or(24, |pool| pool.size);
         let count = FROM_CONTAINER.min((1 << (32 - u32::from(size))) - 16);
         let base = Ipv4Addr::from((u32::from(own) >> (32 - size) << (32 - size)) + 8);
-        let docker = format!("docker -H unix://{}", daemon.name.socket());
-        let _ = writeln!(script, "{docker} exec {DEFAULT} /probe flood {base} {count}");
+        let _ = writeln!(script, "{} flood {base} {count}", exec(&daemon.name, DEFAULT));
         expected[0] += count / 2;
     }
     // Where `egress` is a list nobody asks for neighbours that it does not have.
