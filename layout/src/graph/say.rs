@@ -1,6 +1,6 @@
 //! What stands in a box: a plan's words, one fact a line, long ones broken.
 
-use crate::plan::{Admin, Daemon, HostPlan, Interface, InterfaceKind, Isolation, NicMatch, Owner};
+use crate::plan::{Admin, Daemon, Exposed, HostPlan, Interface, InterfaceKind, Isolation, NicMatch, Owner};
 
 /// The longest line of a box, in characters: an IPv6 network fits.
 const LONGEST: usize = 44;
@@ -65,21 +65,19 @@ pub(super) fn endpoint(plan: &HostPlan, daemon: &Daemon) -> Vec<String> {
             }
         }
     }
-    text.push(match daemon.expose.as_deref() {
-        None => "ports: all that are published".to_owned(),
-        Some([]) => "ports: none".to_owned(),
-        Some(ports) => {
-            let ports = ports.iter().map(|range| {
-                let protocol = range.protocol.as_str();
-                if range.first == range.last {
-                    format!("{}/{protocol}", range.first)
-                } else {
-                    format!("{}-{}/{protocol}", range.first, range.last)
-                }
-            });
-            format!("ports: {}", ports.collect::<Vec<_>>().join(" "))
+    match daemon.expose.as_deref() {
+        None => text.push("ports: all that are published".to_owned()),
+        Some([]) => text.push("ports: none".to_owned()),
+        Some(listed) => {
+            let (open, limited): (Vec<_>, Vec<_>) = listed.iter().partition(|exposed| exposed.from.is_none());
+            let open: Vec<String> = open.iter().map(|exposed| exposed.ports.to_string()).collect();
+            text.extend((!open.is_empty()).then(|| format!("ports: {}", open.join(" "))));
+            text.extend(limited.iter().map(|Exposed { ports, from }| {
+                let from: Vec<String> = from.iter().flatten().map(ToString::to_string).collect();
+                format!("{ports} from {}", from.join(" "))
+            }));
         }
-    });
+    }
     broken(text)
 }
 

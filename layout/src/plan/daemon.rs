@@ -1,6 +1,7 @@
 //! A daemon: how it is kept apart, where it answers, what it publishes, and where its networks' addresses come from.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -30,7 +31,7 @@ pub struct Daemon {
     /// Its API over TCP with mutual TLS; `None`: unix socket only.
     pub api: Option<Api>,
     /// Published ports the network may reach; `None`: whatever Docker publishes; empty: nothing.
-    pub expose: Option<Vec<PortRange>>,
+    pub expose: Option<Vec<Exposed>>,
     /// Where it and its containers may begin connections to, besides their name servers; `None`: anywhere; empty: nowhere.
     pub egress: Option<Vec<Destination>>,
     /// Docker's address pools.
@@ -82,6 +83,23 @@ pub struct Api {
     pub from: Option<Vec<IpNet>>,
 }
 
+/// Published ports that the network may reach, and who there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exposed {
+    /// The ports, before Docker maps them.
+    pub ports: PortRange,
+    /// Who may reach them; `None`: any source on the daemon's interfaces. Exhaustive over both IP versions.
+    pub from: Option<Vec<IpNet>>,
+}
+
+impl Exposed {
+    /// Its ports, if they are of this protocol.
+    pub fn all_of(&self, protocol: Protocol) -> impl Iterator<Item = u16> + use<> {
+        let PortRange { first, last, .. } = self.ports;
+        (self.ports.protocol == protocol).then_some(first..=last).into_iter().flatten()
+    }
+}
+
 /// Addresses that may be reached, and what of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Destination {
@@ -100,6 +118,22 @@ pub struct PortRange {
     pub first: u16,
     /// Last port.
     pub last: u16,
+}
+
+impl fmt::Display for PortRange {
+    /// As a spec has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { protocol, first, last } = self;
+        let protocol = protocol.as_str();
+        if first == last { write!(f, "{first}/{protocol}") } else { write!(f, "{first}-{last}/{protocol}") }
+    }
+}
+
+impl PortRange {
+    /// Whether a port of a protocol is in it.
+    pub fn has(self, protocol: Protocol, port: u16) -> bool {
+        self.protocol == protocol && (self.first..=self.last).contains(&port)
+    }
 }
 
 /// A transport with ports.
@@ -153,6 +187,11 @@ impl Daemon {
             Isolation::Zone => self.name.zone_service(),
             Isolation::Shared => self.name.bridge_service(),
         }
+    }
+
+    /// The entry of `expose` that has a port, if there is a list and it does.
+    pub fn exposed(&self, protocol: Protocol, port: u16) -> Option<&Exposed> {
+        self.expose.iter().flatten().find(|exposed| exposed.ports.has(protocol, port))
     }
 
     /// The ranges that its containers' addresses are in: its pools, and what its networks have outside of them.

@@ -55,14 +55,15 @@ pub struct Daemon {
     #[schemars(default)]
     pub api: Field<Api>,
     /// The published ports that the network may reach: `PORT/PROTOCOL` or `FIRST-LAST/PROTOCOL`, ports from 1 to 65535,
-    /// `tcp` or `udp`. It is the port that a client asks for, before Docker maps it to a container's. The API's port is not
-    /// among them: `api.from` says who reaches that. Of ports that are published and not listed the kernel's log tells, when
-    /// they are asked for.
+    /// `tcp` or `udp`. It is the port that a client asks for, before Docker maps it to a container's. With ` from ` and
+    /// ranges, CIDR without host bits and apart by `, `, these sources alone reach it. They count for both IP versions: with
+    /// IPv4 ranges alone, nobody reaches it over IPv6. The API's port is not among them: `api.from` says who reaches that.
+    /// Of ports that are published and not listed the kernel's log tells, when they are asked for.
     ///
     /// Absent: whatever Docker publishes is reached; what `[defaults]` has comes first. `[]`: nothing is.
     ///
-    /// Example: `expose = ["80/tcp", "443/tcp", "8000-8010/udp"]`
-    #[schemars(default, inner(regex(pattern = pattern::PORTS)))]
+    /// Example: `expose = ["80/tcp", "8000-8010/udp", "5432/tcp from 198.51.100.0/24, 2001:db8:10::/64"]`
+    #[schemars(default, inner(regex(pattern = pattern::EXPOSED)))]
     pub expose: Field<List<String>>,
     /// Where its containers, and the daemon itself when it pulls, may begin connections to: `any`, or a list that is
     /// exhaustive over both IP versions. `CIDR:PORT/PROTOCOL` or `CIDR:FIRST-LAST/PROTOCOL` opens these ports of all

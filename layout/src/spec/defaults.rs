@@ -17,7 +17,7 @@ pub struct Defaults {
     /// Absent: whatever Docker publishes is reached. `[]`: nothing is.
     ///
     /// Example: `expose = ["80/tcp", "443/tcp"]`
-    #[schemars(default, inner(regex(pattern = pattern::PORTS)))]
+    #[schemars(default, inner(regex(pattern = pattern::EXPOSED)))]
     pub expose: Field<List<String>>,
     /// `egress` of every daemon that has none of its own.
     ///

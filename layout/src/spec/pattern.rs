@@ -106,6 +106,10 @@ pub(super) const ADDRESS: &str = concat!("^(", v4!(), "|", v6!(), ")$");
 /// A port or a range of ports with its protocol.
 pub(super) const PORTS: &str = concat!("^", ports!(), "$");
 
+/// The same, and who may reach it.
+pub(super) const EXPOSED: &str =
+    concat!("^", ports!(), "( from (", net4!(), "|", net6!(), ")(, (", net4!(), "|", net6!(), "))*)?$");
+
 /// Anywhere, a range, or ports of a range.
 pub(super) const DESTINATION: &str =
     concat!("^(any|", net4!(), "(:", ports!(), ")?|", net6!(), "|\\[", net6!(), "\\]:", ports!(), ")$");

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use dmhost_layout::plan::{Daemon, HostPlan, Interface, PortRange, Protocol};
+use dmhost_layout::plan::{Daemon, HostPlan, Interface, Protocol};
 use dmhost_pki::Pki;
 
 use super::make::Mutant;
@@ -203,8 +203,7 @@ fn is_seen(plan: &HostPlan, daemon: Option<&Daemon>, mutant: &Mutant) -> bool {
     // A host with shared daemons forwards; the other way it does not.
     let forwards = mutant.name.contains("forward the other way") || mutant.name.contains("forwarding the other way");
     // docker-proxy answers what is sent to all where its port is open by its number.
-    let open =
-        |daemon: &Daemon| daemon.expose.iter().flatten().any(|PortRange { protocol, .. }| *protocol == Protocol::Udp);
+    let open = |daemon: &Daemon| daemon.expose.iter().flatten().any(|exposed| exposed.ports.protocol == Protocol::Udp);
     let answers = mutant.name.contains("{ broadcast, multicast }") && daemon.is_some_and(open);
     forwards && plan.shared().next().is_some() || answers
 }

@@ -224,6 +224,7 @@ fn judge(question: &Question, heard: &Heard) -> Cell {
         Ask::Neighbour
         | Ask::Api { .. }
         | Ask::Unlisted { .. }
+        | Ask::Listed { .. }
         | Ask::Vacant { .. }
         | Ask::OtherPorts { .. }
         | Ask::VacantDatagrams { .. } => (Verdict::Unproven, "not asked from inside".to_owned()),

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use dmhost_layout::plan::{Daemon, DaemonName, HostPlan, Isolation};
+use dmhost_layout::plan::{Daemon, DaemonName, HostPlan, Isolation, Protocol};
 use serde_json::{Value, json};
 
 use super::question::{Inner, Network, Place, probe_ports};
@@ -117,9 +117,10 @@ fn start_on(name: &DaemonName, container: &str, network: &str, command: &[&str])
 fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inner>> {
     let name = &daemon.name;
     let ports = probe_ports(daemon);
-    let tcp = [ports.open, ports.closed].into_iter().flatten().map(|port| format!("{port}:8000"));
-    let udp = [ports.open_udp, ports.closed_udp].into_iter().flatten().map(|port| format!("{port}:8000/udp"));
-    let ports: Vec<String> = tcp.chain(udp).collect();
+    let of = |protocol: Protocol| {
+        ports.of(protocol).into_iter().map(move |port| format!("{port}:8000/{}", protocol.as_str()))
+    };
+    let ports: Vec<String> = of(Protocol::Tcp).chain(of(Protocol::Udp)).collect();
     let places = places(plan, daemon).into_iter().map(|place| match place {
         None => String::new(),
         Some(IpAddr::V4(address)) => format!("{address}:"),

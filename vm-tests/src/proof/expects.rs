@@ -24,9 +24,9 @@ fn fact(expect: &Expect, cells: &[Cell]) -> Fact {
         .filter(|cell| is_from(&cell.question.vantage, from) && cell.question.target.subject == subject)
         .filter(|cell| cell.question.target.place == Place::Planned)
         .filter(|cell| match (protocol, &cell.question.ask) {
-            (Protocol::Tcp, Ask::OtherPorts { but }) => !but.contains(port),
             // That an address which is not listed gets nothing says nothing of those that are.
-            (Protocol::Tcp, Ask::Unlisted { .. }) => false,
+            (_, Ask::Unlisted { .. }) => false,
+            (Protocol::Tcp, Ask::OtherPorts { but }) => !but.contains(port),
             (Protocol::Tcp, ask) => ports_of(ask).contains(port),
             (Protocol::Udp, ask) => datagrams_of(ask).contains(port),
         })
@@ -46,6 +46,7 @@ fn fact(expect: &Expect, cells: &[Cell]) -> Fact {
         Ask::Neighbour
         | Ask::Echo
         | Ask::Unlisted { .. }
+        | Ask::Listed { .. }
         | Ask::Published { .. }
         | Ask::Port { .. }
         | Ask::OtherPorts { .. }

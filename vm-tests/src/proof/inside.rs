@@ -7,10 +7,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Result;
-use dmhost_layout::plan::{Admin, Api, Daemon, DaemonName, HostPlan, Isolation};
+use dmhost_layout::plan::{Admin, Api, Daemon, DaemonName, HostPlan, Isolation, Protocol};
 
 use super::containers;
-use super::question::{ProbePorts, probe_ports};
+use super::question::probe_ports;
 use super::report::Fact;
 use crate::guest::Guest;
 use crate::vm::Verdict;
@@ -105,17 +105,17 @@ fn planned_by(plan: &HostPlan, daemon: &Daemon, probed: bool) -> BTreeSet<String
         planned.extend(addresses.iter().map(|address| format!("tcp {}", SocketAddr::new(*address, *port))));
     }
     if probed {
-        let ProbePorts { open, closed, open_udp, closed_udp, .. } = probe_ports(daemon);
+        let ports = probe_ports(daemon);
         let places: Vec<IpAddr> = match daemon.isolation {
             Isolation::Zone => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
             Isolation::Shared => {
                 plan.interfaces_of(daemon).flat_map(|interface| &interface.addresses).map(ipnet::IpNet::addr).collect()
             }
         };
-        for (protocol, port) in [("tcp", open), ("tcp", closed), ("udp", open_udp), ("udp", closed_udp)] {
-            let sockets =
-                port.into_iter().flat_map(|port| places.iter().map(move |place| SocketAddr::new(*place, port)));
-            planned.extend(sockets.map(|socket| format!("{protocol} {socket}")));
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            let on = |port: u16| places.iter().map(move |place| SocketAddr::new(*place, port));
+            let sockets = ports.of(protocol).into_iter().flat_map(on);
+            planned.extend(sockets.map(|socket| format!("{} {socket}", protocol.as_str())));
         }
     }
     planned

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use dmhost_layout::plan::{Daemon, HostPlan};
+use dmhost_layout::plan::{Daemon, HostPlan, Isolation, Protocol};
 
-use super::question::{Ask, ProbePorts, Question, Vantage, Verdict, probe_ports};
+use super::question::{Ask, ProbePorts, Question, Subject, Vantage, Verdict, probe_ports};
 use super::report::{Cell, Fact};
 use super::team::Team;
 use crate::bed::Testbed;
@@ -25,11 +25,21 @@ pub(super) fn facts(plan: &HostPlan, bed: &Testbed, cells: &[Cell], team: &mut T
     let again: Vec<Question> = cells.iter().map(|cell| &cell.question).filter(unlisted).cloned().collect();
     team.ask(&again)?;
     let log = bed.guest.must("dmesg", PATIENCE)?;
-    Ok(plan.daemons.values().filter_map(|daemon| fact(daemon, &log)).collect())
+    let limited = |daemon: &Daemon| {
+        let of = |(protocol, port): &(Protocol, u16)| {
+            cells.iter().map(|cell| &cell.question).any(|question| {
+                let asked = matches!(question.ask, Ask::Unlisted { protocol: own, port: at, .. } if own == *protocol && at == *port);
+                asked && question.target.subject == Subject::Daemon(daemon.name.clone())
+            })
+        };
+        probe_ports(daemon).limited.into_iter().filter(of).collect::<Vec<_>>()
+    };
+    Ok(plan.daemons.values().filter_map(|daemon| fact(daemon, &limited(daemon), &log)).collect())
 }
 
-fn fact(daemon: &Daemon, log: &str) -> Option<Fact> {
-    let due = due(daemon);
+/// `limited`: ports that others than those that are listed asked for.
+fn fact(daemon: &Daemon, limited: &[(Protocol, u16)], log: &str) -> Option<Fact> {
+    let due = due(daemon, limited);
     let has = |words: &[String]| log.lines().any(|line| words.iter().all(|word| line.contains(word.as_str())));
     let missing: Vec<String> = due
         .iter()
@@ -47,9 +57,20 @@ fn fact(daemon: &Daemon, log: &str) -> Option<Fact> {
 }
 
 /// What the log ought to have, and the words of its line.
-fn due(daemon: &Daemon) -> Vec<(String, Vec<String>)> {
+fn due(daemon: &Daemon, limited: &[(Protocol, u16)]) -> Vec<(String, Vec<String>)> {
     let name = &daemon.name;
     let mut due = Vec::new();
+    for (protocol, port) in limited {
+        // Where sockets are known it is one of all that are published.
+        let what = match daemon.isolation {
+            Isolation::Zone => "source",
+            Isolation::Shared => "published,",
+        };
+        let line = format!("dmhost: {what} not in expose of daemons.{name}: ");
+        let protocol = protocol.as_str();
+        let words = vec![line, format!("PROTO={} ", protocol.to_uppercase()), format!(" DPT={port} ")];
+        due.push((format!("{port}/{protocol} from a source that is not listed"), words));
+    }
     if daemon.expose.is_some() {
         let ProbePorts { closed, closed_udp, .. } = probe_ports(daemon);
         for (protocol, port) in [("tcp", closed), ("udp", closed_udp)] {
@@ -86,9 +107,9 @@ mod tests {
         };
         let refused = "[ 9.2] dmhost: not in egress of daemons.web: IN=docker0 OUT=web\n";
         let good = published("web", "TCP", tcp) + &published("web", "UDP", udp) + refused;
-        assert!(fact(web, &good).expect("there are lists").holds);
+        assert!(fact(web, &[], &good).expect("there are lists").holds);
         let swapped = published("web", "UDP", 1) + &published("web2", "TCP", tcp) + &published("lab", "UDP", udp);
-        let fact = fact(web, &swapped).expect("there are lists");
+        let fact = fact(web, &[], &swapped).expect("there are lists");
         assert_eq!(
             fact.found,
             format!(

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use dmhost_layout::plan::{Daemon, DaemonName, HostPlan};
+use dmhost_layout::plan::{Daemon, DaemonName, HostPlan, Protocol};
 use serde_json::{Value, json};
 
 use super::served::Caller;
@@ -82,15 +82,14 @@ impl<'a> Engine<'a> {
             ensure!(!told.contains("\"error\""), "the image: {told}");
             self.post("/networks/create", &json!({ "Name": USER }))?;
             let ports = probe_ports(self.daemon);
-            let (tcp, udp) = ([ports.open, ports.closed], [ports.open_udp, ports.closed_udp]);
-            let bind = |ports: [Option<u16>; 2]| -> Value {
+            let bind = |protocol| -> Value {
                 let on = |port: u16| {
                     let place = |place: &Option<IpAddr>| place.map(|address| address.to_string()).unwrap_or_default();
                     self.places.iter().map(move |one| json!({ "HostIp": place(one), "HostPort": port.to_string() }))
                 };
-                ports.into_iter().flatten().flat_map(on).collect()
+                ports.of(protocol).into_iter().flat_map(on).collect()
             };
-            let published = json!({ "8000/tcp": bind(tcp), "8000/udp": bind(udp) });
+            let published = json!({ "8000/tcp": bind(Protocol::Tcp), "8000/udp": bind(Protocol::Udp) });
             let mut inspected = Vec::new();
             for (container, config) in
                 [(DEFAULT, json!({ "PortBindings": published })), (USER, json!({ "NetworkMode": USER }))]

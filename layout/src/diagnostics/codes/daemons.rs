@@ -121,8 +121,8 @@ pub(super) const CODES: &[Code] = &[
     code(
         "expose-syntax",
         "no port with its protocol",
-        "A port is written with its protocol, in `egress` too.",
-        "expose = [\"80/tcp\", \"8000-8010/udp\"]",
+        "A port is written with its protocol, in `egress` too; in `expose` those who may reach it may follow.",
+        "expose = [\"80/tcp\", \"8000-8010/udp\", \"5432/tcp from 198.51.100.0/24\"]",
     ),
     code(
         "expose-protocol",
@@ -139,7 +139,7 @@ pub(super) const CODES: &[Code] = &[
     code(
         "expose-overlap",
         "one port twice",
-        "A port of one protocol is in one entry.",
+        "A port of one protocol is in one entry, with all who may reach it.",
         "expose = [\"80/tcp\", \"443/tcp\"]",
     ),
     code(

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::links::Link;
-use super::{Report, Reported, addresses, dns_name};
+use super::{Report, Reported, addresses, dns_name, sources};
 use crate::plan::{Api, DEFAULT_API_PORT};
 use crate::spec::words::quoted;
 use crate::spec::{self, At, Daemon, Field, List};
@@ -112,26 +112,9 @@ fn from(spec: &spec::Api, links: &[&Link<'_>], report: &mut Report) -> Result<Op
         report.push(list.place.error("from-empty", message).help("leave `api` out, or `from` for any source"));
         return Err(Reported);
     }
-    let mut good: Vec<At<IpNet>> = Vec::new();
-    let mut complete = list.value.complete;
-    for at in spec.from.items() {
-        let Some(net) = addresses::range(at, "198.51.100.0/24", report) else {
-            complete = false;
-            continue;
-        };
-        if let Some(first) = good.iter().find(|other| other.value.contains(&net) || net.contains(&other.value)) {
-            let message = format!("{net} overlaps {}", first.value);
-            let diagnostic = at.place.error("from-overlap", message).help("leave the smaller one out");
-            report.push(diagnostic.related(first.place.value.clone(), "the first"));
-        }
-        let at = at.with(net);
-        matches_something(&at, links, report);
-        good.push(at);
-    }
-    if complete {
-        one_family(list, &good, links, report);
-    }
-    if complete { Ok(Some(good.into_iter().map(|at| at.value).collect())) } else { Err(Reported) }
+    let good = sources::read(&list.value.items, links, report).filter(|_| list.value.complete).ok_or(Reported)?;
+    one_family(list, &good, links, report);
+    Ok(Some(good.into_iter().map(|at| at.value).collect()))
 }
 
 /// Warns of a list for one IP version on a daemon that has both: it is exhaustive over both, so the other is shut.
@@ -154,31 +137,4 @@ fn one_family(list: &At<List<String>>, from: &[At<IpNet>], links: &[&Link<'_>], 
             report.push(diagnostic.related(address.place.value.clone(), format!("an {version} address of the daemon")));
         }
     }
-}
-
-/// Warns of a range from which no connection can ever come.
-fn matches_something(at: &At<IpNet>, links: &[&Link<'_>], report: &mut Report) {
-    if links.is_empty() || !links.iter().all(|link| link.complete) {
-        return;
-    }
-    let net = at.value;
-    let is_v4 = net.addr().is_ipv4();
-    let version = if is_v4 { "IPv4" } else { "IPv6" };
-    let own =
-        || links.iter().flat_map(|link| &link.addresses).map(|at| at.value).filter(|own| own.addr().is_ipv4() == is_v4);
-    let routed = links.iter().flat_map(|link| &link.gateways).any(|gateway| gateway.value.is_ipv4() == is_v4);
-    let (message, help) = if own().next().is_none() {
-        (
-            format!("nothing can come from {net}: the daemon has no {version} address"),
-            "leave it out, or give the interface an address",
-        )
-    } else if !routed && !own().any(|own| own.contains(&net) || net.contains(&own)) {
-        (
-            format!("nothing can come from {net}: it is on no subnet of the daemon, which has no {version} gateway"),
-            "write a gateway, or a range on the subnet",
-        )
-    } else {
-        return;
-    };
-    report.push(at.place.error("from-never-matches", message).as_warning().help(help));
 }

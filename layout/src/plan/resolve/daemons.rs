@@ -60,7 +60,7 @@ fn one<'s>(
         Field::Bad => None,
         Field::Given(at) => api::read(&at.value, spec, &own, names, report).map(Some),
     };
-    let expose = expose::read(or(&spec.expose, &defaults.expose), api.as_ref().and_then(Option::as_ref), report);
+    let expose = expose::read(or(&spec.expose, &defaults.expose), api.as_ref().and_then(Option::as_ref), &own, report);
     let pools = pools::read(or(&spec.pools, &defaults.pools), spec, &own, report);
     let egress = egress::read(or(&spec.egress, &defaults.egress), &own, pools.as_deref(), report);
     let networks = networks::read(spec, &own, pools.as_deref(), report);

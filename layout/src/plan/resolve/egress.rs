@@ -121,8 +121,8 @@ fn overlap(at: &At<Destination>, good: &[At<Destination>], report: &mut Report) 
 fn written(Destination { net, ports }: Destination) -> String {
     match ports {
         None => net.to_string(),
-        Some(ports) if net.addr().is_ipv4() => format!("{net}:{}", expose::written(ports)),
-        Some(ports) => format!("[{net}]:{}", expose::written(ports)),
+        Some(ports) if net.addr().is_ipv4() => format!("{net}:{ports}"),
+        Some(ports) => format!("[{net}]:{ports}"),
     }
 }
 

@@ -11,7 +11,8 @@ use super::links::Link;
 use super::owners::Owned;
 use crate::diagnostics::Span;
 use crate::plan::{
-    DaemonName, Expect, HostPlan, Interface, InterfaceName, Owner, PortRange, Protocol, Target, Vantage, Verdict,
+    DaemonName, Expect, Exposed, HostPlan, Interface, InterfaceName, Owner, PortRange, Protocol, Target, Vantage,
+    Verdict,
 };
 use crate::spec::words::{nearest, quoted, suggest};
 use crate::spec::{self, At, Field, HostSpec};
@@ -239,20 +240,18 @@ fn own_interface(
     let Expect { from, protocol, port, verdict, .. } = expect;
     let daemon = &plan.daemons[name];
     let written = spec.daemons.iter().find(|daemon| daemon.name.value == name.as_str())?;
+    let here = |range: &ipnet::IpNet| {
+        interface.addresses.iter().any(|own| own.trunc().contains(range) || range.contains(&own.trunc()))
+    };
+    let on_link = matches!(from, Vantage::Vlan(_));
+    let only_here = |range: &ipnet::IpNet| interface.addresses.iter().any(|own| own.trunc().contains(range));
+    let shut = |from: &[ipnet::IpNet]| if on_link { !from.iter().any(here) } else { from.iter().all(only_here) };
     if let Some(api) = daemon.api.as_ref().filter(|api| *protocol == Protocol::Tcp && api.port == *port) {
-        let here = |range: &ipnet::IpNet| {
-            interface.addresses.iter().any(|own| own.trunc().contains(range) || range.contains(&own.trunc()))
-        };
-        let on_link = matches!(from, Vantage::Vlan(_));
-        let only_here = |range: &&ipnet::IpNet| interface.addresses.iter().any(|own| own.trunc().contains(*range));
         let place = || {
             let from = written.api.given()?.value.from.given()?;
             Some((from.place.value.clone(), "`api.from`".to_owned()))
         };
-        let shut = api.from.as_ref().is_some_and(|from| {
-            if on_link { !from.iter().any(here) } else { from.iter().all(|range| only_here(&range)) }
-        });
-        return if shut {
+        return if api.from.as_deref().is_some_and(shut) {
             silent("`api.from` has no address that is there".to_owned(), place())
         } else if api.from.is_none() && matches!(verdict, Verdict::Silent | Verdict::Refuses) {
             let message = format!("{port}/tcp of {} is the API, which answers anybody on its interfaces", expect.to);
@@ -265,14 +264,15 @@ fn own_interface(
             None
         };
     }
-    let exposed = |range: &PortRange| range.protocol == *protocol && (range.first..=range.last).contains(port);
-    let closed = daemon.expose.as_ref().is_some_and(|expose| !expose.iter().any(exposed));
-    if closed {
-        let given = written.expose.given().or(spec.defaults.expose.given());
-        let place = given.map(|list| (list.place.value.clone(), "`expose`".to_owned()));
-        return silent("`expose` does not have it".to_owned(), place);
+    let given = written.expose.given().or(spec.defaults.expose.given());
+    let place = given.map(|list| (list.place.value.clone(), "`expose`".to_owned()));
+    match (&daemon.expose, daemon.exposed(*protocol, *port)) {
+        (Some(_), None) => silent("`expose` does not have it".to_owned(), place),
+        (_, Some(Exposed { from: Some(from), .. })) if shut(from) => {
+            silent("`expose` has it from no address that is there".to_owned(), place)
+        }
+        _ => None,
     }
-    None
 }
 
 /// Whether a daemon has an interface on the LAN of this one, as far as subnets tell: then it is reached there directly.

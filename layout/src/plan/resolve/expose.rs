@@ -1,7 +1,8 @@
-//! `expose`: published ports that the network may reach, `80/tcp` or `8000-8010/udp`.
+//! `expose`: published ports that the network may reach, `80/tcp` or `8000-8010/udp`, and who: `5432/tcp from 192.0.2.0/24`.
 
-use super::{Report, Reported};
-use crate::plan::{Api, PortRange, Protocol};
+use super::links::Link;
+use super::{Report, Reported, sources};
+use crate::plan::{Api, Exposed, PortRange, Protocol};
 use crate::spec::words::quoted;
 use crate::spec::{At, Field, List};
 
@@ -9,50 +10,71 @@ use crate::spec::{At, Field, List};
 pub(super) fn read(
     list: &Field<List<String>>,
     api: Option<&Api>,
+    links: &[&Link<'_>],
     report: &mut Report,
-) -> Result<Option<Vec<PortRange>>, Reported> {
+) -> Result<Option<Vec<Exposed>>, Reported> {
     match list {
         Field::Absent => return Ok(None),
         Field::Bad => return Err(Reported),
         Field::Given(_) => {}
     }
-    let mut good: Vec<At<PortRange>> = Vec::new();
+    let mut good: Vec<At<Exposed>> = Vec::new();
     let mut complete = list.is_complete();
     for at in list.items() {
-        let expose = match parse(&at.value) {
-            Ok(expose) => expose,
-            Err((code, message, help)) => {
-                report.push(at.place.error(code, message).help(help));
-                complete = false;
-                continue;
-            }
+        let Some(exposed) = one(at, links, report) else {
+            complete = false;
+            continue;
         };
-        let clash = |other: &&At<PortRange>| {
-            other.value.protocol == expose.protocol
-                && other.value.first <= expose.last
-                && expose.first <= other.value.last
+        let ports = exposed.ports;
+        let clash = |other: &&At<Exposed>| {
+            let other = other.value.ports;
+            other.protocol == ports.protocol && ports.first <= other.last && other.first <= ports.last
         };
         if let Some(first) = good.iter().find(clash) {
-            let message = format!("{} overlaps {}", quoted(&at.value), quoted(&written(first.value)));
-            let diagnostic = at.place.error("expose-overlap", message).help("leave one out, or make one range of both");
+            let message = format!("{} overlaps {}", quoted(&ports.to_string()), quoted(&first.value.ports.to_string()));
+            let help = if exposed.from.is_some() || first.value.from.is_some() {
+                "write all sources of a port in one entry, apart by `, `"
+            } else {
+                "leave one out, or make one range of both"
+            };
+            let diagnostic = at.place.error("expose-overlap", message).help(help);
             report.push(diagnostic.related(first.place.value.clone(), "the first"));
         }
-        if let Some(api) =
-            api.filter(|api| expose.protocol == Protocol::Tcp && (expose.first..=expose.last).contains(&api.port))
-        {
+        if let Some(api) = api.filter(|api| ports.has(Protocol::Tcp, api.port)) {
             let message = format!("{} has the port of the daemon's API, {}/tcp, in it", quoted(&at.value), api.port);
             let help = "leave that port out: `api.from` says who may reach it; no container can publish it";
             report.push(at.place.error("expose-api-port", message).help(help));
         }
-        good.push(at.with(expose));
+        good.push(at.with(exposed));
     }
     if complete { Ok(Some(good.into_iter().map(|at| at.value).collect())) } else { Err(Reported) }
 }
 
-pub(super) fn written(expose: PortRange) -> String {
-    let PortRange { protocol, first, last } = expose;
-    let protocol = protocol.as_str();
-    if first == last { format!("{first}/{protocol}") } else { format!("{first}-{last}/{protocol}") }
+/// Reads one entry.
+fn one(at: &At<String>, links: &[&Link<'_>], report: &mut Report) -> Option<Exposed> {
+    let (ports, from) = match at.value.split_once(" from") {
+        Some((ports, from)) => (ports, Some(from.trim())),
+        None => match at.value.find("/tcp ").or_else(|| at.value.find("/udp ")) {
+            Some(end) => (&at.value[..end + 4], Some("")),
+            None => (at.value.as_str(), None),
+        },
+    };
+    let ports = parse(ports).map_err(|(code, message, help)| report.push(at.place.error(code, message).help(help)));
+    if let (Some(""), Ok(ports)) = (from, &ports) {
+        let message = format!("{} has more than a port, and no sources", quoted(&at.value));
+        let help = format!("write `{ports}` for every source, or `{ports} from 198.51.100.0/24`");
+        report.push(at.place.error("expose-syntax", message).help(help));
+        return None;
+    }
+    let from = from.map(|from| {
+        let ranges: Vec<At<String>> = from.split(',').map(|range| at.with(range.trim().to_owned())).collect();
+        sources::read(&ranges, links, report).map(|ranges| ranges.into_iter().map(|at| at.value).collect())
+    });
+    let from = match from {
+        None => None,
+        Some(from) => Some(from?),
+    };
+    Some(Exposed { ports: ports.ok()?, from })
 }
 
 /// A code, a message and a help.

@@ -25,6 +25,7 @@ mod packages;
 mod pools;
 mod shared;
 mod size;
+mod sources;
 mod stacks;
 
 use std::collections::BTreeMap;

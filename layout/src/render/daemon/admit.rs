@@ -1,7 +1,11 @@
 //! Rules that let the network reach a daemon: its API from `api.from`, ports from `expose`.
 
-use crate::plan::{Api, Daemon, HostPlan, Protocol};
-use crate::render::rules::{Chain, ports, set};
+use ipnet::IpNet;
+
+use crate::plan::{Api, Daemon, Exposed, HostPlan, PortRange, Protocol};
+use crate::render::rules::{Chain, port_range, ports, set};
+
+const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
 
 /// The API, with `verdict` for those who may connect. Nothing else has its port.
 pub(in crate::render) fn api(chain: Chain, plan: &HostPlan, daemon: &Daemon, uplinks: &str, verdict: &str) -> Chain {
@@ -16,9 +20,8 @@ pub(in crate::render) fn api(chain: Chain, plan: &HostPlan, daemon: &Daemon, upl
         return chain.rule(format!("iifname {uplinks} tcp dport {port} {verdict}"));
     }
     let chain = chain.when(chosen, |chain| chain.note(format!("daemons.{name}.api.addresses: on these")));
-    [("ip", true), ("ip6", false)].into_iter().fold(chain, |chain, (ip, v4)| {
-        let sources = from.iter().flatten().filter(|net| net.addr().is_ipv4() == v4).collect::<Vec<_>>();
-        let targets = addresses.iter().filter(|address| address.is_ipv4() == v4).collect::<Vec<_>>();
+    sources(from.as_deref().unwrap_or_default()).into_iter().fold(chain, |chain, (ip, sources)| {
+        let targets = addresses.iter().filter(|address| address.is_ipv4() == (ip == "ip")).collect::<Vec<_>>();
         if from.is_some() && sources.is_empty() || chosen && targets.is_empty() {
             return chain;
         }
@@ -28,13 +31,36 @@ pub(in crate::render) fn api(chain: Chain, plan: &HostPlan, daemon: &Daemon, upl
     })
 }
 
-/// A rule with `verdict` for the ports of `expose` of each protocol; `None` if it is absent.
-pub(in crate::render) fn exposed(daemon: &Daemon, uplinks: &str, verdict: &str) -> Option<Vec<String>> {
+/// What a frame to a port that `expose` lists is known by, `of` being what its port is; `None` if it is absent.
+pub(in crate::render) fn listed(daemon: &Daemon, of: impl Fn(Protocol) -> String) -> Option<Vec<String>> {
     let expose = daemon.expose.as_deref()?;
-    let rule = |protocol: Protocol| {
-        Some(format!("iifname {uplinks} {} dport {} {verdict}", protocol.as_str(), ports(expose, protocol)?))
-    };
-    Some([Protocol::Tcp, Protocol::Udp].into_iter().filter_map(rule).collect())
+    let open = expose.iter().filter(|exposed| exposed.from.is_none()).map(|exposed| exposed.ports).collect::<Vec<_>>();
+    let open =
+        PROTOCOLS.into_iter().filter_map(|protocol| Some(format!("{} {}", of(protocol), ports(&open, protocol)?)));
+    let limited = limited(daemon).flat_map(|(range, from)| {
+        let port = format!("{} {}", of(range.protocol), port_range(range));
+        sources(from)
+            .into_iter()
+            .filter_map(move |(ip, nets)| (!nets.is_empty()).then(|| format!("{ip} saddr {} {port}", set(&nets))))
+    });
+    Some(open.chain(limited.collect::<Vec<_>>()).collect())
+}
+
+/// Ports of `expose` that not every source may reach, with those that may.
+pub(in crate::render) fn limited(daemon: &Daemon) -> impl Iterator<Item = (PortRange, &[IpNet])> {
+    let listed = daemon.expose.iter().flatten();
+    listed.filter_map(|Exposed { ports, from }| Some((*ports, from.as_deref()?)))
+}
+
+/// Sources of each IP version, with its name in a rule.
+pub(in crate::render) fn sources(from: &[IpNet]) -> [(&'static str, Vec<&IpNet>); 2] {
+    [("ip", true), ("ip6", false)].map(|(ip, v4)| (ip, from.iter().filter(|net| net.addr().is_ipv4() == v4).collect()))
+}
+
+/// A rule with `verdict` for the ports of `expose`, as sockets have them; `None` if it is absent.
+pub(in crate::render) fn exposed(daemon: &Daemon, uplinks: &str, verdict: &str) -> Option<Vec<String>> {
+    let listed = listed(daemon, |protocol| format!("{} dport", protocol.as_str()))?;
+    Some(listed.into_iter().map(|known| format!("iifname {uplinks} {known} {verdict}")).collect())
 }
 
 /// What the sockets of a daemon's own unit are known by: dockerd's and those of its docker-proxy.

@@ -1,10 +1,12 @@
 //! What the kernel's log tells of ports that are published and not in `expose`: who wonders why nobody answers finds it there.
 //!
 //! Where dockerd's own rules map a port, forwarding sees the container's port, and no rule knows before that there is a mapping. So
-//! the port that was asked for is remembered for an hour, and what follows is told before it is mapped.
+//! the port that was asked for is remembered for an hour, and what follows is told before it is mapped. A port that is listed for
+//! some sources is told of by its number to all others, whether it is published or not.
 
-use crate::plan::{Daemon, DaemonName, Protocol};
-use crate::render::rules::Chain;
+use super::admit;
+use crate::plan::{Daemon, DaemonName, PortRange, Protocol};
+use crate::render::rules::{Chain, port_range, ports, set};
 
 const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
 
@@ -15,7 +17,11 @@ fn unlisted(protocol: Protocol) -> String {
 
 /// The end of a rule that tells.
 fn tell(name: &DaemonName) -> String {
-    let prefix = format!("dmhost: published, not in expose of daemons.{name}: ");
+    told_as(&format!("published, not in expose of daemons.{name}"))
+}
+
+fn told_as(what: &str) -> String {
+    let prefix = format!("dmhost: {what}: ");
     format!("limit rate 6/minute burst 6 packets log prefix \"{prefix}\" level info")
 }
 
@@ -33,17 +39,37 @@ pub(in crate::render) fn told(chain: Chain, daemon: &Daemon, uplinks: &str) -> C
     let rule = |protocol: Protocol| {
         format!("iifname {uplinks} {} dport @{} {}", protocol.as_str(), unlisted(protocol), tell(name))
     };
-    chain.when(daemon.expose.is_some(), |chain| {
+    let chain = chain.when(daemon.expose.is_some(), |chain| {
         let chain = chain.note(format!("published, and not in daemons.{name}.expose: the log has it"));
         PROTOCOLS.map(rule).iter().fold(chain, Chain::rule)
-    })
+    });
+    let others = admit::limited(daemon).flat_map(|(range, from)| {
+        let tell = told_as(&format!("source not in expose of daemons.{name}"));
+        let port = format!("{} dport {} {tell}", range.protocol.as_str(), port_range(range));
+        admit::sources(from).map(|(ip, nets)| {
+            let other = match (ip, nets.is_empty()) {
+                (_, false) => format!("{ip} saddr != {}", set(&nets)),
+                ("ip", true) => "meta nfproto ipv4".to_owned(),
+                (_, true) => "meta nfproto ipv6".to_owned(),
+            };
+            format!("iifname {uplinks} {other} {port}")
+        })
+    });
+    let mut others = others.peekable();
+    if others.peek().is_none() {
+        return chain;
+    }
+    others.fold(chain.note(format!("not in daemons.{name}.expose from there: the log has it")), Chain::rule)
 }
 
 /// Where they are forwarded, after those that are listed.
-pub(in crate::render) fn remembered(chain: Chain, uplinks: &str) -> Chain {
+pub(in crate::render) fn remembered(chain: Chain, daemon: &Daemon, uplinks: &str) -> Chain {
+    let limited: Vec<PortRange> = admit::limited(daemon).map(|(range, _)| range).collect();
     let rule = |protocol: Protocol| {
+        let but =
+            ports(&limited, protocol).map(|ports| format!("ct original proto-dst != {ports} ")).unwrap_or_default();
         let (set, protocol) = (unlisted(protocol), protocol.as_str());
-        format!("iifname {uplinks} ct status dnat meta l4proto {protocol} add @{set} {{ ct original proto-dst }}")
+        format!("iifname {uplinks} ct status dnat meta l4proto {protocol} {but}add @{set} {{ ct original proto-dst }}")
     };
     PROTOCOLS.map(rule).iter().fold(chain.note("published by Docker, and not listed"), Chain::rule)
 }

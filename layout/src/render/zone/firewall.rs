@@ -9,7 +9,7 @@
 use crate::layout::Layout;
 use crate::plan::{Api, Daemon, HostPlan, Interface, Protocol};
 use crate::render::daemon::{admit, destinations, hints};
-use crate::render::rules::{Chain, at_home, icmp, names, ports, strong_host, table};
+use crate::render::rules::{Chain, at_home, icmp, names, strong_host, table};
 
 /// The chain of what may leave.
 const EGRESS: &str = "egress";
@@ -93,20 +93,16 @@ fn forward(daemon: &Daemon, uplinks: &str) -> Chain {
         .rule("ct state established,related accept")
         .note("nothing passes from one interface of the daemon to another")
         .rule(format!("iifname {uplinks} oifname {uplinks} drop"));
-    let chain = match &daemon.expose {
+    let before =
+        |protocol: Protocol| format!("ct status dnat meta l4proto {} ct original proto-dst", protocol.as_str());
+    let chain = match admit::listed(daemon, before) {
         None => chain
             .note(format!("daemons.{name}.expose is absent: whatever Docker publishes"))
             .rule(format!("iifname {uplinks} ct status dnat accept")),
-        Some(expose) => {
-            let listed = [Protocol::Tcp, Protocol::Udp].into_iter().filter_map(|protocol| {
-                Some(format!(
-                    "iifname {uplinks} ct status dnat meta l4proto {} ct original proto-dst {} accept",
-                    protocol.as_str(),
-                    ports(expose, protocol)?
-                ))
-            });
+        Some(listed) => {
+            let rules = listed.into_iter().map(|known| format!("iifname {uplinks} {known} accept"));
             let chain = chain.note(format!("daemons.{name}.expose, by the port before DNAT"));
-            hints::remembered(listed.fold(chain, Chain::rule), uplinks)
+            hints::remembered(rules.fold(chain, Chain::rule), daemon, uplinks)
         }
     };
     match &daemon.egress {

@@ -4,10 +4,12 @@
 //! * `among`: neighbours on a bridge, asked by the same container;
 //! * `aims`: what is asked, and what of it ought to leave;
 //! * `left`: which frames left, and what is wrong with that;
+//! * `answers`: what of it is answered, and whether the answer came in;
 //! * `round`: the asking: by containers on bridges, and by a program where the daemon itself is.
 
 mod aims;
 mod among;
+mod answers;
 mod left;
 mod round;
 
@@ -28,7 +30,7 @@ use super::stations::Stations;
 use crate::bed::Testbed;
 
 /// For one round, on the reference machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Who asks for a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

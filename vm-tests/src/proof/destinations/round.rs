@@ -9,11 +9,11 @@ use dmhost_layout::plan::{Daemon, HostPlan, Isolation};
 
 use super::aims::{aims, ways};
 use super::left::Left;
-use super::{Aim, PATIENCE, Stand, What, among};
+use super::{Aim, PATIENCE, Stand, What, among, answers};
 use crate::bed::Testbed;
 use crate::fabric::packet::Packet;
 use crate::fabric::provoke::Provocation;
-use crate::fabric::{Seen, Station, Watch};
+use crate::fabric::{Seen, Segment, Station, Watch};
 use crate::proof::canaries::Canaries;
 use crate::proof::containers::{HOST, PROGRAM, SECOND, USER, exec};
 use crate::proof::inside::enter;
@@ -40,6 +40,8 @@ pub(super) struct Round<'a> {
 struct Asking<'a> {
     daemon: &'a Daemon,
     aims: BTreeSet<Aim>,
+    /// What of that is answered.
+    due: Vec<(IpAddr, u16)>,
     /// Addresses that its frames leave with.
     sources: Vec<IpAddr>,
     /// What its probe said, or why it could not ask.
@@ -64,9 +66,14 @@ impl<'a> Round<'a> {
         let _neighbours = self.neighbours(&asking)?;
         let segment = bed.topology.segment(&Vantage::Vlan(over.name.clone()))?;
         let provocation = Provocation { segment, sources: vec![station], frames: Vec::new(), terms };
+        let sources: Vec<IpAddr> = asking.iter().flat_map(|one| one.sources.iter().copied()).collect();
+        let due: BTreeSet<(IpAddr, u16)> = asking.iter().flat_map(|one| one.due.iter().copied()).collect();
+        let segments = self.segments(daemons)?;
         let act = || {
-            self.ask(&mut asking);
-            Ok(())
+            answers::given(&bed.fabric, &segments, &sources, &due, || {
+                self.ask(&mut asking);
+                Ok(())
+            })
         };
         let seen = bed
             .fabric
@@ -86,7 +93,14 @@ impl<'a> Round<'a> {
         let aims = aims(self.plan, self.inner, daemon, self.stand, self.stations);
         let ways = ways(self.plan, daemon, self.stand);
         let sources = ways.iter().flat_map(|way| way.addresses.iter().map(ipnet::IpNet::addr)).collect();
-        Asking { daemon, aims, sources, said: Err("nothing was asked".to_owned()) }
+        let due = answers::due(&aims);
+        Asking { daemon, aims, due, sources, said: Err("nothing was asked".to_owned()) }
+    }
+
+    /// Where their frames leave.
+    fn segments(&self, daemons: &[&Daemon]) -> Result<BTreeSet<Segment>> {
+        let ways = daemons.iter().flat_map(|daemon| ways(self.plan, daemon, self.stand));
+        ways.map(|way| self.bed.topology.segment(&Vantage::Vlan(way.name.clone()))).collect()
     }
 
     /// Stations at all addresses that are asked and are on a link, so that what is let out does leave.
@@ -116,13 +130,13 @@ impl<'a> Round<'a> {
         std::thread::scope(|scope| {
             for one in asking {
                 scope.spawn(|| {
-                    one.said = self.ask_for(one.daemon, &one.aims).map_err(|error| format!("{error:#}"));
+                    one.said = self.ask_for(one).map_err(|error| format!("{error:#}"));
                 });
             }
         });
     }
 
-    fn ask_for(&self, daemon: &Daemon, aims: &BTreeSet<Aim>) -> Result<String> {
+    fn ask_for(&self, Asking { daemon, aims, due, .. }: &Asking<'_>) -> Result<String> {
         let name = &daemon.name;
         let mut more = String::new();
         let (probe, control) = match self.stand {
@@ -144,11 +158,11 @@ impl<'a> Round<'a> {
         if aims.is_empty() && more.is_empty() {
             return Ok(String::new());
         }
-        let sheet = sheet(control, aims) + &more;
+        let sheet = sheet(control, aims, due) + &more;
         let said = self.bed.guest.must(&format!("{probe} ask <<'AIMS'\n{sheet}AIMS\n"), PATIENCE)?;
         let asked = said.lines().last().and_then(|line| line.strip_prefix("asked ")?.parse().ok());
-        let due = aims.len() + more.lines().count();
-        anyhow::ensure!(asked == Some(due), "of {due} questions it asked {asked:?}");
+        let all = aims.len() + more.lines().count();
+        anyhow::ensure!(asked == Some(all), "of {all} questions it asked {asked:?}");
         Ok(said)
     }
 
@@ -159,8 +173,8 @@ impl<'a> Round<'a> {
     }
 }
 
-/// The questions as the probe takes them.
-fn sheet(control: IpAddr, aims: &BTreeSet<Aim>) -> String {
+/// The questions as the probe takes them, and which are worth waiting for.
+fn sheet(control: IpAddr, aims: &BTreeSet<Aim>, due: &[(IpAddr, u16)]) -> String {
     let mut sheet = format!("control {control}\n");
     let mut ports: BTreeMap<(IpAddr, &str), Vec<String>> = BTreeMap::new();
     for Aim { address, what, .. } in aims {
@@ -171,7 +185,9 @@ fn sheet(control: IpAddr, aims: &BTreeSet<Aim>) -> String {
         }
     }
     for ((address, verb), ports) in ports {
-        let _ = writeln!(sheet, "{verb} {address} {}", ports.join(","));
+        let wanted = due.iter().find(|(due, _)| *due == address && verb == "udp");
+        let wanted = wanted.map(|(_, port)| port.to_string()).unwrap_or_default();
+        let _ = writeln!(sheet, "{verb} {address} {} {wanted}", ports.join(","));
     }
     sheet
 }
@@ -180,12 +196,13 @@ impl Asking<'_> {
     fn fact(&self, stand: Stand, seen: Result<&[Seen], String>) -> Fact {
         let name = format!("egress of {}, from {stand}", self.daemon.name);
         let nothing = |found| Fact { name: name.clone(), holds: false, found };
-        let seen = match (seen, &self.said) {
-            (Ok(seen), Ok(_)) => seen,
+        let (seen, said) = match (seen, &self.said) {
+            (Ok(seen), Ok(said)) => (seen, said),
             (Err(why), _) => return nothing(why),
             (_, Err(why)) => return nothing(why.clone()),
         };
         let mut offences = Left::by(&self.sources, seen).offences(&self.aims);
+        offences.extend(answers::offences(&self.due, said));
         let count = self.aims.iter().filter(|aim| aim.leaves).count();
         let more = offences.len().saturating_sub(MOST);
         offences.truncate(MOST);

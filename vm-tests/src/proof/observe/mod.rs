@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use dmhost_layout::plan::HostPlan;
+use dmhost_layout::plan::{HostPlan, Protocol};
 use dmhost_pki::Pki;
 use ipnet::IpNet;
 
@@ -210,6 +210,17 @@ impl<'a> Observer<'a> {
         own.chain(all).find(|net| net.addr().is_ipv4() == like.is_ipv4()).copied()
     }
 
+    /// Where a probe comes from that a list of sources lets in.
+    fn among(&self, vantage: &Vantage, target: &Target, listed: &[IpNet]) -> Option<Position> {
+        let within = listed_sources(self.plan, vantage, target, Some(listed));
+        if let Vantage::Beyond(over) = vantage {
+            let (source, gateway) = self.stations.beyond(over, target.address.is_ipv4(), &within)?;
+            return Some(Position { source, via: Some(gateway) });
+        }
+        let source = self.stations.beside(subnet_of(self.plan, target)?, &within)?;
+        Some(Position { source, via: None })
+    }
+
     /// Sources at this vantage that the plan lets in, where it names some; empty: any will do.
     fn listed(&self, vantage: &Vantage, target: &Target) -> Vec<IpNet> {
         let Subject::Daemon(name) = &target.subject else { return Vec::new() };
@@ -277,7 +288,10 @@ impl<'a> Observer<'a> {
             Err(why) => return Ok(Err(why)),
         };
         let ports: BTreeSet<u16> = questions.iter().flat_map(|question| ports_of(&question.ask)).collect();
-        let answering = questions.iter().filter(|question| question.expected != Verdict::Silent);
+        // Whoever is listed for a port by itself asks it from a place of its own.
+        let answering = questions
+            .iter()
+            .filter(|question| question.expected != Verdict::Silent && !matches!(question.ask, Ask::Listed { .. }));
         let expected = answering.flat_map(|question| ports_of(&question.ask)).collect();
         let (segment, target) = (self.bed.topology.segment(vantage)?, at(target, nic));
         Ok(Ok(Scan { segment, source, via, target, ports: ports.into_iter().collect(), expected, terms }))
@@ -335,6 +349,10 @@ fn by_scan(question: &Question, scan: Result<&ScanReport, &String>) -> Option<Se
         Ask::OtherPorts { but } => silent(&|port| !but.contains(&port)),
         Ask::SomePorts { ports } => silent(&|port| ports.contains(&port)),
         Ask::Port { port } => tcp(&|scan| seen::port_seen(&scan.ports, scan.closed.frame, *port)),
+        // Where nobody is listed any station says enough.
+        Ask::Listed { protocol: Protocol::Tcp, port } if question.expected == Verdict::Silent => {
+            tcp(&|scan| seen::port_seen(&scan.ports, scan.closed.frame, *port))
+        }
         Ask::Vacant { ports } => tcp(&|scan| seen::vacant(&scan.ports, scan.closed.frame, ports)),
         Ask::Api { port, .. } | Ask::Published { port } => {
             let enough = scan.map_or(true, |scan| {
@@ -345,6 +363,7 @@ fn by_scan(question: &Question, scan: Result<&ScanReport, &String>) -> Option<Se
             if enough { tcp(&|scan| seen::port_seen(&scan.ports, scan.closed.frame, *port)) } else { None }
         }
         Ask::Unlisted { .. }
+        | Ask::Listed { .. }
         | Ask::Neighbour
         | Ask::Echo
         | Ask::Datagram { .. }
@@ -362,11 +381,15 @@ fn by_datagrams(question: &Question, report: Result<&DatagramReport, &String>) -
             seen::silent_ports(&report.ports, |port| ports.contains(&port), caused, report.closed.frame)
         }),
         Ask::Datagram { port } => udp(&|report| seen::datagram(&question.target, report, *port)),
+        Ask::Listed { protocol: Protocol::Udp, port } if question.expected == Verdict::Silent => {
+            udp(&|report| seen::datagram(&question.target, report, *port))
+        }
         Ask::VacantDatagrams { ports } => udp(&|report| seen::vacant(&report.ports, report.closed.frame, ports)),
         Ask::Neighbour
         | Ask::Echo
         | Ask::Api { .. }
         | Ask::Unlisted { .. }
+        | Ask::Listed { .. }
         | Ask::Published { .. }
         | Ask::Port { .. }
         | Ask::Vacant { .. }

@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 
 use anyhow::{Context, Result};
-use dmhost_layout::plan::Daemon;
+use dmhost_layout::plan::{Daemon, Protocol};
 
 use super::seen::{self, Seen};
 use super::{Observer, Position, at};
+use crate::fabric::scan::Scan;
 use crate::fabric::{self, Host, Outcome, Peer, Terms};
-use crate::proof::question::{Ask, Credential, Question, Subject, Target, Vantage, Verdict};
+use crate::proof::question::{Ask, Credential, Question, Subject, Target, Vantage, Verdict, listed_by};
 use crate::proof::topology::{Nic, mac};
 
 impl Observer<'_> {
@@ -22,8 +23,22 @@ impl Observer<'_> {
                 Position { source, via: Some(gateway) }
             }
             (Ask::Unlisted { from, .. }, _) => Position { source: self.stations.at(*from), via: None },
+            (Ask::Listed { protocol, port }, _) => {
+                let Subject::Daemon(name) = &target.subject else {
+                    anyhow::bail!("{target} is asked for what a daemon publishes");
+                };
+                let listed = listed_by(&self.plan.daemons[name], *protocol, *port).unwrap_or_default();
+                match self.among(vantage, target, listed) {
+                    Some(place) => place,
+                    None => return Ok(Seen::unproven(format!("{vantage} has no free address that is listed"))),
+                }
+            }
             _ => place,
         };
+        if let Ask::Listed { protocol: Protocol::Udp, port } | Ask::Unlisted { protocol: Protocol::Udp, port, .. } = ask
+        {
+            return self.datagram(question, nic, place, *port, terms);
+        }
         let Host { mac: own, ip } = place.source;
         let segment = self.bed.topology.segment(vantage)?;
         let gateways: Vec<IpAddr> = place.via.into_iter().collect();
@@ -40,7 +55,7 @@ impl Observer<'_> {
             Ask::Unlisted { port, .. } => {
                 from.tcp_connect(peer, *port, terms).map(|finding| seen::seen(&finding, true, String::new()))
             }
-            Ask::Published { port } => {
+            Ask::Published { port } | Ask::Listed { port, .. } => {
                 from.http_get(peer, *port, "/", terms).map(|finding| seen::published(target, &finding))
             }
             Ask::Api { port, credential } => {
@@ -74,6 +89,31 @@ impl Observer<'_> {
             | Ask::OtherDatagrams { .. } => anyhow::bail!("{ask} takes no session"),
         };
         Ok(seen.unwrap_or_else(|error: fabric::Infrastructure| Seen::unproven(error.to_string())))
+    }
+}
+
+impl Observer<'_> {
+    /// One datagram from a place of its own.
+    fn datagram(
+        &mut self,
+        Question { vantage, target, expected, .. }: &Question,
+        nic: &Nic,
+        Position { source, via }: Position,
+        port: u16,
+        terms: &Terms,
+    ) -> Result<Seen> {
+        let segment = self.bed.topology.segment(vantage)?;
+        let expected = (*expected != Verdict::Silent).then_some(port).into_iter().collect();
+        let (to, ports, terms) = (at(target, nic), vec![port], terms.clone());
+        let scan = Scan { segment, source, via, target: to, ports, expected, terms };
+        let report = self.bed.fabric.datagrams(&scan);
+        if let Ok(report) = &report {
+            self.probes += report.probes;
+        }
+        Ok(match report {
+            Ok(report) => seen::datagram(target, &report, port),
+            Err(error) => Seen::unproven(error.to_string()),
+        })
     }
 }
 

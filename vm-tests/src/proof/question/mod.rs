@@ -13,10 +13,10 @@ mod within;
 use std::fmt;
 use std::net::IpAddr;
 
-use dmhost_layout::plan::{DaemonName, HostPlan, InterfaceName, Owner};
+use dmhost_layout::plan::{DaemonName, HostPlan, InterfaceName, Owner, Protocol};
 
 pub use ports::{Ports, ProbePorts, probe_ports};
-pub use promise::{datagrams_of, listed_sources, ports_of, questions};
+pub use promise::{datagrams_of, listed_by, listed_sources, ports_of, questions};
 pub use target::{Inner, Place, Subject, Target, free, subnet_of, targets};
 pub use within::{control, questions_within};
 
@@ -162,12 +162,21 @@ pub enum Ask {
         /// What the client shows.
         credential: Credential,
     },
-    /// A connection to the daemon's API from an address that `api.from` does not list.
+    /// A connection, or a datagram, from an address that is not listed: to the API by `api.from`, to a published port by `expose`.
     Unlisted {
-        /// TCP port.
+        /// Of the port.
+        protocol: Protocol,
+        /// The port.
         port: u16,
         /// The address.
         from: IpAddr,
+    },
+    /// [`Ask::Published`] or [`Ask::Datagram`] from an address that `expose` lists for this port.
+    Listed {
+        /// Of the port.
+        protocol: Protocol,
+        /// The port before DNAT.
+        port: u16,
     },
     /// `GET /` of the probe container behind a published port; its answer names the daemon.
     Published {
@@ -222,7 +231,12 @@ impl fmt::Display for Ask {
                 Credential::Other(name) => write!(f, "{port}/tcp API with a certificate of {name}"),
                 Credential::Plaintext => write!(f, "{port}/tcp API without TLS"),
             },
-            Self::Unlisted { port, from } => write!(f, "{port}/tcp API from {from}, which is not listed"),
+            Self::Unlisted { protocol, port, from } => {
+                write!(f, "{port}/{} from {from}, which is not listed", protocol.as_str())
+            }
+            Self::Listed { protocol, port } => {
+                write!(f, "{port}/{} published, from a source that is listed", protocol.as_str())
+            }
             Self::Published { port } => write!(f, "{port}/tcp published"),
             Self::Port { port } => write!(f, "{port}/tcp"),
             Self::Vacant { ports } => write!(f, "{} exposed tcp ports without a server", ports.len()),
@@ -315,13 +329,18 @@ mod tests {
                 Ask::Neighbour => "arp",
                 Ask::Echo => "icmp",
                 Ask::Api { .. }
-                | Ask::Unlisted { .. }
+                | Ask::Unlisted { protocol: Protocol::Tcp, .. }
+                | Ask::Listed { protocol: Protocol::Tcp, .. }
                 | Ask::Published { .. }
                 | Ask::Port { .. }
                 | Ask::Vacant { .. }
                 | Ask::OtherPorts { .. }
                 | Ask::SomePorts { .. } => "tcp",
-                Ask::Datagram { .. } | Ask::VacantDatagrams { .. } | Ask::OtherDatagrams { .. } => "udp",
+                Ask::Unlisted { protocol: Protocol::Udp, .. }
+                | Ask::Listed { protocol: Protocol::Udp, .. }
+                | Ask::Datagram { .. }
+                | Ask::VacantDatagrams { .. }
+                | Ask::OtherDatagrams { .. } => "udp",
             };
             *counted.entry((vantage.clone(), target.place)).or_default().entry(protocol).or_default() += 1;
         }

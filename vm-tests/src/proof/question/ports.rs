@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 
-use dmhost_layout::plan::{Daemon, HostPlan, PortRange, Protocol};
+use dmhost_layout::plan::{Daemon, Exposed, HostPlan, PortRange, Protocol};
 
 /// How many random TCP ports are asked where not all are.
 const RANDOM: usize = 1000;
@@ -15,8 +15,8 @@ const WELL_KNOWN_UDP: [u16; 38] = [
 ];
 
 /// The ports on which the proof publishes a probe container of a daemon: one of each protocol that the plan lets the
-/// network reach, if any, and one that it does not, if any.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// network reach, if any, and one that it does not, if any; and one of each entry that it lets some sources reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbePorts {
     /// TCP, to be reached.
     pub open: Option<u16>,
@@ -26,32 +26,49 @@ pub struct ProbePorts {
     pub open_udp: Option<u16>,
     /// UDP, to be silent.
     pub closed_udp: Option<u16>,
+    /// To be reached by some sources and silent to all others.
+    pub limited: Vec<(Protocol, u16)>,
+}
+
+impl ProbePorts {
+    /// All of one protocol.
+    pub fn of(&self, protocol: Protocol) -> Vec<u16> {
+        let [open, closed] = match protocol {
+            Protocol::Tcp => [self.open, self.closed],
+            Protocol::Udp => [self.open_udp, self.closed_udp],
+        };
+        let limited = self.limited.iter().filter(|(own, _)| *own == protocol).map(|(_, port)| *port);
+        open.into_iter().chain(closed).chain(limited).collect()
+    }
 }
 
 /// Ports of the probe container of a daemon.
 pub fn probe_ports(daemon: &Daemon) -> ProbePorts {
     let api = daemon.api.as_ref().map(|api| api.port);
-    let free = |listed: &[PortRange], protocol| {
-        (8080..=u16::MAX).find(|port| {
-            Some(*port) != api
-                && !listed.iter().any(|range| range.protocol == protocol && (range.first..=range.last).contains(port))
-        })
-    };
-    let first = |listed: &[PortRange], protocol| {
-        listed.iter().find(|range| range.protocol == protocol).map(|range| range.first)
+    let free =
+        |protocol| (8080..=u16::MAX).find(|port| Some(*port) != api && daemon.exposed(protocol, *port).is_none());
+    let first = |listed: &[Exposed], protocol| {
+        let open = |exposed: &&Exposed| exposed.ports.protocol == protocol && exposed.from.is_none();
+        listed.iter().find(open).map(|exposed| exposed.ports.first)
     };
     match &daemon.expose {
         None => ProbePorts {
-            open: free(&[], Protocol::Tcp),
+            open: free(Protocol::Tcp),
             closed: None,
-            open_udp: free(&[], Protocol::Udp),
+            open_udp: free(Protocol::Udp),
             closed_udp: None,
+            limited: Vec::new(),
         },
         Some(listed) => ProbePorts {
             open: first(listed, Protocol::Tcp),
-            closed: free(listed, Protocol::Tcp),
+            closed: free(Protocol::Tcp),
             open_udp: first(listed, Protocol::Udp),
-            closed_udp: free(listed, Protocol::Udp),
+            closed_udp: free(Protocol::Udp),
+            limited: listed
+                .iter()
+                .filter(|exposed| exposed.from.is_some())
+                .map(|exposed| (exposed.ports.protocol, exposed.ports.first))
+                .collect(),
         },
     }
 }
@@ -75,10 +92,10 @@ impl Ports {
         let (mut tcp, mut udp) = (BTreeSet::from([22, 8000]), BTreeSet::from(WELL_KNOWN_UDP));
         udp.insert(8000);
         for daemon in plan.daemons.values() {
-            let ProbePorts { open, closed, open_udp, closed_udp } = probe_ports(daemon);
-            tcp.extend(daemon.api.as_ref().map(|api| api.port).into_iter().chain(open).chain(closed));
-            udp.extend(open_udp.into_iter().chain(closed_udp));
-            for PortRange { protocol, first, last } in daemon.expose.iter().flatten() {
+            let probed = probe_ports(daemon);
+            tcp.extend(daemon.api.as_ref().map(|api| api.port).into_iter().chain(probed.of(Protocol::Tcp)));
+            udp.extend(probed.of(Protocol::Udp));
+            for Exposed { ports: PortRange { protocol, first, last }, .. } in daemon.expose.iter().flatten() {
                 match protocol {
                     Protocol::Tcp => tcp.extend(*first..=*last),
                     Protocol::Udp => udp.extend(*first..=*last),

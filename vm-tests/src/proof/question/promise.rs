@@ -47,8 +47,10 @@ fn planned(plan: &HostPlan, vantage: &Vantage, target: &Target, ports: &Ports) -
         Subject::Host => host_asks(plan, target),
         Subject::Daemon(name) => daemon_asks(plan, &plan.daemons[name], vantage, target, near),
     };
-    let tcp: Vec<u16> = asks.iter().flat_map(|(ask, _)| ports_of(ask)).collect();
-    let udp: Vec<u16> = asks.iter().flat_map(|(ask, _)| datagrams_of(ask)).collect();
+    // Of a range that some sources reach the first port is asked, by those and by others; the rest of it is no silence to all.
+    let limited = |protocol| limited(plan, target, protocol);
+    let tcp: Vec<u16> = asks.iter().flat_map(|(ask, _)| ports_of(ask)).chain(limited(Protocol::Tcp)).collect();
+    let udp: Vec<u16> = asks.iter().flat_map(|(ask, _)| datagrams_of(ask)).chain(limited(Protocol::Udp)).collect();
     // From beyond a gateway, as far as another network goes, what a station on the segment has asked in full.
     let rest = if !ports.every || beyond && !near {
         Ask::SomePorts { ports: ports.tcp.iter().filter(|port| !tcp.contains(port)).copied().collect() }
@@ -125,13 +127,21 @@ fn daemon_asks(
                 asks.push((api(Credential::Other(other.name.clone())), Verdict::Denies));
             }
             if let Some(from) = from.as_deref().and_then(|from| unlisted_source(plan, vantage, target, from)) {
-                asks.push((Ask::Unlisted { port: *port, from }, Verdict::Silent));
+                asks.push((Ask::Unlisted { protocol: Protocol::Tcp, port: *port, from }, Verdict::Silent));
             }
         }
     }
-    let ProbePorts { open, closed, open_udp, closed_udp } = probe_ports(daemon);
+    let ProbePorts { open, closed, open_udp, closed_udp, limited } = probe_ports(daemon);
     asks.extend(open.map(|port| (Ask::Published { port }, Verdict::Serves)));
     asks.extend(closed.map(|port| (Ask::Published { port }, Verdict::Silent)));
+    for (protocol, port) in limited {
+        let Some(from) = listed_by(daemon, protocol, port) else { continue };
+        let reached = !listed_sources(plan, vantage, target, Some(from)).is_empty();
+        asks.push((Ask::Listed { protocol, port }, if reached { Verdict::Serves } else { Verdict::Silent }));
+        if let Some(from) = unlisted_source(plan, vantage, target, from).filter(|_| near) {
+            asks.push((Ask::Unlisted { protocol, port, from }, Verdict::Silent));
+        }
+    }
     // Rules of a shared daemon know its sockets: where none is, none of its neighbours' is reached either.
     let nobody = match daemon.isolation {
         Isolation::Zone => Verdict::Refuses,
@@ -151,14 +161,26 @@ fn daemon_asks(
     asks
 }
 
-/// Ports of `expose` that nobody serves.
+/// Ports of `expose` that any source reaches and nobody serves.
 fn exposed(daemon: &Daemon, protocol: Protocol, served: Option<u16>) -> Vec<u16> {
-    let ranges = daemon.expose.iter().flatten().filter(|range| range.protocol == protocol);
-    let ports = ranges.flat_map(|range| range.first..=range.last).filter(|port| Some(*port) != served);
+    let open = daemon.expose.iter().flatten().filter(|exposed| exposed.from.is_none());
+    let ports = open.flat_map(|exposed| exposed.all_of(protocol)).filter(|port| Some(*port) != served);
     deduplicated(ports.collect())
 }
 
-/// The nets of `api.from` that have a source at this vantage for this target.
+/// Ports of `expose` that some sources reach.
+fn limited(plan: &HostPlan, target: &Target, protocol: Protocol) -> Vec<u16> {
+    let Subject::Daemon(name) = &target.subject else { return Vec::new() };
+    let limited = plan.daemons[name].expose.iter().flatten().filter(|exposed| exposed.from.is_some());
+    limited.flat_map(|exposed| exposed.all_of(protocol)).collect()
+}
+
+/// Who alone reaches a port of `expose`, where not every source does.
+pub fn listed_by(daemon: &Daemon, protocol: Protocol, port: u16) -> Option<&[IpNet]> {
+    daemon.exposed(protocol, port)?.from.as_deref()
+}
+
+/// The nets of a list that have a source at this vantage for this target.
 pub fn listed_sources(plan: &HostPlan, vantage: &Vantage, target: &Target, from: Option<&[IpNet]>) -> Vec<IpNet> {
     let Some(subnet) = super::target::subnet_of(plan, target) else { return Vec::new() };
     let fits = |net: &&IpNet| match vantage {
@@ -169,7 +191,7 @@ pub fn listed_sources(plan: &HostPlan, vantage: &Vantage, target: &Target, from:
     from.unwrap_or_default().iter().filter(fits).copied().collect()
 }
 
-/// An address at this vantage that `api.from` does not list.
+/// An address at this vantage that is not listed.
 fn unlisted_source(plan: &HostPlan, vantage: &Vantage, target: &Target, from: &[IpNet]) -> Option<IpAddr> {
     let subnet = super::target::subnet_of(plan, target)?;
     let mut strangers = Strangers::new(plan);
@@ -184,13 +206,19 @@ fn unlisted_source(plan: &HostPlan, vantage: &Vantage, target: &Target, from: &[
 /// The TCP ports a question is about, if it is about some by name.
 pub fn ports_of(ask: &Ask) -> Vec<u16> {
     match ask {
-        Ask::Api { port, .. } | Ask::Unlisted { port, .. } | Ask::Published { port } | Ask::Port { port } => {
+        Ask::Api { port, .. }
+        | Ask::Unlisted { protocol: Protocol::Tcp, port, .. }
+        | Ask::Listed { protocol: Protocol::Tcp, port }
+        | Ask::Published { port }
+        | Ask::Port { port } => {
             vec![*port]
         }
         Ask::Vacant { ports } | Ask::SomePorts { ports } => ports.clone(),
         Ask::Neighbour
         | Ask::Echo
         | Ask::OtherPorts { .. }
+        | Ask::Unlisted { protocol: Protocol::Udp, .. }
+        | Ask::Listed { protocol: Protocol::Udp, .. }
         | Ask::Datagram { .. }
         | Ask::VacantDatagrams { .. }
         | Ask::OtherDatagrams { .. } => Vec::new(),
@@ -200,12 +228,15 @@ pub fn ports_of(ask: &Ask) -> Vec<u16> {
 /// The UDP ports a question is about.
 pub fn datagrams_of(ask: &Ask) -> Vec<u16> {
     match ask {
-        Ask::Datagram { port } => vec![*port],
+        Ask::Datagram { port }
+        | Ask::Unlisted { protocol: Protocol::Udp, port, .. }
+        | Ask::Listed { protocol: Protocol::Udp, port } => vec![*port],
         Ask::VacantDatagrams { ports } | Ask::OtherDatagrams { ports } => ports.clone(),
         Ask::Neighbour
         | Ask::Echo
         | Ask::Api { .. }
-        | Ask::Unlisted { .. }
+        | Ask::Unlisted { protocol: Protocol::Tcp, .. }
+        | Ask::Listed { protocol: Protocol::Tcp, .. }
         | Ask::Published { .. }
         | Ask::Port { .. }
         | Ask::Vacant { .. }

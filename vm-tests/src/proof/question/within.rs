@@ -5,10 +5,10 @@
 
 use std::net::IpAddr;
 
-use dmhost_layout::plan::{Admin, DaemonName, HostPlan, Isolation, Owner};
+use dmhost_layout::plan::{Admin, DaemonName, HostPlan, Isolation, Owner, Protocol};
 
 use super::target::free;
-use super::{Ask, Inner, Network, Place, Ports, ProbePorts, Question, Subject, Target, Vantage, Verdict};
+use super::{Ask, Inner, Network, Place, Ports, Question, Subject, Target, Vantage, Verdict};
 use super::{probe_ports, targets};
 
 /// The questions of one vantage inside. Of a silent address all of [`Ports`] are asked.
@@ -76,11 +76,8 @@ fn container(
     let own = target.subject == Subject::Daemon(name.clone()) && speaks;
     match target.place {
         Place::Planned | Place::Bridge if own => {
-            let ProbePorts { open, closed, open_udp, closed_udp } = probe_ports(&plan.daemons[name]);
-            let (tcp, udp): (Vec<u16>, Vec<u16>) = (
-                [open, closed].into_iter().flatten().collect(),
-                [open_udp, closed_udp].into_iter().flatten().collect(),
-            );
+            let probed = probe_ports(&plan.daemons[name]);
+            let (tcp, udp) = (probed.of(Protocol::Tcp), probed.of(Protocol::Udp));
             let mut asks = vec![(Ask::Echo, Verdict::Serves)];
             // docker-proxy of a zone listens on every address; of a shared daemon on the daemon's own, and not on a bridge.
             let shared = plan.daemons[name].isolation == Isolation::Shared;

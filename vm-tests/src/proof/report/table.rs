@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use dmhost_layout::plan::Protocol;
+
 use super::{Cell, Paint};
 use crate::proof::question::{Ask, Credential, Place, Question, Vantage, Verdict};
 
@@ -49,11 +51,11 @@ fn column(ask: &Ask) -> Column {
             Credential::Plaintext => (5, "plain"),
         },
         Ask::Unlisted { .. } => (6, "unlisted"),
-        Ask::Published { port } => return (7, format!(":{port}")),
+        Ask::Published { port } | Ask::Listed { protocol: Protocol::Tcp, port } => return (7, format!(":{port}")),
         Ask::Port { port } => return (8, format!(":{port}")),
         Ask::Vacant { .. } => (9, "free"),
         Ask::OtherPorts { .. } | Ask::SomePorts { .. } => (10, "tcp"),
-        Ask::Datagram { port } => return (11, format!("u{port}")),
+        Ask::Datagram { port } | Ask::Listed { protocol: Protocol::Udp, port } => return (11, format!("u{port}")),
         Ask::VacantDatagrams { .. } => (12, "ufree"),
         Ask::OtherDatagrams { .. } => (13, "udp"),
     };
