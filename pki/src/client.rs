@@ -70,6 +70,11 @@ fn api<'a>(plan: &'a HostPlan, daemon: &str) -> Result<&'a Api> {
         let all: Vec<_> = plan.daemons.keys().map(DaemonName::as_str).collect();
         bail!("the spec has no daemon `{}`; it has {}", daemon.escape_debug(), all.join(", "));
     };
+    if found.api.as_ref().is_some_and(|api| !api.tls) {
+        bail!(
+            "the API of {daemon} is in plain text, so it has no clients with certificates: connect to it without TLS"
+        );
+    }
     found.api.as_ref().with_context(|| {
         format!("{daemon} has no API over TCP, so it has no clients: give it `api = {{}}` in the spec, or use its unix socket on the host")
     })

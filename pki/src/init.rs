@@ -84,7 +84,7 @@ pub fn init(plan: &HostPlan, dir: &Utf8Path, now: SystemTime) -> Result<Vec<Chan
 /// two daemons, or the folder has another CA in its place, which is never overwritten.
 pub fn init_with(plan: &HostPlan, dir: &Utf8Path, brought: &Brought, now: SystemTime) -> Result<Vec<Change>> {
     let found = Folder::open(dir, PKI)?;
-    let apis: Vec<_> = plan.daemons.values().filter_map(|daemon| Some((&daemon.name, daemon.api.as_ref()?))).collect();
+    let apis: Vec<_> = plan.daemons.values().filter_map(|daemon| Some((&daemon.name, daemon.tls_api()?))).collect();
     let mut run = Run::new(&plan.host.name, found.clone().unwrap_or_else(|| Folder::absent(dir)), now);
     run.brought = brought.read(plan, now.into())?;
     if !apis.is_empty() {

@@ -54,7 +54,7 @@ impl Brought {
             take(Ok(CertificateKind::ServerCa), files);
         }
         for (daemon, files) in &self.client_cas {
-            let found = plan.daemons.values().find(|found| found.name.as_str() == daemon && found.api.is_some());
+            let found = plan.daemons.values().find(|found| found.name.as_str() == daemon && found.tls_api().is_some());
             let kind = found.map(|found| CertificateKind::ClientCa(found.name.clone()));
             take(
                 kind.ok_or_else(|| anyhow!("a client CA for `{daemon}`: the spec has no such daemon with an API")),

@@ -63,7 +63,7 @@ impl<'a> Expected<'a> {
 /// # Errors
 /// If a key is damaged or may be read by others, or the system refuses.
 pub(crate) fn survey(folder: &Folder, plan: &HostPlan, when: When) -> Result<Vec<Entry>> {
-    let apis: Vec<_> = plan.daemons.values().filter_map(|daemon| Some((&daemon.name, daemon.api.as_ref()?))).collect();
+    let apis: Vec<_> = plan.daemons.values().filter_map(|daemon| Some((&daemon.name, daemon.tls_api()?))).collect();
     let mut entries = Vec::new();
     if apis.is_empty() {
         return Ok(entries);

@@ -54,7 +54,8 @@ pub(super) fn endpoint(plan: &HostPlan, daemon: &Daemon) -> Vec<String> {
     match &daemon.api {
         None => text.push("API on its unix socket only".to_owned()),
         Some(api) => {
-            text.push(format!("API {}/tcp, mutual TLS", api.port));
+            let how = if api.tls { "mutual TLS" } else { "PLAIN TEXT" };
+            text.push(format!("API {}/tcp, {how}", api.port));
             if !plan.answers_everywhere(daemon, api) {
                 text.extend(api.addresses.iter().map(|address| format!("on {address}")));
             }

@@ -11,6 +11,9 @@ use super::{DaemonName, InterfaceName, Network, Resources};
 /// `api.port` if a spec has none: what Docker's documentation uses for TLS.
 pub const DEFAULT_API_PORT: u16 = 2376;
 
+/// The same of an API in plain text.
+pub const DEFAULT_PLAIN_PORT: u16 = 2375;
+
 /// `pools` of a daemon that has none, IPv4. The same in every zone, so that a further daemon moves no network.
 pub const DEFAULT_POOL_V4: Pool =
     Pool { base: IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(172, 28, 0, 0), 14)), size: 24 };
@@ -28,7 +31,7 @@ pub struct Daemon {
     pub isolation: Isolation,
     /// Its interfaces, at least one, in the order of the spec.
     pub interfaces: Vec<InterfaceName>,
-    /// Its API over TCP with mutual TLS; `None`: unix socket only.
+    /// Its API over TCP; `None`: unix socket only.
     pub api: Option<Api>,
     /// Published ports the network may reach; `None`: whatever Docker publishes; empty: nothing.
     pub expose: Option<Vec<Exposed>>,
@@ -81,6 +84,8 @@ pub struct Api {
     pub names: Vec<String>,
     /// Who may connect; `None`: any source on its interfaces. Exhaustive over both IP versions.
     pub from: Option<Vec<IpNet>>,
+    /// Mutual TLS. `false`: plain text, and whoever connects is root.
+    pub tls: bool,
 }
 
 /// Published ports that the network may reach, and who there.
@@ -187,6 +192,11 @@ impl Daemon {
             Isolation::Zone => self.name.zone_service(),
             Isolation::Shared => self.name.bridge_service(),
         }
+    }
+
+    /// Its API with mutual TLS, for which there are certificates.
+    pub fn tls_api(&self) -> Option<&Api> {
+        self.api.as_ref().filter(|api| api.tls)
     }
 
     /// The entry of `expose` that has a port, if there is a list and it does.

@@ -21,8 +21,8 @@ use crate::engine::Version;
 
 pub use budget::{LEAST_MEMORY, LEAST_QUOTA, LEAST_TASKS, MOST_MEMORY, MOST_TASKS, Resources};
 pub use daemon::{
-    Api, DEFAULT_API_PORT, DEFAULT_POOL_V4, DEFAULT_POOL_V6, Daemon, Destination, Exposed, Isolation, Pool, PortRange,
-    Protocol,
+    Api, DEFAULT_API_PORT, DEFAULT_PLAIN_PORT, DEFAULT_POOL_V4, DEFAULT_POOL_V6, Daemon, Destination, Exposed,
+    Isolation, Pool, PortRange, Protocol,
 };
 pub use expect::{Expect, Target, Vantage, Verdict};
 pub use host_file::{FileOwner, HostFile};

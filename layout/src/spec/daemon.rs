@@ -46,8 +46,8 @@ pub struct Daemon {
     /// Example: `isolation = "zone"`
     #[schemars(default, extend("enum" = Isolation::ALL.map(Isolation::as_str), "default" = Isolation::Zone.as_str()))]
     pub isolation: Field<String>,
-    /// The daemon's API over TCP, always with mutual TLS: on every address of its interfaces, with a certificate that has
-    /// all of them, for clients of the daemon's own CA. `api = {}` takes every default.
+    /// The daemon's API over TCP, with mutual TLS: on every address of its interfaces, with a certificate that has all of
+    /// them, for clients of the daemon's own CA. `api = {}` takes every default.
     ///
     /// Absent: the API is on the unix socket `/run/dmhost/NAME/docker.sock` alone.
     ///
@@ -201,7 +201,7 @@ pub struct Api {
     pub place: Place,
     /// Its TCP port, 1 to 65535.
     ///
-    /// Absent: `2376`, Docker's own for TLS.
+    /// Absent: `2376`, Docker's own for TLS; in plain text `2375`.
     ///
     /// Example: `port = 2376`
     #[schemars(default, range(min = 1, max = 65535), extend("default" = DEFAULT_API_PORT))]
@@ -229,6 +229,14 @@ pub struct Api {
     /// Example: `from = ["198.51.100.0/24", "2001:db8:10::/64"]`
     #[schemars(default, length(min = 1), inner(regex(pattern = pattern::CIDR)))]
     pub from: Field<List<String>>,
+    /// Whether the API is in plain text and asks for no certificate, for clients that know no TLS. Whoever reaches it is root on
+    /// this host: `from` is all that is left to say who. There is a warning, and the proof shows that it is open.
+    ///
+    /// Absent: `false`, mutual TLS.
+    ///
+    /// Example: `plain-text-and-anyone-is-root = false`
+    #[schemars(default, extend("default" = false))]
+    pub plain_text_and_anyone_is_root: Field<bool>,
 }
 
 /// Reads `[daemons.NAME]`.
@@ -261,6 +269,7 @@ fn api(table: Field<Table<'_>>, report: &mut Report) -> Field<Api> {
                 addresses: table.strings("addresses", report),
                 names: table.strings("names", report),
                 from: table.strings("from", report),
+                plain_text_and_anyone_is_root: table.boolean("plain-text-and-anyone-is-root", report),
                 place: place.clone(),
             };
             table.finish(report);

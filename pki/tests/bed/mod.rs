@@ -94,6 +94,7 @@ fn daemon(text: &str, addresses: &[&str], names: &[&str]) -> Daemon {
         isolation: Isolation::Zone,
         interfaces: Vec::new(),
         api: Some(Api {
+            tls: true,
             port: 2376,
             addresses: addresses.iter().map(|address| address.parse().expect("an address")).collect(),
             names: names.iter().map(ToString::to_string).collect(),

@@ -175,9 +175,9 @@ fn environment(daemon: &Daemon, pki: &Utf8Path, who: &str) -> Vec<(String, Strin
     };
     let folder: Utf8PathBuf = pki.join(daemon.name.as_str()).join("clients").join(who);
     let variable = |name: &str, value: String| (name.to_owned(), value);
-    vec![
-        variable("DOCKER_HOST", format!("tcp://{host}:{}", api.port)),
-        variable("DOCKER_TLS_VERIFY", "1".to_owned()),
-        variable("DOCKER_CERT_PATH", folder.to_string()),
-    ]
+    let host = variable("DOCKER_HOST", format!("tcp://{host}:{}", api.port));
+    if !api.tls {
+        return vec![host];
+    }
+    vec![host, variable("DOCKER_TLS_VERIFY", "1".to_owned()), variable("DOCKER_CERT_PATH", folder.to_string())]
 }

@@ -152,7 +152,7 @@ fn settings(plan: &HostPlan, path: &Utf8Path, text: &str) -> Vec<Edit> {
     if object.contains_key("tlsverify") {
         put("without tlsverify".to_owned(), "tlsverify", None);
         let own = path.parent().and_then(Utf8Path::file_name).unwrap_or_default();
-        let other = plan.daemons.values().find(|daemon| daemon.name.as_str() != own && daemon.api.is_some());
+        let other = plan.daemons.values().find(|daemon| daemon.name.as_str() != own && daemon.tls_api().is_some());
         if let Some(other) = other {
             let folder = format!("/etc/dmhost/{}/tls", other.name);
             put(format!("the client CA of {}", other.name), "tlscacert", Some(format!("{folder}/ca.pem").into()));

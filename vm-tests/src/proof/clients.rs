@@ -23,7 +23,7 @@ impl Clients {
     /// If one is missing or unreadable.
     pub fn of(plan: &HostPlan, pki: &Pki) -> Result<Self> {
         let (mut with, mut without) = (BTreeMap::new(), BTreeMap::new());
-        for daemon in plan.daemons.values().filter(|daemon| daemon.api.is_some()) {
+        for daemon in plan.daemons.values().filter(|daemon| daemon.tls_api().is_some()) {
             let name = &daemon.name;
             let bundle =
                 pki.client(name, DEFAULT_CLIENT).with_context(|| format!("no client certificate for {name}"))?;

@@ -5,14 +5,15 @@
 //! seen. One is on a user's network, made by the proof. Two more wait for what is asked of them: a neighbour of the first, and one
 //! on the host's network.
 
-use std::net::IpAddr;
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use dmhost_layout::plan::{Daemon, DaemonName, HostPlan, Isolation, Protocol};
 use serde_json::{Value, json};
 
-use super::question::{Inner, Network, Place, probe_ports};
+use super::question::{Inner, Network, Place, bound, probe_ports};
 use crate::bed::{BedRequest, Testbed};
 use crate::guest::Guest;
 use crate::vm::Waiting;
@@ -126,7 +127,11 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
         Some(IpAddr::V4(address)) => format!("{address}:"),
         Some(IpAddr::V6(address)) => format!("[{address}]:"),
     });
-    let publish: String = places.flat_map(|place| ports.iter().map(move |port| format!(" -p {place}{port}"))).collect();
+    let mut publish: String =
+        places.flat_map(|place| ports.iter().map(move |port| format!(" -p {place}{port}"))).collect();
+    if let Some((address, port)) = bound(plan, daemon) {
+        let _ = write!(publish, " -p {}:8000", SocketAddr::new(address, port));
+    }
     let docker = format!("docker -H unix://{}", name.socket());
     let inspect = |container: &str| call(name, "GET", &format!("/containers/{container}/json"), &Value::Null);
     let script = format!(

@@ -10,7 +10,7 @@ use anyhow::Result;
 use dmhost_layout::plan::{Admin, Api, Daemon, DaemonName, HostPlan, Isolation, Protocol};
 
 use super::containers;
-use super::question::probe_ports;
+use super::question::{bound, probe_ports};
 use super::report::Fact;
 use crate::guest::Guest;
 use crate::vm::Verdict;
@@ -117,6 +117,8 @@ fn planned_by(plan: &HostPlan, daemon: &Daemon, probed: bool) -> BTreeSet<String
             let sockets = ports.of(protocol).into_iter().flat_map(on);
             planned.extend(sockets.map(|socket| format!("{} {socket}", protocol.as_str())));
         }
+        let bound = bound(plan, daemon).map(|(address, port)| SocketAddr::new(address, port));
+        planned.extend(bound.map(|socket| format!("tcp {socket}")));
     }
     planned
 }

@@ -17,7 +17,7 @@ use crate::fabric::{ClientTls, HttpReply, Outcome};
 use crate::proof::clients::Clients;
 use crate::proof::containers::{DEFAULT, IN_IMAGE, USER, addresses, image, page, places};
 use crate::proof::question::{
-    Ask, Credential, Inner, Network, Ports, Question, Subject, Verdict, probe_ports, questions,
+    Ask, Credential, Inner, Network, Ports, Question, Subject, Verdict, bound, probe_ports, questions,
 };
 use crate::proof::stations::Stations;
 
@@ -31,6 +31,7 @@ const SHEET: &str = "questions";
 pub(super) struct Engine<'a> {
     daemon: &'a Daemon,
     places: Vec<Option<IpAddr>>,
+    bound: Option<(IpAddr, u16)>,
     outside: &'a Outside,
     client: &'a ClientTls,
     // It has one address to connect from.
@@ -60,7 +61,8 @@ impl<'a> Engine<'a> {
             let caller = Mutex::new(Caller::new(plan, outside, stations, question.clone(), api.port)?);
             let client =
                 clients.client(&daemon.name, &Credential::Own)?.context("an API is asked with a certificate")?;
-            engines.push(Self { daemon, places: places(plan, daemon), outside, client, caller });
+            let (places, bound) = (places(plan, daemon), bound(plan, daemon));
+            engines.push(Self { daemon, places, bound, outside, client, caller });
         }
         Ok(engines)
     }
@@ -89,7 +91,11 @@ impl<'a> Engine<'a> {
                 };
                 ports.of(protocol).into_iter().flat_map(on).collect()
             };
-            let published = json!({ "8000/tcp": bind(Protocol::Tcp), "8000/udp": bind(Protocol::Udp) });
+            let mut tcp = bind(Protocol::Tcp);
+            if let (Some((address, port)), Value::Array(all)) = (self.bound, &mut tcp) {
+                all.push(json!({ "HostIp": address, "HostPort": port.to_string() }));
+            }
+            let published = json!({ "8000/tcp": tcp, "8000/udp": bind(Protocol::Udp) });
             let mut inspected = Vec::new();
             for (container, config) in
                 [(DEFAULT, json!({ "PortBindings": published })), (USER, json!({ "NetworkMode": USER }))]

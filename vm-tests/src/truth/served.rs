@@ -93,7 +93,11 @@ pub fn served(plan: &HostPlan, outside: &Outside, pki: &Pki, deadline: Duration)
 /// As [`served`].
 pub fn api_listens(plan: &HostPlan, outside: &Outside, deadline: Duration) -> Result<()> {
     let api = |question: &Question| match question.ask {
-        Ask::Api { port, credential: Credential::Own } if question.expected == Verdict::Serves => Some(port),
+        Ask::Api { port, credential: Credential::Own | Credential::Plaintext }
+            if question.expected == Verdict::Serves =>
+        {
+            Some(port)
+        }
         _ => None,
     };
     let found = questions(plan, &[], &Ports::of(plan, false))

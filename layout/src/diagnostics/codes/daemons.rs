@@ -95,6 +95,12 @@ pub(super) const CODES: &[Code] = &[
     ),
     code("port-out-of-range", "no port", "Ports go from 1 to 65535.", "api = { port = 2376 }"),
     code(
+        "api-plain-text",
+        "an API that makes anyone root",
+        "Who may start containers may mount the host's root into one. Without TLS no certificate is asked for, so everyone who reaches the port is root, and whoever sees the network sees and changes what is said. The proof shows the API as open. A warning.",
+        "api = { from = [\"198.51.100.0/24\"] }",
+    ),
+    code(
         "from-empty",
         "nobody may connect",
         "An empty `from` shuts the API for everyone; absent, it is open to any source on the daemon's interfaces.",

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::links::Link;
 use super::{Report, Reported, addresses, dns_name, sources};
-use crate::plan::{Api, DEFAULT_API_PORT};
+use crate::plan::{Api, DEFAULT_API_PORT, DEFAULT_PLAIN_PORT};
 use crate::spec::words::quoted;
 use crate::spec::{self, At, Daemon, Field, List};
 
@@ -22,8 +22,13 @@ pub(super) fn read<'s>(
     seen: &mut Names<'s>,
     report: &mut Report,
 ) -> Option<Api> {
+    let tls = match &spec.plain_text_and_anyone_is_root {
+        Field::Absent => Some(true),
+        Field::Bad => None,
+        Field::Given(at) => Some(!at.value),
+    };
     let port = match &spec.port {
-        Field::Absent => Some(DEFAULT_API_PORT),
+        Field::Absent => Some(if tls == Some(false) { DEFAULT_PLAIN_PORT } else { DEFAULT_API_PORT }),
         Field::Bad => None,
         Field::Given(at) => port(at, report),
     };
@@ -39,7 +44,32 @@ pub(super) fn read<'s>(
     }
     let names = names(spec, seen, report);
     let from = from(spec, links, report);
-    Some(Api { port: port?, addresses: chosen.ok()?.unwrap_or(all), names: names?, from: from.ok()? })
+    plain_text(spec, daemon, report);
+    let addresses = chosen.ok()?.unwrap_or(all);
+    Some(Api { port: port?, addresses, names: names?, from: from.ok()?, tls: tls? })
+}
+
+/// Says what an API in plain text is, and what has no effect on it.
+fn plain_text(spec: &spec::Api, daemon: &Daemon, report: &mut Report) {
+    let Some(at) = spec.plain_text_and_anyone_is_root.given().filter(|at| at.value) else { return };
+    if let Some(names) = spec.names.given() {
+        let message = "names without a certificate that they would stand in have no effect";
+        let diagnostic = names.place.error("no-effect", message).help("leave `names` out: clients connect by any name");
+        report.push(diagnostic.related(at.place.value.clone(), "no TLS"));
+    }
+    let (who, help) = if spec.from.is_absent() {
+        ("on its networks", "leave the key out for mutual TLS, or write the few clients that need it into `from`")
+    } else {
+        (
+            "with an address in `from`, or a forged one,",
+            "leave the key out for mutual TLS: certificates cannot be forged",
+        )
+    };
+    let message = format!(
+        "anyone {who} is root on this host: the API of daemon {} is in plain text and asks for no certificate",
+        quoted(&daemon.name.value)
+    );
+    report.push(at.place.error("api-plain-text", message).as_warning().help(help));
 }
 
 /// `addresses`, each of which is one of the daemon's own.

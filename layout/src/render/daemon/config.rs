@@ -42,19 +42,27 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     let tls = name.etc().join("tls");
 
     let mut hosts = vec![format!("unix://{}", name.socket())];
-    if let Some(Api { port, addresses, .. }) = api {
+    if let Some(Api { port, addresses, tls: mutual, .. }) = api {
         hosts.extend(addresses.iter().map(|address| format!("tcp://{}", std::net::SocketAddr::new(*address, *port))));
-        keys.insert("tlsverify", json!(true));
-        for (key, file, id) in [
+        if *mutual {
+            keys.insert("tlsverify", json!(true));
+        } else {
+            // Said, and not left out: without it dockerd waits 15 s for someone to think better of it (moby, `daemon.go`, `loadListeners`).
+            keys.insert("tls", json!(false));
+        }
+        let files = [
             ("tlscacert", "ca.pem", CredentialId::ClientCa(name.clone())),
             ("tlscert", "cert.pem", CredentialId::ServerCertificate(name.clone())),
             ("tlskey", "key.pem", CredentialId::ServerKey(name.clone())),
-        ] {
+        ];
+        for (key, file, id) in files.into_iter().filter(|_| *mutual) {
             let path = tls.join(file);
             keys.insert(key, json!(path));
             layout.secret(path, id);
         }
-        layout.directory(tls, 0o700);
+        if *mutual {
+            layout.directory(tls, 0o700);
+        }
     }
     keys.insert("hosts", json!(hosts));
     keys.insert("data-root", json!(name.data_root()));

@@ -42,22 +42,26 @@ pub(super) fn seen<T>(finding: &Finding<T>, right: bool, note: String) -> Seen {
 }
 
 pub(super) fn api(server: &str, finding: &Finding<HttpReply>) -> Seen {
-    let version = |reply: &HttpReply| {
-        let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-        reply.status == 200 && body.get("ApiVersion").is_some()
-    };
-    let right = matches!(&finding.outcome, Outcome::Serves(reply) if version(reply));
-    let mut seen = seen(finding, right, "it answers, but not with a Docker engine's version".to_owned());
+    let mut seen = api_seen(finding);
     if seen.observed != Verdict::Serves {
         seen.note = format!("asked as {server}: {}", seen.note);
     }
     seen
 }
 
+fn api_seen(finding: &Finding<HttpReply>) -> Seen {
+    let version = |reply: &HttpReply| {
+        let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        reply.status == 200 && body.get("ApiVersion").is_some()
+    };
+    let right = matches!(&finding.outcome, Outcome::Serves(reply) if version(reply));
+    seen(finding, right, "it answers, but not with a Docker engine's version".to_owned())
+}
+
 /// Without TLS a TLS server's complaint is a refusal by name; an answer in plain HTTP is the API wide open.
 pub(super) fn plaintext(finding: &Finding<HttpReply>) -> Seen {
     let complaint = matches!(&finding.outcome, Outcome::Other(text) if text == fabric::vantage::WANTS_TLS);
-    let mut seen = seen(finding, true, String::new());
+    let mut seen = api_seen(finding);
     if complaint {
         seen.observed = Verdict::Denies;
     }

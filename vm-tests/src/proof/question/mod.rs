@@ -15,7 +15,7 @@ use std::net::IpAddr;
 
 use dmhost_layout::plan::{DaemonName, HostPlan, InterfaceName, Owner, Protocol};
 
-pub use ports::{Ports, ProbePorts, probe_ports};
+pub use ports::{Ports, ProbePorts, bound, probe_ports};
 pub use promise::{datagrams_of, listed_by, listed_sources, ports_of, questions};
 pub use target::{Inner, Place, Subject, Target, free, subnet_of, targets};
 pub use within::{control, questions_within};

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 
-use dmhost_layout::plan::{Daemon, Exposed, HostPlan, PortRange, Protocol};
+use dmhost_layout::plan::{Daemon, Exposed, HostPlan, Isolation, PortRange, Protocol};
 
 /// How many random TCP ports are asked where not all are.
 const RANDOM: usize = 1000;
@@ -28,6 +29,23 @@ pub struct ProbePorts {
     pub closed_udp: Option<u16>,
     /// To be reached by some sources and silent to all others.
     pub limited: Vec<(Protocol, u16)>,
+}
+
+/// A TCP port that is published on one address of a daemon alone, as `docker run -p ADDRESS:PORT:..` does. Of a zone with more than one;
+/// a shared daemon publishes all by address.
+pub fn bound(plan: &HostPlan, daemon: &Daemon) -> Option<(IpAddr, u16)> {
+    let addresses = plan.interfaces_of(daemon).flat_map(|interface| &interface.addresses).map(ipnet::IpNet::addr);
+    let address = addresses.skip(1).last().filter(|_| daemon.isolation == Isolation::Zone)?;
+    let taken = probe_ports(daemon).of(Protocol::Tcp);
+    let free = |port: &u16| !taken.contains(port) && daemon.api.as_ref().is_none_or(|api| api.port != *port);
+    let port = match &daemon.expose {
+        None => (8080..=u16::MAX).find(free),
+        Some(listed) => {
+            let open = listed.iter().filter(|exposed| exposed.from.is_none());
+            open.flat_map(|exposed| exposed.all_of(Protocol::Tcp)).find(free)
+        }
+    };
+    Some((address, port?))
 }
 
 impl ProbePorts {
@@ -95,6 +113,7 @@ impl Ports {
             let probed = probe_ports(daemon);
             tcp.extend(daemon.api.as_ref().map(|api| api.port).into_iter().chain(probed.of(Protocol::Tcp)));
             udp.extend(probed.of(Protocol::Udp));
+            tcp.extend(bound(plan, daemon).map(|(_, port)| port));
             for Exposed { ports: PortRange { protocol, first, last }, .. } in daemon.expose.iter().flatten() {
                 match protocol {
                     Protocol::Tcp => tcp.extend(*first..=*last),

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::target::{places, version_of_gateway};
 use super::{Ask, Credential, Inner, Place, Ports, ProbePorts, Question, Subject, Target, Vantage, Verdict};
-use super::{probe_ports, targets};
+use super::{bound, probe_ports, targets};
 use crate::proof::topology::Strangers;
 
 /// The whole matrix of wire vantages. `inner`: what Docker told of the probe containers.
@@ -113,18 +113,21 @@ fn daemon_asks(
     let mut asks = Vec::new();
     // Where the API does not answer, its port is one of all others.
     let here = |api: &&Api| api.addresses.contains(&target.address);
-    if let Some(Api { port, from, .. }) = daemon.api.as_ref().filter(here) {
+    if let Some(Api { port, from, tls, .. }) = daemon.api.as_ref().filter(here) {
         let api = |credential| Ask::Api { port: *port, credential };
         // A list is exhaustive over both IP versions: where nobody on the segment, or beyond it, is in it, nobody may connect.
         let listed = listed_sources(plan, vantage, target, from.as_deref());
         let reached = from.is_none() || !listed.is_empty();
-        asks.push((api(Credential::Own), if reached { Verdict::Serves } else { Verdict::Silent }));
+        // In plain text whoever reaches it is served, by the spec's own word.
+        let own = if *tls { Credential::Own } else { Credential::Plaintext };
+        asks.push((api(own), if reached { Verdict::Serves } else { Verdict::Silent }));
         if near && reached {
-            asks.push((api(Credential::Absent), Verdict::Denies));
-            asks.push((api(Credential::Plaintext), Verdict::Denies));
-            let other = plan.daemons.values().find(|other| other.name != daemon.name && other.api.is_some());
-            if let Some(other) = other {
-                asks.push((api(Credential::Other(other.name.clone())), Verdict::Denies));
+            if *tls {
+                asks.push((api(Credential::Absent), Verdict::Denies));
+                asks.push((api(Credential::Plaintext), Verdict::Denies));
+                let other = plan.daemons.values().find(|other| other.name != daemon.name && other.tls_api().is_some());
+                let other = other.map(|other| Credential::Other(other.name.clone()));
+                asks.extend(other.map(|other| (api(other), Verdict::Denies)));
             }
             if let Some(from) = from.as_deref().and_then(|from| unlisted_source(plan, vantage, target, from)) {
                 asks.push((Ask::Unlisted { protocol: Protocol::Tcp, port: *port, from }, Verdict::Silent));
@@ -147,14 +150,16 @@ fn daemon_asks(
         Isolation::Zone => Verdict::Refuses,
         Isolation::Shared => Verdict::Silent,
     };
-    let vacant = exposed(daemon, Protocol::Tcp, open);
+    let bound = bound(plan, daemon).filter(|(address, _)| *address == target.address).map(|(_, port)| port);
+    asks.extend(bound.map(|port| (Ask::Published { port }, Verdict::Serves)));
+    let vacant = exposed(daemon, Protocol::Tcp, &[open, bound]);
     if !vacant.is_empty() {
         asks.push((Ask::Vacant { ports: vacant }, nobody));
     }
     asks.extend(open_udp.map(|port| (Ask::Datagram { port }, Verdict::Serves)));
     asks.extend(closed_udp.map(|port| (Ask::Datagram { port }, Verdict::Silent)));
     // ICMP errors are rationed (`icmp_ratelimit`): some of a long range say enough.
-    let vacant: Vec<u16> = exposed(daemon, Protocol::Udp, open_udp).into_iter().take(3).collect();
+    let vacant: Vec<u16> = exposed(daemon, Protocol::Udp, &[open_udp]).into_iter().take(3).collect();
     if !vacant.is_empty() {
         asks.push((Ask::VacantDatagrams { ports: vacant }, nobody));
     }
@@ -162,9 +167,9 @@ fn daemon_asks(
 }
 
 /// Ports of `expose` that any source reaches and nobody serves.
-fn exposed(daemon: &Daemon, protocol: Protocol, served: Option<u16>) -> Vec<u16> {
+fn exposed(daemon: &Daemon, protocol: Protocol, served: &[Option<u16>]) -> Vec<u16> {
     let open = daemon.expose.iter().flatten().filter(|exposed| exposed.from.is_none());
-    let ports = open.flat_map(|exposed| exposed.all_of(protocol)).filter(|port| Some(*port) != served);
+    let ports = open.flat_map(|exposed| exposed.all_of(protocol)).filter(|port| !served.contains(&Some(*port)));
     deduplicated(ports.collect())
 }
 

@@ -9,7 +9,7 @@ use dmhost_layout::plan::{Admin, DaemonName, HostPlan, Isolation, Owner, Protoco
 
 use super::target::free;
 use super::{Ask, Inner, Network, Place, Ports, Question, Subject, Target, Vantage, Verdict};
-use super::{probe_ports, targets};
+use super::{bound, probe_ports, targets};
 
 /// The questions of one vantage inside. Of a silent address all of [`Ports`] are asked.
 pub fn questions_within(plan: &HostPlan, inner: &[Inner], ports: &Ports, vantage: &Vantage) -> Vec<Question> {
@@ -77,7 +77,9 @@ fn container(
     match target.place {
         Place::Planned | Place::Bridge if own => {
             let probed = probe_ports(&plan.daemons[name]);
-            let (tcp, udp) = (probed.of(Protocol::Tcp), probed.of(Protocol::Udp));
+            let (mut tcp, udp) = (probed.of(Protocol::Tcp), probed.of(Protocol::Udp));
+            let here = bound(plan, &plan.daemons[name]).filter(|(address, _)| *address == target.address);
+            tcp.extend(here.map(|(_, port)| port));
             let mut asks = vec![(Ask::Echo, Verdict::Serves)];
             // docker-proxy of a zone listens on every address; of a shared daemon on the daemon's own, and not on a bridge.
             let shared = plan.daemons[name].isolation == Isolation::Shared;

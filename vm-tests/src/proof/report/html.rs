@@ -43,6 +43,7 @@ pub(super) fn page(report: &Report, plan: &HostPlan, frames: &BTreeMap<u64, Stri
                 } @else {
                     p.sum.bad { strong { (red) " not as planned" } ": " (sum) }
                 }
+                @for warning in report.warnings() { p.sum.bad { strong { "Warning" } ": " (warning) } }
                 (PreEscaped(drawing(plan, 1).svg()))
                 h2 { "The matrix" }
                 (legend())
@@ -123,7 +124,7 @@ fn heat(number: usize, cell: &Cell) -> Markup {
     html! {
         td class=(class) {
             a href={ "#cell-" (number) } title={ (vantage) " → " (target) " " (ask) ": expected " (expected) ", observed " (observed) } {
-                (observed.letter()) @if !cell.holds() { "!" }
+                (observed.letter()) @if !cell.holds() { "!" } @else if cell.is_open() { "*" }
             }
         }
     }

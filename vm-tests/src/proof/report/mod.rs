@@ -19,7 +19,7 @@ use std::fmt::Write;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::question::{Question, Verdict};
+use super::question::{Ask, Credential, Question, Subject, Verdict};
 use super::timeline::Span;
 
 /// One question with what was seen.
@@ -40,6 +40,12 @@ impl Cell {
     /// Whether it came as promised.
     pub fn holds(&self) -> bool {
         self.question.expected == self.observed
+    }
+
+    /// Whether it shows an API that serves whoever reaches it, by the spec's own word.
+    fn is_open(&self) -> bool {
+        let Question { ask, expected, .. } = &self.question;
+        matches!(ask, Ask::Api { credential: Credential::Plaintext, .. }) && *expected == Verdict::Serves
     }
 }
 
@@ -126,6 +132,9 @@ impl Report {
             "S serves  D denies  R refuses  · silent  U unproven  ? strange;  ! after a letter: not as planned\n\
              API: with its certificate, none, another daemon's, in plain text; free: exposed and vacant; tcp, udp: all others asked\n",
         );
+        if self.cells.iter().any(Cell::is_open) {
+            text.push_str("* after a letter: an API in plain text, open by the spec's own word\n");
+        }
         let held: Vec<_> = self.facts.iter().filter(|fact| fact.holds).collect();
         let width = held.iter().map(|fact| fact.name.chars().count()).max().unwrap_or(0);
         text.push_str(if held.is_empty() { "" } else { "\n" });
@@ -149,7 +158,20 @@ impl Report {
             format!("{}: {sum}", paint.red(&format!("{red} not as planned")))
         };
         let _ = write!(text, "\n{end}\n");
+        for warning in self.warnings() {
+            let _ = writeln!(text, "{}: {warning}", paint.red("warning"));
+        }
         text
+    }
+
+    /// What is as planned, and should not be.
+    fn warnings(&self) -> Vec<String> {
+        let open = self.cells.iter().filter(|cell| cell.is_open());
+        let mut of: Vec<&Subject> = open.map(|cell| &cell.question.target.subject).collect();
+        of.sort();
+        of.dedup();
+        let text = |of: &Subject| format!("the API of {of} is in plain text: whoever reaches it is root on this host");
+        of.into_iter().map(text).collect()
     }
 }
 

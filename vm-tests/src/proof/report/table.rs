@@ -179,13 +179,15 @@ fn line<'a>(
             line.push_str(&" ".repeat(width - before));
             continue;
         };
-        let (letter, holds) = (cell.observed.letter().to_string(), cell.holds());
-        line.push_str(&match (holds, cell.observed) {
-            (false, _) => paint.red(&format!("{letter}!")),
-            (true, Verdict::Silent) => letter,
-            (true, _) => paint.green(&letter),
-        });
-        line.push_str(&" ".repeat((width - before).saturating_sub(if holds { 1 } else { 2 })));
+        let letter = cell.observed.letter().to_string();
+        let (shown, taken) = match (cell.holds(), cell.observed) {
+            (false, _) => (paint.red(&format!("{letter}!")), 2),
+            (true, _) if cell.is_open() => (paint.red(&format!("{letter}*")), 2),
+            (true, Verdict::Silent) => (letter, 1),
+            (true, _) => (paint.green(&letter), 1),
+        };
+        line.push_str(&shown);
+        line.push_str(&" ".repeat((width - before).saturating_sub(taken)));
     }
     text.push_str(line.trim_end());
     text.push('\n');
@@ -255,6 +257,18 @@ mod tests {
         unplanned: 198.51.100.2
           all · from trunk:trunk
         ");
+    }
+
+    #[test]
+    fn an_open_api_is_marked_though_it_is_as_planned() {
+        let near = Vantage::Vlan("web".parse().expect("a name"));
+        let ask = Ask::Api { port: 2375, credential: Credential::Plaintext };
+        let cells = [cell(&near, (Place::Planned, "web"), ask, Verdict::Serves, Verdict::Serves)];
+        assert!(
+            blocks(&cells, Paint { color: false }).contains("  vlan:web    S*"),
+            "{}",
+            blocks(&cells, Paint { color: false })
+        );
     }
 
     #[test]
