@@ -40,7 +40,7 @@ pub(super) struct Behind {
     /// What is red then.
     shows: Shows,
     /// What a namespace must have for it to make a difference, and what is to be said where it has not.
-    needs: Option<(Needs, &'static str)>,
+    needs: &'static [(Needs, &'static str)],
 }
 
 /// What a namespace may have.
@@ -54,6 +54,8 @@ enum Needs {
     LinkLocalGateway,
     /// Addresses on more than one interface, bridges included.
     OtherAddresses,
+    /// No translation of sources: neither dockerd's nor that for shared daemons.
+    NoNat,
 }
 
 const FORWARDS: &str = "sysctl -qw net.ipv4.ip_forward=1";
@@ -63,6 +65,9 @@ const NO_POSTROUTING: &str = "nft flush chain inet dmhost postrouting 2>/dev/nul
 const FORWARD: &str = "nft flush chain inet dmhost forward
 nft chain inet dmhost forward '{ policy accept; }'
 iptables -I FORWARD -j ACCEPT 2>/dev/null || true";
+/// dockerd's own chains, for both IP versions.
+const DOCKERS_FORWARD: &str =
+    "for tables in iptables ip6tables; do $tables -I DOCKER-USER -j ACCEPT || $tables -I FORWARD -j ACCEPT; done";
 const NO_EGRESS: &str = "nft delete table netdev dmhost 2>/dev/null || true";
 
 const ZONE_STOPS: &str = include_str!("misfortunes/zone-stops.sh");
@@ -76,13 +81,18 @@ const ECHO_TO_ALL: Shows = Shows::Part(Part::Cells(|question| {
     matches!((&question.ask, question.target.place), (Ask::Echo, Place::Broadcast))
 }));
 
+const ECHO_TO_CONTAINERS: Shows = Shows::Part(Part::Cells(|question| {
+    let near = matches!(question.vantage, Vantage::Vlan(_));
+    near && matches!((&question.ask, question.target.place), (Ask::Echo, Place::Container))
+}));
+
 const fn hostile(row: &'static str) -> Shows {
     Shows::Part(Part::Hostile(row))
 }
 
 /// A line of a unit, and the misfortune that it is there for.
 const fn unit(key: &'static str, script: &'static str) -> Behind {
-    Behind { key, open: &[], shows: Shows::Misfortune(script), needs: None }
+    Behind { key, open: &[], shows: Shows::Misfortune(script), needs: &[] }
 }
 
 const BEHIND: &[Behind] = &[
@@ -102,64 +112,83 @@ const BEHIND: &[Behind] = &[
         key: "net.ipv4.conf.*.accept_redirects the other way",
         open: &["nft insert rule inet dmhost input icmp type redirect accept"],
         shows: hostile("ICMP redirect"),
-        needs: Some((Needs::Gateway4, "a redirect is believed of a route by a gateway, and there is none")),
+        needs: &[(Needs::Gateway4, "a redirect is believed of a route by a gateway, and there is none")],
     },
     Behind {
         key: "net.ipv6.conf.*.accept_redirects the other way",
         open: &["nft insert rule inet dmhost input icmpv6 type nd-redirect accept"],
         shows: hostile("ICMP redirect"),
-        needs: Some((
+        needs: &[(
             Needs::LinkLocalGateway,
             "a redirect is believed from the link-local address of a gateway (RFC 4861 section 8.1), and there is none",
-        )),
+        )],
     },
     Behind {
         key: "net.ipv4.conf.*.send_redirects the other way",
         open: &[PREROUTING_OF_IPV4, FORWARDS],
         shows: hostile("an address beyond, through this host"),
-        needs: Some((Needs::Gateway4, "a redirect names a gateway, and there is none")),
+        needs: &[
+            (Needs::Gateway4, "a redirect names a gateway, and there is none"),
+            (
+                Needs::NoNat,
+                "where sources are translated the kernel drops a redirect about what is not translated yet \
+                 (nf_nat_icmp_reply_translation), and sends it before that; what forwarding drops never is",
+            ),
+        ],
     },
     Behind {
         key: "net.ipv4.conf.*.accept_source_route the other way",
         open: &[FORWARD, PREROUTING_OF_IPV4, NO_POSTROUTING, NO_EGRESS, FORWARDS],
         shows: hostile("source route"),
-        needs: Some((Needs::Gateway4, "there is no route to where the packet is to go")),
+        needs: &[(Needs::Gateway4, "there is no route to where the packet is to go")],
+    },
+    Behind {
+        key: "/etc/dmhost/NAME/nftables.conf: forward with \"policy accept\"",
+        open: &[NO_PREROUTING, NO_EGRESS, DOCKERS_FORWARD],
+        shows: ECHO_TO_CONTAINERS,
+        needs: &[],
+    },
+    Behind {
+        key: "/etc/nftables.conf: forward with \"policy accept\"",
+        open: &[PREROUTING_OF_IPV4, NO_POSTROUTING, FORWARDS],
+        shows: hostile("an address beyond, through this host"),
+        needs: &[(Needs::Gateway4, "there is no route to where a packet would go")],
     },
     Behind {
         key: "sysctl.d/90-dmhost.conf: net.ipv4.ip_forward the other way",
         open: &[FORWARD, PREROUTING_OF_IPV4, NO_POSTROUTING],
         shows: hostile("an address beyond, through this host"),
-        needs: Some((Needs::Gateway4, "there is no route to where a packet would go")),
+        needs: &[(Needs::Gateway4, "there is no route to where a packet would go")],
     },
     Behind {
         key: "sysctl.d/90-dmhost.conf: net.ipv6.conf.*.forwarding the other way",
         open: &[FORWARD, NO_PREROUTING, NO_POSTROUTING],
         shows: hostile("an address beyond, through this host"),
-        needs: Some((Needs::Gateway6, "there is no route to where a packet would go")),
+        needs: &[(Needs::Gateway6, "there is no route to where a packet would go")],
     },
     Behind {
         key: "net.ipv4.conf.*.arp_ignore the other way",
         open: &[NO_EGRESS],
         shows: Shows::Part(Part::Cells(|question| question.ask == Ask::Neighbour)),
-        needs: Some((Needs::OtherAddresses, "one interface has all addresses of the namespace")),
+        needs: &[(Needs::OtherAddresses, "one interface has all addresses of the namespace")],
     },
     Behind {
         key: "net.ipv4.icmp_echo_ignore_broadcasts the other way",
         open: &[NO_PREROUTING],
         shows: ECHO_TO_ALL,
-        needs: None,
+        needs: &[],
     },
     Behind {
         key: "fib daddr . iif type { broadcast, multicast } meta l4proto != ipv6-icmp drop\"",
         open: &["sysctl -qw net.ipv4.icmp_echo_ignore_broadcasts=0"],
         shows: ECHO_TO_ALL,
-        needs: None,
+        needs: &[],
     },
     Behind {
         key: "net.ipv6.conf.*.accept_ra the other way",
         open: &["nft insert rule inet dmhost input icmpv6 type nd-router-advert accept"],
         shows: Shows::Part(Part::Routes("rogue router advertisement")),
-        needs: None,
+        needs: &[],
     },
     Behind {
         key: "disable_ipv6 the other way",
@@ -167,7 +196,7 @@ const BEHIND: &[Behind] = &[
         shows: Shows::Part(Part::Cells(|question| {
             matches!((&question.vantage, &question.ask), (Vantage::Trunk(_), Ask::Neighbour | Ask::Echo))
         })),
-        needs: None,
+        needs: &[],
     },
 ];
 
@@ -183,19 +212,18 @@ pub(super) fn behind(plan: &HostPlan, mutant: &Mutant) -> Option<Result<&'static
         Some(daemon) => plan.interfaces_of(daemon).collect(),
         None => plan.interfaces.values().filter(|interface| plan.speaks_in_host(interface)).collect(),
     };
-    let mut gateways = interfaces.iter().flat_map(|interface| &interface.gateways);
+    let gateways = || interfaces.iter().flat_map(|interface| &interface.gateways);
     let has = |needs: Needs| match needs {
-        Needs::Gateway4 => gateways.any(IpAddr::is_ipv4),
-        Needs::Gateway6 => gateways.any(IpAddr::is_ipv6),
+        Needs::Gateway4 => gateways().any(IpAddr::is_ipv4),
+        Needs::Gateway6 => gateways().any(IpAddr::is_ipv6),
         Needs::LinkLocalGateway => {
-            gateways.any(|gateway| matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local()))
+            gateways().any(|gateway| matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local()))
         }
         Needs::OtherAddresses => daemon.is_some() || interfaces.len() > 1,
+        Needs::NoNat => daemon.is_none() && plan.shared().next().is_none(),
     };
-    Some(match known.needs {
-        Some((needs, why)) if !{ has }(needs) => Err(why),
-        Some(_) | None => Ok(known),
-    })
+    let missing = known.needs.iter().find(|(needs, _)| !has(*needs));
+    Some(missing.map_or(Ok(known), |(_, why)| Err(*why)))
 }
 
 /// Whether the proof sees here what it does not see elsewhere.

@@ -89,10 +89,7 @@ fn input(plan: &HostPlan, daemon: &Daemon, uplinks: &str) -> Chain {
 
 fn forward(daemon: &Daemon, uplinks: &str) -> Chain {
     let name = &daemon.name;
-    let chain = Chain::base("forward", "forward priority filter", "drop")
-        .rule("ct state established,related accept")
-        .note("nothing passes from one interface of the daemon to another")
-        .rule(format!("iifname {uplinks} oifname {uplinks} drop"));
+    let chain = Chain::base("forward", "forward priority filter", "drop").rule("ct state established,related accept");
     let before =
         |protocol: Protocol| format!("ct status dnat meta l4proto {} ct original proto-dst", protocol.as_str());
     let chain = match admit::listed(daemon, before) {
