@@ -1,6 +1,7 @@
 //! The proof: virtual machines, the fabric between them, and who can reach what.
 
 pub mod bed;
+pub mod costs;
 pub mod fabric;
 pub mod guest;
 pub mod lab;

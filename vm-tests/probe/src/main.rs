@@ -5,6 +5,8 @@
 //! * `probe ask [FILE]`: takes questions from a file or from standard input and says what came of each;
 //! * `probe send INTERFACE`: puts frames from standard input on an interface, known by its name or IPv4 address, as they are;
 //! * `probe flood ADDRESS COUNT`: sends a datagram to each of so many addresses, upwards from the first;
+//! * `probe blast ADDRESS PORT COUNT`: sends so many datagrams as fast as they are taken;
+//! * `probe rtt ADDRESS PORT COUNT`: sends so many, each after the answer to the one before it, and says how long each took;
 //! * `probe call SOCKET METHOD PATH [BODY]`: one request to a daemon's API;
 //! * `probe exec SOCKET CONTAINER COMMAND..`: a command in a container, as `docker exec -i`.
 //!
@@ -14,22 +16,22 @@ mod ask;
 mod engine;
 mod flood;
 mod icmp;
+mod pace;
 mod send;
 mod serve;
 mod tcp;
 mod udp;
 
-use std::io::BufReader;
+use std::io::{BufReader, Write};
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            use std::io::Write;
             // Nobody is left to tell if standard error is closed.
             let _ = writeln!(std::io::stderr(), "probe: {error:#}");
             ExitCode::FAILURE
@@ -47,12 +49,17 @@ fn run(arguments: &[String]) -> Result<()> {
         ["ask", sheet] => ask::run(BufReader::new(fs_err::File::open(sheet)?)),
         ["send", interface] => send::run(interface),
         ["flood", address, count] => flood::run(address.parse()?, count.parse()?),
+        ["blast", address, port, count] => pace::blast(address.parse()?, port.parse()?, count.parse()?),
+        ["rtt", address, port, count] => {
+            let told = pace::rtt(address.parse()?, port.parse()?, count.parse()?)?;
+            std::io::stdout().write_all(told.as_bytes()).context("cannot answer")
+        }
         ["call", socket, method, path] => engine::call(socket, method, path, ""),
         ["call", socket, method, path, body] => engine::call(socket, method, path, body),
         ["exec", socket, container, ref command @ ..] => engine::exec(socket, container, command),
         _ => bail!(
             "usage: probe serve TEXT | probe wait | probe ask [FILE] | probe send INTERFACE | probe flood ADDRESS COUNT \
-             | probe call SOCKET METHOD PATH [BODY] | probe exec SOCKET CONTAINER COMMAND.."
+             | probe blast ADDRESS PORT COUNT | probe rtt ADDRESS PORT COUNT | probe call SOCKET METHOD PATH [BODY] | probe exec SOCKET CONTAINER COMMAND.."
         ),
     }
 }

@@ -96,7 +96,7 @@ pub(crate) fn places(plan: &HostPlan, daemon: &Daemon) -> Vec<Option<IpAddr>> {
 }
 
 /// The probe in a container of a daemon, in a script: its arguments follow.
-pub(super) fn exec(name: &DaemonName, container: &str) -> String {
+pub(crate) fn exec(name: &DaemonName, container: &str) -> String {
     format!("{PROGRAM} exec {} {container} {IN_IMAGE}", name.socket())
 }
 

@@ -1,8 +1,10 @@
 //! Real clients on the host's networks: docker as its users use it, curl, arping and nmap.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
+use camino::Utf8Path;
+use dmhost_pki::Contact;
 use vm_tests::lab::Lab;
 use vm_tests::proof::question::Vantage;
 use vm_tests::vm::cache_dir;
@@ -22,10 +24,11 @@ const FILES: [(&str, &str); 3] = [
     ),
 ];
 
-/// What a user of daemon `web` does from a machine on its network.
+/// What a user of daemon `web` does from a machine on its network. One more client has a certificate of its own.
 const DOCKER: &str = r#"
 cd "$1"
 [ "$(docker version --format '{{.Server.Os}}')" = linux ]
+[ "$(DOCKER_CERT_PATH=$2 docker version --format '{{.Server.Os}}')" = linux ]
 begun=$(docker info --format '{{.SystemTime}}')
 DOCKER_BUILDKIT=0 docker build -q -t lab . >/dev/null
 docker run -d --name page -p 80:8000 lab httpd -f -p 8000 -h /www >/dev/null
@@ -88,8 +91,13 @@ pub(crate) fn real_clients(host: &Host) -> Result<()> {
         Lab::open(&request, &on, (&host.keys, dmhost_pki::DEFAULT_CLIENT), false, &mut |_| {})
     };
 
+    let contact = Contact::new(&host.plan, "web", "deploy", Some("web.example.org"))?;
+    let (bundle, _) = dmhost_pki::issue_client(&host.plan, &host.keys, &contact, None, SystemTime::now())?;
+    let second = Utf8Path::from_path(folder.path()).context("the temporary folder's name is not UTF-8")?.join("deploy");
+    contact.write_folder(&bundle, &second)?;
+
     let lab = open("web")?;
-    on(&lab, DOCKER, &[&context]).context("docker on web's network")?;
+    on(&lab, DOCKER, &[&context, second.as_str()]).context("docker on web's network")?;
     on(&lab, COMPOSE, &[&context]).context("compose on web's network")?;
     let left = lab.bed.guest.must("docker -H unix:///run/dmhost/lab/docker.sock ps -aq", Duration::from_secs(60))?;
     ensure!(left.is_empty(), "daemon lab has containers: {left}");
