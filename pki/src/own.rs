@@ -57,7 +57,9 @@ impl Brought {
             let found = plan.daemons.values().find(|found| found.name.as_str() == daemon && found.tls_api().is_some());
             let kind = found.map(|found| CertificateKind::ClientCa(found.name.clone()));
             take(
-                kind.ok_or_else(|| anyhow!("a client CA for `{daemon}`: the spec has no such daemon with an API")),
+                kind.ok_or_else(|| {
+                    anyhow!("a client CA for `{daemon}`: the spec has no such daemon with an API over TLS")
+                }),
                 files,
             );
         }

@@ -18,6 +18,7 @@ use crate::proof::containers::{DEFAULT, exec};
 use crate::proof::question::{Vantage, probe_ports};
 use crate::proof::stations::Stations;
 use crate::proof::topology::mac;
+use crate::raised::Raised;
 
 /// For one measurement, on the reference machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -222,8 +223,9 @@ impl<'a> Wire<'a> {
         std::thread::scope(|scope| {
             let done = &done;
             let serving = scope.spawn(move || serve(&inbox, &station, self.station.ip, done));
+            let raised = Raised(done);
             let said = self.bed.guest.must(&format!("{} {command}", exec(&self.daemon.name, DEFAULT)), PATIENCE);
-            done.store(true, Ordering::Release);
+            drop(raised);
             let arrived = serving.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             Ok((said?, arrived))
         })

@@ -7,6 +7,7 @@ pub mod guest;
 pub mod lab;
 pub mod mutants;
 pub mod proof;
+mod raised;
 mod states;
 pub mod truth;
 pub mod vm;

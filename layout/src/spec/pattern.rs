@@ -108,7 +108,7 @@ pub(super) const PORTS: &str = concat!("^", ports!(), "$");
 
 /// The same, and who may reach it.
 pub(super) const EXPOSED: &str =
-    concat!("^", ports!(), "( from (", net4!(), "|", net6!(), ")(, (", net4!(), "|", net6!(), "))*)?$");
+    concat!("^", ports!(), "( from (", net4!(), "|", net6!(), ")(, ?(", net4!(), "|", net6!(), "))*)?$");
 
 /// Anywhere, a range, or ports of a range.
 pub(super) const DESTINATION: &str =

@@ -15,6 +15,7 @@ use super::report::Fact;
 use super::topology::{Topology, Wire, link_local, mac};
 use crate::fabric::packet::{self, Packet};
 use crate::fabric::{Event, Fabric, Inbox, Mac, Seen, Segment, Watch, tag};
+use crate::raised::Raised;
 
 /// How many offences are told.
 const MOST: usize = 8;
@@ -49,8 +50,9 @@ pub fn watched<T>(
     std::thread::scope(|scope| {
         let (allowed, done) = (&allowed, &done);
         let watch = scope.spawn(move || hold(&inbox, allowed, late, done));
+        let raised = Raised(done);
         let result = work();
-        done.store(true, Ordering::Release);
+        drop(raised);
         let fact = watch.join().map_err(|_| anyhow!("the watch of the egress invariant panicked"))??;
         Ok((result?, [fact, late.fact()]))
     })

@@ -43,6 +43,8 @@ fn fact(expect: &Expect, cells: &[Cell]) -> Fact {
         Ask::Vacant { .. } | Ask::VacantDatagrams { .. } => {
             cell.observed == wanted || wanted == Verdict::Serves && cell.observed == Verdict::Refuses
         }
+        // Of each IP version by its own sources.
+        Ask::Listed { .. } if wanted == Verdict::Serves => cell.holds(),
         Ask::Neighbour
         | Ask::Echo
         | Ask::Unlisted { .. }
@@ -59,10 +61,16 @@ fn fact(expect: &Expect, cells: &[Cell]) -> Fact {
         .filter(|cell| !good(cell))
         .map(|cell| format!("{} {}: {}", cell.question.target, cell.question.ask, cell.observed))
         .collect();
-    let holds = bad.is_empty() && !deciding.is_empty();
+    // At least one of them has to be what the line says.
+    let seen = deciding.iter().any(|cell| {
+        let vacant = matches!(cell.question.ask, Ask::Vacant { .. } | Ask::VacantDatagrams { .. });
+        cell.observed == wanted || vacant && cell.observed == Verdict::Refuses
+    });
+    let holds = bad.is_empty() && seen;
     let found = match (holds, deciding.len()) {
         (_, 0) => "nothing was asked that decides it".to_owned(),
         (true, count) => format!("as expected, by {count} cells"),
+        (false, count) if bad.is_empty() => format!("none of {count} cells is that"),
         (false, _) => bad.join("\n"),
     };
     Fact { name, holds, found }

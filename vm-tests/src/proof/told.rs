@@ -1,6 +1,7 @@
 //! What the host tells those who wonder: the kernel's log has published ports that `expose` does not list, and destinations that
 //! `egress` does not. Both have been asked for when this is looked at; a port is told of when it is asked for again.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -20,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) fn facts(plan: &HostPlan, bed: &Testbed, cells: &[Cell], team: &mut Team<'_>) -> Result<Vec<Fact>> {
     let unlisted = |question: &&Question| {
         let published = matches!(question.ask, Ask::Published { .. }) && question.expected == Verdict::Silent;
-        published && matches!(question.vantage, Vantage::Vlan(_))
+        let limited = matches!(question.ask, Ask::Unlisted { .. });
+        (published || limited) && matches!(question.vantage, Vantage::Vlan(_))
     };
     let again: Vec<Question> = cells.iter().map(|cell| &cell.question).filter(unlisted).cloned().collect();
     team.ask(&again)?;
@@ -40,14 +42,16 @@ pub(super) fn facts(plan: &HostPlan, bed: &Testbed, cells: &[Cell], team: &mut T
 /// `limited`: ports that others than those that are listed asked for.
 fn fact(daemon: &Daemon, limited: &[(Protocol, u16)], log: &str) -> Option<Fact> {
     let due = due(daemon, limited);
-    let has = |words: &[String]| log.lines().any(|line| words.iter().all(|word| line.contains(word.as_str())));
-    let missing: Vec<String> = due
-        .iter()
-        .filter(|(_, words)| !has(words))
-        .map(|(what, _)| format!("the kernel's log has no word of {what}"))
-        .collect();
+    let port = |line: &str| line.split(" DPT=").nth(1)?.split(' ').next()?.parse::<u16>().ok();
+    let has = |due: &&Due| {
+        let of =
+            |line: &str| due.ports.as_ref().is_none_or(|ports| port(line).is_some_and(|port| ports.contains(&port)));
+        log.lines().any(|line| due.words.iter().all(|word| line.contains(word.as_str())) && of(line))
+    };
+    let missing: Vec<String> =
+        due.iter().filter(|due| !has(due)).map(|due| format!("the kernel's log has no word of {}", due.what)).collect();
     let found = if missing.is_empty() {
-        let whats: Vec<&str> = due.iter().map(|(what, _)| what.as_str()).collect();
+        let whats: Vec<&str> = due.iter().map(|due| due.what.as_str()).collect();
         format!("the kernel's log has {}", whats.join(", "))
     } else {
         missing.join("\n")
@@ -56,33 +60,42 @@ fn fact(daemon: &Daemon, limited: &[(Protocol, u16)], log: &str) -> Option<Fact>
     (!due.is_empty()).then_some(Fact { name, holds: missing.is_empty(), found })
 }
 
-/// What the log ought to have, and the words of its line.
-fn due(daemon: &Daemon, limited: &[(Protocol, u16)]) -> Vec<(String, Vec<String>)> {
+/// What the log ought to have: a line with these words, about one of these ports.
+struct Due {
+    what: String,
+    words: Vec<String>,
+    ports: Option<RangeInclusive<u16>>,
+}
+
+/// What the log ought to have.
+fn due(daemon: &Daemon, limited: &[(Protocol, u16)]) -> Vec<Due> {
     let name = &daemon.name;
     let mut due = Vec::new();
-    for (protocol, port) in limited {
-        // Where sockets are known it is one of all that are published.
-        let what = match daemon.isolation {
-            Isolation::Zone => "source",
-            Isolation::Shared => "published,",
-        };
-        let line = format!("dmhost: {what} not in expose of daemons.{name}: ");
-        let protocol = protocol.as_str();
-        let words = vec![line, format!("PROTO={} ", protocol.to_uppercase()), format!(" DPT={port} ")];
-        due.push((format!("{port}/{protocol} from a source that is not listed"), words));
+    // Where sockets are known it is one of all that are published, which share a ration.
+    for (protocol, port) in limited.iter().filter(|_| daemon.isolation == Isolation::Zone) {
+        let line = format!("dmhost: source not in expose of daemons.{name}: ");
+        let of =
+            daemon.exposed(*protocol, *port).map_or(*port..=*port, |exposed| exposed.ports.first..=exposed.ports.last);
+        let words = vec![line, format!("PROTO={} ", protocol.as_str().to_uppercase())];
+        due.push(Due {
+            what: format!("{port}/{} from a source that is not listed", protocol.as_str()),
+            words,
+            ports: Some(of),
+        });
     }
     if daemon.expose.is_some() {
         let ProbePorts { closed, closed_udp, .. } = probe_ports(daemon);
         for (protocol, port) in [("tcp", closed), ("udp", closed_udp)] {
             let Some(port) = port else { continue };
             let line = format!("dmhost: published, not in expose of daemons.{name}: ");
-            let words = vec![line, format!("PROTO={} ", protocol.to_uppercase()), format!(" DPT={port} ")];
-            due.push((format!("{port}/{protocol}, which is published and not listed"), words));
+            let words = vec![line, format!("PROTO={} ", protocol.to_uppercase())];
+            let what = format!("{port}/{protocol}, which is published and not listed");
+            due.push(Due { what, words, ports: Some(port..=port) });
         }
     }
     if daemon.egress.is_some() {
         let line = format!("dmhost: not in egress of daemons.{name}: ");
-        due.push(("destinations that are not listed".to_owned(), vec![line]));
+        due.push(Due { what: "destinations that are not listed".to_owned(), words: vec![line], ports: None });
     }
     due
 }

@@ -59,8 +59,10 @@ pub fn served(plan: &HostPlan, outside: &Outside, pki: &Pki, deadline: Duration)
     let deadline = outside.deadline(deadline);
     let mut callers = Vec::new();
     for question in questions(plan, &[], &Ports::of(plan, false)) {
-        if let (Ask::Port { port } | Ask::Api { port, credential: Credential::Own }, Verdict::Serves) =
-            (&question.ask, question.expected)
+        if let (
+            Ask::Port { port } | Ask::Api { port, credential: Credential::Own | Credential::Plaintext },
+            Verdict::Serves,
+        ) = (&question.ask, question.expected)
         {
             let port = *port;
             callers.push(Caller::new(plan, outside, &mut stations, question, port)?);

@@ -58,7 +58,7 @@ fn plain_text(spec: &spec::Api, daemon: &Daemon, report: &mut Report) {
         report.push(diagnostic.related(at.place.value.clone(), "no TLS"));
     }
     let (who, help) = if spec.from.is_absent() {
-        ("on its networks", "leave the key out for mutual TLS, or write the few clients that need it into `from`")
+        ("who reaches it", "leave the key out for mutual TLS, or write the few clients that need it into `from`")
     } else {
         (
             "with an address in `from`, or a forged one,",

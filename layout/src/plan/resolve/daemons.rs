@@ -60,7 +60,9 @@ fn one<'s>(
         Field::Bad => None,
         Field::Given(at) => api::read(&at.value, spec, &own, names, report).map(Some),
     };
-    let expose = expose::read(or(&spec.expose, &defaults.expose), api.as_ref().and_then(Option::as_ref), &own, report);
+    // What daemons share is not for the networks of one.
+    let links: &[&Link<'_>] = if spec.expose.is_absent() { &[] } else { &own };
+    let expose = expose::read(or(&spec.expose, &defaults.expose), api.as_ref().and_then(Option::as_ref), links, report);
     let pools = pools::read(or(&spec.pools, &defaults.pools), spec, &own, report);
     let egress = egress::read(or(&spec.egress, &defaults.egress), &own, pools.as_deref(), report);
     let networks = networks::read(spec, &own, pools.as_deref(), report);

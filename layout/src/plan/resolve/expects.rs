@@ -253,13 +253,17 @@ fn own_interface(
         };
         return if api.from.as_deref().is_some_and(shut) {
             silent("`api.from` has no address that is there".to_owned(), place())
+        } else if !api.tls && matches!(verdict, Verdict::Denies) {
+            let message = format!("{port}/tcp of {} is an API in plain text, which denies nobody", expect.to);
+            Some((message, "write `serves`, or leave `plain-text-and-anyone-is-root` out".to_owned(), None))
         } else if api.from.is_none() && matches!(verdict, Verdict::Silent | Verdict::Refuses) {
             let message = format!("{port}/tcp of {} is the API, which answers anybody on its interfaces", expect.to);
-            Some((
-                message,
-                "write `denies` for strangers or `serves` for clients, or narrow `api.from`".to_owned(),
-                None,
-            ))
+            let help = if api.tls {
+                "write `denies` for strangers or `serves` for clients, or narrow `api.from`"
+            } else {
+                "write `serves`, or narrow `api.from`"
+            };
+            Some((message, help.to_owned(), None))
         } else {
             None
         };

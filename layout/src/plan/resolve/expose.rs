@@ -52,20 +52,18 @@ pub(super) fn read(
 
 /// Reads one entry.
 fn one(at: &At<String>, links: &[&Link<'_>], report: &mut Report) -> Option<Exposed> {
-    let (ports, from) = match at.value.split_once(" from") {
-        Some((ports, from)) => (ports, Some(from.trim())),
-        None => match at.value.find("/tcp ").or_else(|| at.value.find("/udp ")) {
-            Some(end) => (&at.value[..end + 4], Some("")),
-            None => (at.value.as_str(), None),
-        },
+    let (ports, from) = match at.value.split_once(' ') {
+        None => (at.value.as_str(), None),
+        Some((ports, rest)) => (ports, Some(rest.strip_prefix("from ").unwrap_or_default())),
     };
-    let ports = parse(ports).map_err(|(code, message, help)| report.push(at.place.error(code, message).help(help)));
-    if let (Some(""), Ok(ports)) = (from, &ports) {
-        let message = format!("{} has more than a port, and no sources", quoted(&at.value));
-        let help = format!("write `{ports}` for every source, or `{ports} from 198.51.100.0/24`");
+    if from.is_some_and(|from| from.trim().is_empty()) {
+        let message = format!("{} is more than a port, and no port with its sources", quoted(&at.value));
+        let port = parse(ports).map_or("5432/tcp".to_owned(), |ports| ports.to_string());
+        let help = format!("write `{port}` for every source, or `{port} from 198.51.100.0/24`");
         report.push(at.place.error("expose-syntax", message).help(help));
         return None;
     }
+    let ports = parse(ports).map_err(|(code, message, help)| report.push(at.place.error(code, message).help(help)));
     let from = from.map(|from| {
         let ranges: Vec<At<String>> = from.split(',').map(|range| at.with(range.trim().to_owned())).collect();
         sources::read(&ranges, links, report).map(|ranges| ranges.into_iter().map(|at| at.value).collect())

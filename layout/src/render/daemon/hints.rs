@@ -39,27 +39,31 @@ pub(in crate::render) fn told(chain: Chain, daemon: &Daemon, uplinks: &str) -> C
     let rule = |protocol: Protocol| {
         format!("iifname {uplinks} {} dport @{} {}", protocol.as_str(), unlisted(protocol), tell(name))
     };
-    let chain = chain.when(daemon.expose.is_some(), |chain| {
+    chain.when(daemon.expose.is_some(), |chain| {
         let chain = chain.note(format!("published, and not in daemons.{name}.expose: the log has it"));
         PROTOCOLS.map(rule).iter().fold(chain, Chain::rule)
-    });
-    let others = admit::limited(daemon).flat_map(|(range, from)| {
+    })
+}
+
+/// Where connections are known and not mapped yet: whoever is not among the sources of a port.
+pub(in crate::render) fn unlisted_sources(daemon: &Daemon, uplinks: &str) -> Option<Chain> {
+    let name = &daemon.name;
+    let mut rules = Vec::new();
+    for (range, from) in admit::limited(daemon) {
         let tell = told_as(&format!("source not in expose of daemons.{name}"));
         let port = format!("{} dport {} {tell}", range.protocol.as_str(), port_range(range));
-        admit::sources(from).map(|(ip, nets)| {
+        rules.extend(admit::sources(from).map(|(ip, nets)| {
             let other = match (ip, nets.is_empty()) {
                 (_, false) => format!("{ip} saddr != {}", set(&nets)),
                 ("ip", true) => "meta nfproto ipv4".to_owned(),
                 (_, true) => "meta nfproto ipv6".to_owned(),
             };
-            format!("iifname {uplinks} {other} {port}")
-        })
-    });
-    let mut others = others.peekable();
-    if others.peek().is_none() {
-        return chain;
+            format!("iifname {uplinks} ct state new {other} {port}")
+        }));
     }
-    others.fold(chain.note(format!("not in daemons.{name}.expose from there: the log has it")), Chain::rule)
+    let chain = Chain::base("sources", "prerouting priority mangle", "accept")
+        .note(format!("not in daemons.{name}.expose from there: the log has it"));
+    (!rules.is_empty()).then(|| rules.iter().fold(chain, Chain::rule))
 }
 
 /// Where they are forwarded, after those that are listed.

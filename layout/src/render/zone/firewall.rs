@@ -22,6 +22,7 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     let mut chains = hints::sets(daemon);
     chains.push(hints::told(at_home(prerouting, &daemon.interfaces), daemon, &uplinks));
     chains.extend(replies(plan, daemon, &uplinks));
+    chains.extend(hints::unlisted_sources(daemon, &uplinks));
     chains.extend([
         input(plan, daemon, &uplinks),
         Chain::regular("published").note("filled when the daemon starts: what its docker-proxy listens on"),
@@ -64,8 +65,15 @@ fn input(plan: &HostPlan, daemon: &Daemon, uplinks: &str) -> Chain {
     let name = &daemon.name;
     let chain = Chain::base("input", "input priority filter", "drop")
         .rule("ct state established,related accept")
-        .rule("ct state invalid drop")
-        .rule("iifname \"lo\" accept");
+        .rule("ct state invalid drop");
+    let chain = match &daemon.api {
+        // A container on the host's network is no source of `api.from`, and has no certificate to show.
+        Some(Api { port, tls: false, .. }) => chain
+            .note(format!("daemons.{name}.api is in plain text: not for programs of the zone"))
+            .rule(format!("iifname \"lo\" tcp dport {port} drop")),
+        Some(_) | None => chain,
+    };
+    let chain = chain.rule("iifname \"lo\" accept");
     let chain = admit::api(icmp(chain), plan, daemon, uplinks, "accept");
     let chain = match &daemon.api {
         None => chain,
@@ -95,9 +103,10 @@ fn forward(daemon: &Daemon, uplinks: &str) -> Chain {
     let chain = match admit::listed(daemon, before) {
         None => chain
             .note(format!("daemons.{name}.expose is absent: whatever Docker publishes"))
-            .rule(format!("iifname {uplinks} ct status dnat accept")),
+            .rule(format!("iifname {uplinks} oifname != {uplinks} ct status dnat accept")),
         Some(listed) => {
-            let rules = listed.into_iter().map(|known| format!("iifname {uplinks} {known} accept"));
+            let rules =
+                listed.into_iter().map(|known| format!("iifname {uplinks} oifname != {uplinks} {known} accept"));
             let chain = chain.note(format!("daemons.{name}.expose, by the port before DNAT"));
             hints::remembered(rules.fold(chain, Chain::rule), daemon, uplinks)
         }

@@ -11,6 +11,7 @@ use smoltcp::wire::IpProtocol;
 use super::{Aim, What};
 use crate::fabric::packet::{self, Packet};
 use crate::fabric::{Event, Fabric, Host, Mac, Seen, Segment, Station, Watch};
+use crate::raised::Raised;
 
 /// What is answered. The probe says so in one line.
 const ANSWER: &str = "dmhost answer";
@@ -68,8 +69,9 @@ pub(super) fn given<T>(
             }
             Ok(())
         });
+        let raised = Raised(done);
         let result = work();
-        done.store(true, Ordering::Release);
+        drop(raised);
         answering.join().map_err(|_| anyhow!("whoever answers panicked"))??;
         result
     })

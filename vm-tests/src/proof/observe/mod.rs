@@ -241,7 +241,8 @@ impl<'a> Observer<'a> {
             Err(why) => return Ok(Err(why)),
         };
         if questions.iter().any(|question| matches!(question.ask, Ask::OtherPorts { .. })) {
-            scan.ports = (1..=u16::MAX).collect();
+            let apart = apart(questions, ports_of);
+            scan.ports = (1..=u16::MAX).filter(|port| !apart.contains(port)).collect();
         }
         scan.terms.grace = self.patience.grant(GRACE);
         self.late.listen(scan.source.ip);
@@ -287,12 +288,11 @@ impl<'a> Observer<'a> {
             Ok(ready) => ready,
             Err(why) => return Ok(Err(why)),
         };
-        let ports: BTreeSet<u16> = questions.iter().flat_map(|question| ports_of(&question.ask)).collect();
-        // Whoever is listed for a port by itself asks it from a place of its own.
-        let answering = questions
-            .iter()
-            .filter(|question| question.expected != Verdict::Silent && !matches!(question.ask, Ask::Listed { .. }));
-        let expected = answering.flat_map(|question| ports_of(&question.ask)).collect();
+        let apart = apart(questions, &ports_of);
+        let of = |question: &Question| ports_of(&question.ask).into_iter().filter(|port| !apart.contains(port));
+        let ports: BTreeSet<u16> = questions.iter().flat_map(of).collect();
+        let answering = questions.iter().filter(|question| question.expected != Verdict::Silent);
+        let expected = answering.flat_map(of).collect();
         let (segment, target) = (self.bed.topology.segment(vantage)?, at(target, nic));
         Ok(Ok(Scan { segment, source, via, target, ports: ports.into_iter().collect(), expected, terms }))
     }
@@ -333,6 +333,20 @@ impl<'a> Observer<'a> {
 /// The ports that are not silent.
 fn answered(ports: &BTreeMap<u16, PortState>) -> BTreeSet<u16> {
     ports.iter().filter(|(_, state)| **state != PortState::Silent).map(|(port, _)| *port).collect()
+}
+
+/// Ports that are asked from places of their own, by sources that are listed for them and by others: from a place that is chosen for all
+/// ports nothing is due, or an answer.
+fn apart(questions: &[Question], ports_of: impl Fn(&Ask) -> Vec<u16>) -> BTreeSet<u16> {
+    let listed = questions.iter().filter(|question| match question.ask {
+        Ask::Listed { .. } => question.expected != Verdict::Silent,
+        // Who asks for an API is chosen by its list.
+        Ask::Unlisted { port: of, .. } => {
+            !questions.iter().any(|other| matches!(other.ask, Ask::Api { port, .. } if port == of))
+        }
+        _ => false,
+    });
+    listed.flat_map(|question| ports_of(&question.ask)).collect()
 }
 
 fn cell(question: &Question, Seen { observed, frames, note }: Seen) -> Cell {

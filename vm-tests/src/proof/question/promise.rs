@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use super::target::{places, version_of_gateway};
 use super::{Ask, Credential, Inner, Place, Ports, ProbePorts, Question, Subject, Target, Vantage, Verdict};
 use super::{bound, probe_ports, targets};
+use crate::proof::stations::Stations;
 use crate::proof::topology::Strangers;
 
 /// The whole matrix of wire vantages. `inner`: what Docker told of the probe containers.
@@ -47,8 +48,8 @@ fn planned(plan: &HostPlan, vantage: &Vantage, target: &Target, ports: &Ports) -
         Subject::Host => host_asks(plan, target),
         Subject::Daemon(name) => daemon_asks(plan, &plan.daemons[name], vantage, target, near),
     };
-    // Of a range that some sources reach the first port is asked, by those and by others; the rest of it is no silence to all.
-    let limited = |protocol| limited(plan, target, protocol);
+    // Of a range that some sources reach its ends are asked, by those and by others; what is between is no silence to all here.
+    let limited = |protocol| if near { limited(plan, target, protocol) } else { Vec::new() };
     let tcp: Vec<u16> = asks.iter().flat_map(|(ask, _)| ports_of(ask)).chain(limited(Protocol::Tcp)).collect();
     let udp: Vec<u16> = asks.iter().flat_map(|(ask, _)| datagrams_of(ask)).chain(limited(Protocol::Udp)).collect();
     // From beyond a gateway, as far as another network goes, what a station on the segment has asked in full.
@@ -118,10 +119,11 @@ fn daemon_asks(
         // A list is exhaustive over both IP versions: where nobody on the segment, or beyond it, is in it, nobody may connect.
         let listed = listed_sources(plan, vantage, target, from.as_deref());
         let reached = from.is_none() || !listed.is_empty();
+        let asked = !reached || from.is_none() || can_stand(plan, vantage, target, &listed);
         // In plain text whoever reaches it is served, by the spec's own word.
         let own = if *tls { Credential::Own } else { Credential::Plaintext };
-        asks.push((api(own), if reached { Verdict::Serves } else { Verdict::Silent }));
-        if near && reached {
+        asks.extend(asked.then(|| (api(own), if reached { Verdict::Serves } else { Verdict::Silent })));
+        if near && reached && asked {
             if *tls {
                 asks.push((api(Credential::Absent), Verdict::Denies));
                 asks.push((api(Credential::Plaintext), Verdict::Denies));
@@ -139,10 +141,16 @@ fn daemon_asks(
     asks.extend(closed.map(|port| (Ask::Published { port }, Verdict::Silent)));
     for (protocol, port) in limited {
         let Some(from) = listed_by(daemon, protocol, port) else { continue };
-        let reached = !listed_sources(plan, vantage, target, Some(from)).is_empty();
-        asks.push((Ask::Listed { protocol, port }, if reached { Verdict::Serves } else { Verdict::Silent }));
+        let listed = listed_sources(plan, vantage, target, Some(from));
+        if listed.is_empty() {
+            asks.push((Ask::Listed { protocol, port }, Verdict::Silent));
+        } else if can_stand(plan, vantage, target, &listed) {
+            asks.push((Ask::Listed { protocol, port }, Verdict::Serves));
+        }
+        let last = daemon.exposed(protocol, port).map_or(port, |exposed| exposed.ports.last);
         if let Some(from) = unlisted_source(plan, vantage, target, from).filter(|_| near) {
             asks.push((Ask::Unlisted { protocol, port, from }, Verdict::Silent));
+            asks.extend((last != port).then_some((Ask::Unlisted { protocol, port: last, from }, Verdict::Silent)));
         }
     }
     // Rules of a shared daemon know its sockets: where none is, none of its neighbours' is reached either.
@@ -194,6 +202,19 @@ pub fn listed_sources(plan: &HostPlan, vantage: &Vantage, target: &Target, from:
         Vantage::Container(..) | Vantage::Host => false,
     };
     from.unwrap_or_default().iter().filter(fits).copied().collect()
+}
+
+/// Whether a station can have an address of these nets here: those of gateways and name servers, of the host and of subnets elsewhere on it
+/// are taken.
+fn can_stand(plan: &HostPlan, vantage: &Vantage, target: &Target, listed: &[IpNet]) -> bool {
+    let stations = Stations::new(plan);
+    match vantage {
+        Vantage::Beyond(over) => stations.beyond(over, target.address.is_ipv4(), listed).is_some(),
+        Vantage::Vlan(_) | Vantage::Trunk(_) => {
+            super::target::subnet_of(plan, target).is_some_and(|subnet| stations.beside(subnet, listed).is_some())
+        }
+        Vantage::Container(..) | Vantage::Host => false,
+    }
 }
 
 /// An address at this vantage that is not listed.
