@@ -33,7 +33,7 @@ enum Shows {
 /// A line, what stands before it, and what shows it once that is gone.
 #[derive(Debug)]
 pub(super) struct Behind {
-    /// A part of the mutant's name; `NAME` in it is a daemon's name.
+    /// A part of the mutant's name; `NAME` in it is a daemon's name, `…` whatever stands there.
     key: &'static str,
     /// Scripts that open the other layer, in the namespace that the line is for.
     open: &'static [&'static str],
@@ -65,6 +65,8 @@ const NO_POSTROUTING: &str = "nft flush chain inet dmhost postrouting 2>/dev/nul
 const FORWARD: &str = "nft flush chain inet dmhost forward
 nft chain inet dmhost forward '{ policy accept; }'
 iptables -I FORWARD -j ACCEPT 2>/dev/null || true";
+/// What comes in on an interface without an address is dropped by it (the kernel's `__fib_validate_source`).
+const NO_FILTER_BY_SOURCE: &str = "for key in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >$key; done";
 /// dockerd's own chains, for both IP versions.
 const DOCKERS_FORWARD: &str =
     "for tables in iptables ip6tables; do $tables -I DOCKER-USER -j ACCEPT || $tables -I FORWARD -j ACCEPT; done";
@@ -149,6 +151,16 @@ const BEHIND: &[Behind] = &[
         needs: &[],
     },
     Behind {
+        // All that comes untagged on a NIC that carries VLANs.
+        key: "prerouting without \"iifname { …\" } drop\"",
+        open: &[NO_FILTER_BY_SOURCE],
+        shows: Shows::Part(Part::Cells(|question| {
+            let trunk = matches!(question.vantage, Vantage::Trunk(_));
+            trunk && matches!((&question.ask, question.target.place), (Ask::Echo, Place::Planned))
+        })),
+        needs: &[],
+    },
+    Behind {
         key: "/etc/nftables.conf: forward with \"policy accept\"",
         open: &[PREROUTING_OF_IPV4, NO_POSTROUTING, FORWARDS],
         shows: hostile("an address beyond, through this host"),
@@ -200,12 +212,21 @@ const BEHIND: &[Behind] = &[
     },
 ];
 
+/// Whether a mutant's name has a key in it.
+fn has(name: &str, key: &str) -> bool {
+    let mut rest = Some(name);
+    for part in key.split('…') {
+        rest = rest.and_then(|rest| rest.split_once(part)).map(|(_, rest)| rest);
+    }
+    rest.is_some()
+}
+
 /// What a mutant stands behind, if it is known to. `Err`: in this namespace it makes no difference, for this reason.
 pub(super) fn behind(plan: &HostPlan, mutant: &Mutant) -> Option<Result<&'static Behind, &'static str>> {
     let daemon = of(plan, mutant);
     let is_known = |known: &&Behind| match daemon {
-        Some(daemon) => mutant.name.contains(&known.key.replace("NAME", daemon.name.as_str())),
-        None => mutant.name.contains(known.key),
+        Some(daemon) => has(&mutant.name, &known.key.replace("NAME", daemon.name.as_str())),
+        None => has(&mutant.name, known.key),
     };
     let known = BEHIND.iter().find(|known| is_known(known) && !is_seen(plan, daemon, mutant))?;
     let interfaces: Vec<&Interface> = match daemon {
@@ -213,7 +234,7 @@ pub(super) fn behind(plan: &HostPlan, mutant: &Mutant) -> Option<Result<&'static
         None => plan.interfaces.values().filter(|interface| plan.speaks_in_host(interface)).collect(),
     };
     let gateways = || interfaces.iter().flat_map(|interface| &interface.gateways);
-    let has = |needs: Needs| match needs {
+    let met = |needs: Needs| match needs {
         Needs::Gateway4 => gateways().any(IpAddr::is_ipv4),
         Needs::Gateway6 => gateways().any(IpAddr::is_ipv6),
         Needs::LinkLocalGateway => {
@@ -222,7 +243,7 @@ pub(super) fn behind(plan: &HostPlan, mutant: &Mutant) -> Option<Result<&'static
         Needs::OtherAddresses => daemon.is_some() || interfaces.len() > 1,
         Needs::NoNat => daemon.is_none() && plan.shared().next().is_none(),
     };
-    let missing = known.needs.iter().find(|(needs, _)| !has(*needs));
+    let missing = known.needs.iter().find(|(needs, _)| !met(*needs));
     Some(missing.map_or(Ok(known), |(_, why)| Err(*why)))
 }
 
@@ -288,9 +309,8 @@ mod tests {
         let plan = plan.unwrap();
         let all = mutants(&plan, &render(&plan));
         for known in BEHIND {
-            let one = |mutant: &Mutant| {
-                ["web", "lab"].iter().any(|name| mutant.name.contains(&known.key.replace("NAME", name)))
-            };
+            let one =
+                |mutant: &Mutant| ["web", "lab"].iter().any(|name| has(&mutant.name, &known.key.replace("NAME", name)));
             assert!(all.iter().any(one), "{}", known.key);
         }
         let of = |name: &str| behind(&plan, all.iter().find(|mutant| mutant.name.starts_with(name)).unwrap());

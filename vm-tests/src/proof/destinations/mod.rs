@@ -4,12 +4,13 @@
 //! * `among`: neighbours on a bridge, asked by the same container;
 //! * `aims`: what is asked, and what of it ought to leave;
 //! * `left`: which frames left, and what is wrong with that;
-//! * `answers`: what of it is answered, and whether the answer came in;
+//! * `answers`: what of it is answered, and whether the answer came in; `host`: the same for the host's own questions;
 //! * `round`: the asking: by containers on bridges, and by a program where the daemon itself is.
 
 mod aims;
 mod among;
 mod answers;
+mod host;
 mod left;
 mod round;
 
@@ -67,6 +68,7 @@ pub(super) fn facts(
         let round = Round { plan, bed, inner, stations, canaries, stand };
         facts.extend(round.facts(&daemons)?);
     }
+    facts.extend(host::fact(plan, bed, stations)?);
     Ok(facts)
 }
 

@@ -1,0 +1,49 @@
+//! The host's own questions, for names and the time: a datagram to a neighbour on each of its interfaces is answered, and the answer has to
+//! come in.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use anyhow::Result;
+use dmhost_layout::plan::{HostPlan, Owner};
+
+use super::{PATIENCE, answers};
+use crate::bed::Testbed;
+use crate::fabric::Watch;
+use crate::proof::containers::PROGRAM;
+use crate::proof::question::Vantage;
+use crate::proof::report::Fact;
+use crate::proof::stations::Stations;
+
+/// Names are asked there.
+const PORT: u16 = 53;
+
+/// One fact for all interfaces of the host's own; none where it has none.
+///
+/// # Errors
+/// If the machine or the fabric has ended.
+pub(super) fn fact(plan: &HostPlan, bed: &Testbed, stations: &Stations) -> Result<Option<Fact>> {
+    let inbox = bed.fabric.inbox(Watch::Nothing)?;
+    let (mut standing, mut segments, mut sources, mut due) = (Vec::new(), BTreeSet::new(), Vec::new(), BTreeSet::new());
+    for interface in plan.interfaces.values().filter(|interface| interface.owner == Owner::Host) {
+        let segment = bed.topology.segment(&Vantage::Vlan(interface.name.clone()))?;
+        for net in &interface.addresses {
+            let Some(host) = stations.beside(*net, &[]) else { continue };
+            standing.push(inbox.station(segment, host.mac, &[host.ip], false)?);
+            segments.insert(segment);
+            sources.push(net.addr());
+            due.insert((host.ip, PORT));
+        }
+    }
+    if due.is_empty() {
+        return Ok(None);
+    }
+    let questions: Vec<(IpAddr, u16)> = due.iter().copied().collect();
+    let sheet: String = questions.iter().map(|(address, port)| format!("udp {address} {port} {port}\n")).collect();
+    let script = format!("{PROGRAM} ask <<'NAMES'\ncontrol 127.0.0.1\n{sheet}NAMES\n");
+    let output = answers::given(&bed.fabric, &segments, &sources, &due, || bed.guest.run(&script, PATIENCE))?;
+    let offences = answers::offences(&questions, &output.text());
+    let holds = offences.is_empty();
+    let found = if holds { format!("{} came in", questions.len()) } else { offences.join("\n") };
+    Ok(Some(Fact { name: "answers to the host itself".to_owned(), holds, found }))
+}
