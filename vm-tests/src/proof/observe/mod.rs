@@ -346,7 +346,12 @@ fn apart(questions: &[Question], ports_of: impl Fn(&Ask) -> Vec<u16>) -> BTreeSe
         }
         _ => false,
     });
-    listed.flat_map(|question| ports_of(&question.ask)).collect()
+    // Where nobody is listed, nobody is answered, wherever the question comes from.
+    let silent = questions
+        .iter()
+        .filter(|question| matches!(question.ask, Ask::Listed { .. }) && question.expected == Verdict::Silent);
+    let silent: BTreeSet<u16> = silent.flat_map(|question| ports_of(&question.ask)).collect();
+    listed.flat_map(|question| ports_of(&question.ask)).filter(|port| !silent.contains(port)).collect()
 }
 
 fn cell(question: &Question, Seen { observed, frames, note }: Seen) -> Cell {
@@ -421,4 +426,32 @@ fn at(target: &Target, nic: &Nic) -> Host {
         Place::Planned | Place::LinkLocal | Place::Unplanned | Place::Container | Place::Bridge => mac(nic.mac),
     };
     Host { mac, ip: target.address }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proof::question::{Ports, questions};
+
+    /// What a scan decides is asked by it, and what only those who are listed are answered is not.
+    #[test]
+    fn ports_of_some_sources_are_scanned_where_nobody_is_listed() {
+        let spec = include_str!("../../../../examples/mixed.toml");
+        let (plan, _) = dmhost_layout::plan_from_toml("mixed.toml", spec);
+        let plan = plan.expect("the example is a plan");
+        let all = questions(&plan, &[], &Ports::of(&plan, false));
+        let mut seen = BTreeSet::new();
+        for group in all.chunk_by(|one, next| one.vantage == next.vantage && one.target == next.target) {
+            for question in group {
+                let Ask::Listed { protocol, port } = question.ask else { continue };
+                let apart = match protocol {
+                    Protocol::Tcp => apart(group, ports_of),
+                    Protocol::Udp => apart(group, datagrams_of),
+                };
+                assert_eq!(apart.contains(&port), question.expected == Verdict::Serves, "{question:?}");
+                seen.insert((protocol, question.expected));
+            }
+        }
+        assert_eq!(seen.len(), 4, "both protocols, served and silent: {seen:?}");
+    }
 }
