@@ -257,8 +257,11 @@ fn https_tells_served_from_denied_refused_and_silent() {
         let kind = "application/x-tar";
         let to = address(FOUR);
         let (what, content) = (("POST", "/images/load"), (kind, length, body));
-        let posted = vantage.https_send(to, 2376, FOUR, &good, what, content, &bed.terms());
+        let posted = vantage.send_body(to, 2376, FOUR, Some(&good), what, content, &bed.terms());
         assert_eq!(clean(posted), served(&format!("body{length}")));
+        let content = ("text/plain", 5, &mut &b"hello"[..] as &mut dyn Read);
+        let plain = vantage.send_body(address(SIX), 80, SIX, None, what, content, &bed.terms());
+        assert_eq!(clean(plain), served("body5"));
         figure(&format!("figure: 8 MiB over TLS to the kernel: {:.3} s", begun.elapsed().as_secs_f64()));
     });
 }
@@ -286,6 +289,15 @@ fn a_response_ends_where_the_server_says_so() {
         let client = ClientTls::new(authority.pem().as_bytes(), identity).expect("PEM");
         let got = vantage.https_get(address(FOUR), 2376, FOUR, &client, "/", &bed.terms());
         assert_eq!(clean(got), served("body"));
+
+        serve(80, |mut stream| {
+            let mut head = [0; 4];
+            stream.read_exact(&mut head).expect("a request");
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nbody").expect("a client that listens");
+            stream.shutdown(std::net::Shutdown::Write).expect("a client that listens");
+            while stream.read(&mut head).is_ok_and(|read| read > 0) {}
+        });
+        assert_eq!(clean(vantage.http_get(address(FOUR), 80, "/", &bed.terms())), served("body"));
     });
 }
 

@@ -33,7 +33,8 @@ pub(super) struct Engine<'a> {
     places: Vec<Option<IpAddr>>,
     bound: Option<(IpAddr, u16)>,
     outside: &'a Outside,
-    client: &'a ClientTls,
+    /// `None`: it is in plain text.
+    client: Option<&'a ClientTls>,
     // It has one address to connect from.
     caller: Mutex<Caller>,
 }
@@ -53,14 +54,14 @@ impl<'a> Engine<'a> {
         let mut engines = Vec::new();
         for daemon in plan.daemons.values() {
             let serves = |question: &&Question| {
-                let own = matches!(question.ask, Ask::Api { credential: Credential::Own, .. });
+                let own = matches!(question.ask, Ask::Api { credential: Credential::Own | Credential::Plaintext, .. });
                 let of = question.target.subject == Subject::Daemon(daemon.name.clone());
                 own && of && question.expected == Verdict::Serves
             };
             let (Some(question), Some(api)) = (all.iter().find(serves), &daemon.api) else { continue };
             let caller = Mutex::new(Caller::new(plan, outside, stations, question.clone(), api.port)?);
-            let client =
-                clients.client(&daemon.name, &Credential::Own)?.context("an API is asked with a certificate")?;
+            let credential = if api.tls { Credential::Own } else { Credential::Plaintext };
+            let client = clients.client(&daemon.name, &credential)?;
             let (places, bound) = (places(plan, daemon), bound(plan, daemon));
             engines.push(Self { daemon, places, bound, outside, client, caller });
         }
@@ -160,7 +161,7 @@ impl<'a> Engine<'a> {
         let (mut from, peer, terms) = caller.vantage(self.outside, self.outside.deadline(REQUEST))?;
         let (name, port) = (peer.ip.to_string(), caller.port);
         let content = (kind, body.len() as u64, &mut &*body as &mut dyn std::io::Read);
-        let answer = from.https_send(peer, port, &name, self.client, (method, path), content, &terms)?;
+        let answer = from.send_body(peer, port, &name, self.client, (method, path), content, &terms)?;
         match answer.outcome {
             Outcome::Serves(HttpReply { status: 200..=299, body }) => Ok(body),
             Outcome::Serves(HttpReply { status, body }) => {

@@ -67,7 +67,7 @@ pub fn prove(plan: &HostPlan, outside: &Outside, pki: &Pki, extent: Extent, stag
         Ok((cells, asked))
     })?;
     outside.alive()?;
-    let deaf = |name: &DaemonName| plan.daemons.get(name).is_none_or(|daemon| daemon.tls_api().is_none());
+    let deaf = |name: &DaemonName| plan.daemons.get(name).is_none_or(|daemon| daemon.api.is_none());
     let mut asked_for = plan.clone();
     asked_for.expects.retain(|expect| is_asked(expect, deaf));
     report.facts.extend(expects::facts(&asked_for, &cells));
@@ -113,12 +113,12 @@ fn up(answers: &[Served]) -> Fact {
 
 /// What is left to the lane with an agent: it is told, so that nobody takes it for proven here.
 fn unasked(plan: &HostPlan) -> Fact {
-    let deaf = |name: &DaemonName| plan.daemons.get(name).is_none_or(|daemon| daemon.tls_api().is_none());
+    let deaf = |name: &DaemonName| plan.daemons.get(name).is_none_or(|daemon| daemon.api.is_none());
     let mut left = vec![
         "what the host itself reaches, where daemons and containers may go, sockets, units, hostile frames".to_owned(),
     ];
     let containers = plan.daemons.keys().filter(|name| deaf(name));
-    left.extend(containers.map(|name| format!("containers of {name}, which has no API with TLS on a network")));
+    left.extend(containers.map(|name| format!("containers of {name}, which has no API on a network")));
     left.extend(plan.expects.iter().filter(|expect| !is_asked(expect, deaf)).map(|expect| expect.path.clone()));
     Fact { name: "not asked with --truth".to_owned(), holds: true, found: left.join("\n") }
 }

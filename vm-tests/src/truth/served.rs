@@ -190,9 +190,11 @@ impl Caller {
             else {
                 return Ok(outside.vm.started().elapsed());
             };
-            let client = clients.client(name, credential)?.context("an API is asked with a certificate")?;
             let terms = Terms { deadline: outside.deadline(REQUEST).min(deadline), ..terms };
-            let answer = from.https_get(peer, self.port, &peer.ip.to_string(), client, "/version", &terms);
+            let answer = match clients.client(name, credential)? {
+                Some(client) => from.https_get(peer, self.port, &peer.ip.to_string(), client, "/version", &terms),
+                None => from.http_get(peer, self.port, "/version", &terms),
+            };
             let why = match answer.map(|finding| finding.outcome) {
                 Ok(Outcome::Serves(reply)) => {
                     let version: serde_json::Value = serde_json::from_slice(&reply.body).unwrap_or_default();

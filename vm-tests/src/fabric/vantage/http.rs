@@ -62,18 +62,18 @@ impl Vantage {
         self.session(peer.into(), port, terms, &mut exchange)
     }
 
-    /// A request over TLS, by its method and path, with a body: its type, its length in bytes, and where it is read from as it is
+    /// A request by its method and path, over TLS if `tls` is given, with a body: its type, its length in bytes, and where it is read from as it is
     /// sent.
     ///
     /// # Errors
     /// [`Infrastructure`] if the canary is not answered, `name` is none, or the body cannot be read.
     #[expect(clippy::too_many_arguments, reason = "each is one part of one request")]
-    pub fn https_send(
+    pub fn send_body(
         &mut self,
         peer: impl Into<Peer>,
         port: u16,
         name: &str,
-        tls: &ClientTls,
+        tls: Option<&ClientTls>,
         (method, path): (&str, &str),
         (content_type, length, body): (&str, u64, &mut dyn Read),
         terms: &Terms,
@@ -83,8 +83,8 @@ impl Vantage {
             host = authority(name)
         );
         let request = Request { unsent: head.into_bytes(), body: Some(body.take(length)) };
-        let mut exchange = Http::new(request, Some(tls.client(name)?));
-        self.session(peer.into(), port, terms, &mut exchange)
+        let tls = tls.map(|tls| tls.client(name)).transpose()?;
+        self.session(peer.into(), port, terms, &mut Http::new(request, tls))
     }
 }
 
