@@ -147,6 +147,11 @@ fn daemons_in_the_hosts_namespace() {
 }
 
 #[test]
+fn apis_in_plain_text() {
+    compare("plain-text");
+}
+
+#[test]
 fn zones_and_shared_daemons() {
     compare("mixed");
 }

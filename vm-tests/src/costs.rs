@@ -12,7 +12,8 @@ use smoltcp::wire::IpProtocol;
 
 use crate::bed::Testbed;
 use crate::fabric::packet::{self, Packet};
-use crate::fabric::{Event, Host, Inbox, Mac, Outcome, Peer, Segment, Station, Watch};
+use crate::fabric::{Event, Host, Inbox, Outcome, Peer, PortId, Segment, Station, Watch};
+use crate::proof::Stage;
 use crate::proof::canaries::Canaries;
 use crate::proof::containers::{DEFAULT, exec};
 use crate::proof::question::{Vantage, probe_ports};
@@ -81,11 +82,11 @@ impl fmt::Display for Compared {
     }
 }
 
-/// Measures the first zone and the first shared daemon of a host whose probe containers run.
+/// Measures the first zone and the first shared daemon of a host whose probe containers run; `stage` is told of each turn as it begins.
 ///
 /// # Errors
 /// If there are no such two, or the machine or the fabric has ended.
-pub fn compare(plan: &HostPlan, bed: &Testbed) -> Result<Compared> {
+pub fn compare(plan: &HostPlan, bed: &Testbed, stage: Stage<'_>) -> Result<Compared> {
     let first = |isolation: Isolation| {
         let daemon = plan.daemons.values().find(|daemon| daemon.isolation == isolation);
         daemon.with_context(|| format!("the host has no daemon of the kind `{}`", isolation.as_str()))
@@ -98,7 +99,8 @@ pub fn compare(plan: &HostPlan, bed: &Testbed) -> Result<Compared> {
         wires.push(Wire::of(plan, bed, daemon, &stations, &canaries)?);
     }
     let mut measured: [[Vec<f64>; 5]; 2] = Default::default();
-    for _ in 0..ROUNDS {
+    for round in 1..=ROUNDS {
+        stage(&format!("memory and ways, {round} of {ROUNDS}"));
         for (wire, [memory, _, rate, rtt, request]) in wires.iter().zip(&mut measured) {
             memory.push(wire.memory()?);
             rate.push(wire.rate()?);
@@ -107,7 +109,8 @@ pub fn compare(plan: &HostPlan, bed: &Testbed) -> Result<Compared> {
         }
     }
     // Last: nothing is as it was after that.
-    for _ in 0..ROUNDS {
+    for round in 1..=ROUNDS {
+        stage(&format!("starts, {round} of {ROUNDS}"));
         for (wire, [_, start, ..]) in wires.iter().zip(&mut measured) {
             start.push(wire.start()?);
         }
@@ -138,7 +141,7 @@ struct Wire<'a> {
     station: Host,
     client: Host,
     target: Host,
-    nic: crate::fabric::PortId,
+    nic: PortId,
     canaries: &'a Canaries,
 }
 
@@ -244,15 +247,13 @@ fn serve(inbox: &Inbox, station: &Station, own: IpAddr, done: &AtomicBool) -> Re
         for event in events {
             let Event::Seen(seen) = event else { continue };
             let Packet::Ip(ip) = Packet::of(&seen.frame) else { continue };
-            let Some((from, to)) = ip.ports().filter(|_| ip.protocol == IpProtocol::Udp && ip.target == own) else {
+            let Some((_, to)) = ip.ports().filter(|_| ip.protocol == IpProtocol::Udp && ip.target == own) else {
                 continue;
             };
-            if to == DISCARD {
-                arrived.push(seen.at);
-            } else if let (ECHO, Some(mac), Some(asker)) = (to, seen.frame.get(..6), seen.frame.get(6..12)) {
-                let (here, there) = (Host { mac: Mac::from_bytes(mac), ip: own }, Mac::from_bytes(asker));
-                let answer = packet::udp(here, Host { mac: there, ip: ip.source }, (to, from), b"dmhost");
-                station.send(answer.into_iter().collect())?;
+            match to {
+                DISCARD => arrived.push(seen.at),
+                ECHO => station.send(packet::udp_answer(&seen.frame, b"dmhost").into_iter().collect())?,
+                _ => {}
             }
         }
     }

@@ -151,6 +151,9 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Tcp, Self::Udp];
+
     /// The name in a spec and in nft.
     pub fn as_str(self) -> &'static str {
         match self {

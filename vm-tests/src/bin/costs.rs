@@ -1,5 +1,5 @@
 //! What a zone costs and what a shared daemon does, side by side.
-#![expect(clippy::print_stdout, reason = "the figures are what it is for")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures are what it is for, and they take minutes")]
 
 use std::time::SystemTime;
 
@@ -34,7 +34,8 @@ fn main() -> Result<()> {
     image_of(&plan, &render(&plan), &Pki::open(&keys)?, &image)?;
     let cache_dir = cache_dir()?;
     let request = BedRequest { plan: &plan, image: &image, accel: Accel::Auto, cache_dir: &cache_dir, report: None };
-    let bed = containers::settled(&request, &mut |_| {})?;
-    println!("{}", compare(&plan, &bed)?);
+    let mut stage = |stage: &str| eprintln!("{stage}");
+    let bed = containers::settled(&request, &mut stage)?;
+    println!("{}", compare(&plan, &bed, &mut stage)?);
     Ok(())
 }

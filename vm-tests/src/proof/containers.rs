@@ -136,13 +136,13 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
     let inspect = |container: &str| call(name, "GET", &format!("/containers/{container}/json"), &Value::Null);
     let script = format!(
         "set -eu
-         if ! {second} >/dev/null 2>&1; then
+         if ! {last} >/dev/null 2>&1; then
              {docker} import - {DEFAULT} <{IMAGE} >/dev/null
              {docker} run -d --name {DEFAULT}{publish} {DEFAULT} {IN_IMAGE} serve '{page}' >/dev/null
              {network} >/dev/null
              {start}
          fi
-         printf '[%s,%s]' \"$({first})\" \"$({second})\"",
+         printf '[%s,%s]' \"$({default})\" \"$({user})\"",
         page = page(name),
         network = call(name, "POST", "/networks/create", &json!({ "Name": USER })),
         start = [
@@ -151,8 +151,9 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
             start_on(name, HOST, "host", &["wait"]),
         ]
         .join("\n"),
-        first = inspect(DEFAULT),
-        second = inspect(USER),
+        last = inspect(HOST),
+        default = inspect(DEFAULT),
+        user = inspect(USER),
     );
     let told =
         guest.must(&script, PATIENCE).with_context(|| format!("daemon {name} does not run a probe container"))?;

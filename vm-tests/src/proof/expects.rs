@@ -156,6 +156,28 @@ mod tests {
     }
 
     #[test]
+    fn an_open_api_denies_nobody() {
+        let ask = Ask::Api { port: 2375, credential: Credential::Plaintext };
+        let cells = [cell(ask, Verdict::Serves, Verdict::Serves)];
+        let told = |word| fact(&expect(lab(), Protocol::Tcp, 2375, word), &cells);
+        assert!(told(Word::Serves).holds);
+        assert_eq!((told(Word::Denies).holds, told(Word::Denies).found), (false, "none of 1 cells is that".to_owned()));
+    }
+
+    #[test]
+    fn a_port_of_some_sources_serves_if_it_does_where_some_are_listed() {
+        let listed = |verdict| cell(Ask::Listed { protocol: Protocol::Udp, port: 53 }, verdict, verdict);
+        let serves = expect(lab(), Protocol::Udp, 53, Word::Serves);
+        // Listed for one IP version alone.
+        assert!(fact(&serves, &[listed(Verdict::Serves), listed(Verdict::Silent)]).holds);
+        assert!(!fact(&serves, &[listed(Verdict::Silent)]).holds);
+        let from = "203.0.113.9".parse().expect("an address");
+        let other = Ask::Unlisted { protocol: Protocol::Udp, port: 53, from };
+        let silent = expect(lab(), Protocol::Udp, 53, Word::Silent);
+        assert!(!fact(&silent, &[listed(Verdict::Serves), cell(other, Verdict::Silent, Verdict::Silent)]).holds);
+    }
+
+    #[test]
     fn what_is_not_asked_does_not_hold() {
         let cells = [cell(Ask::OtherPorts { but: Vec::new() }, Verdict::Silent, Verdict::Silent)];
         let beyond = From::Beyond("lab".parse().expect("a name"));

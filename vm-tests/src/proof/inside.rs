@@ -112,7 +112,7 @@ fn planned_by(plan: &HostPlan, daemon: &Daemon, probed: bool) -> BTreeSet<String
                 plan.interfaces_of(daemon).flat_map(|interface| &interface.addresses).map(ipnet::IpNet::addr).collect()
             }
         };
-        for protocol in [Protocol::Tcp, Protocol::Udp] {
+        for protocol in Protocol::ALL {
             let on = |port: u16| places.iter().map(move |place| SocketAddr::new(*place, port));
             let sockets = ports.of(protocol).into_iter().flat_map(on);
             planned.extend(sockets.map(|socket| format!("{} {socket}", protocol.as_str())));

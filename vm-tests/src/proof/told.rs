@@ -132,4 +132,27 @@ mod tests {
             )
         );
     }
+
+    #[test]
+    fn of_a_range_of_some_sources_any_port_is_told() {
+        let spec = include_str!("../../../examples/mixed.toml");
+        let (plan, _) = dmhost_layout::plan_from_toml("mixed.toml", spec);
+        let plan = plan.expect("the example is a plan");
+        let of = |name: &str| plan.daemons.values().find(|daemon| daemon.name.as_str() == name).expect("it is there");
+        let whats = |name: &str| {
+            let (daemon, limited) = (of(name), probe_ports(of(name)).limited);
+            assert!(!limited.is_empty());
+            due(daemon, &limited).into_iter().map(|due| (due.what, due.ports)).collect::<Vec<_>>()
+        };
+        let web = whats("web");
+        let told = ("5432/tcp from a source that is not listed".to_owned(), Some(5432..=5432));
+        assert!(web.contains(&told), "{web:?}");
+        // In the host's namespace its sockets are told of with all others.
+        assert!(whats("ci").iter().all(|(what, _)| !what.contains("from a source")));
+        let line =
+            |port| format!("[ 9.1] dmhost: source not in expose of daemons.web: IN=web OUT= PROTO=TCP DPT={port} \n");
+        let missing = |log: &str| fact(of("web"), &[(Protocol::Tcp, 5432)], log).expect("there are lists").found;
+        assert!(missing(&line(5431)).contains("5432/tcp from a source"));
+        assert!(!missing(&line(5432)).contains("5432/tcp from a source"));
+    }
 }

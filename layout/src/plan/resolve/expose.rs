@@ -1,5 +1,7 @@
 //! `expose`: published ports that the network may reach, `80/tcp` or `8000-8010/udp`, and who: `5432/tcp from 192.0.2.0/24`.
 
+use ipnet::IpNet;
+
 use super::links::Link;
 use super::{Report, Reported, sources};
 use crate::plan::{Api, Exposed, PortRange, Protocol};
@@ -56,23 +58,42 @@ fn one(at: &At<String>, links: &[&Link<'_>], report: &mut Report) -> Option<Expo
         None => (at.value.as_str(), None),
         Some((ports, rest)) => (ports, Some(rest.strip_prefix("from ").unwrap_or_default())),
     };
-    if from.is_some_and(|from| from.trim().is_empty()) {
-        let message = format!("{} is more than a port, and no port with its sources", quoted(&at.value));
-        let port = parse(ports).map_or("5432/tcp".to_owned(), |ports| ports.to_string());
-        let help = format!("write `{port}` for every source, or `{port} from 198.51.100.0/24`");
-        report.push(at.place.error("expose-syntax", message).help(help));
+    let example = parse(ports).map_or("5432/tcp".to_owned(), |ports| ports.to_string());
+    if let Some((what, help)) = misspelt(&at.value, from, &example) {
+        report.push(at.place.error("expose-syntax", format!("{} {what}", quoted(&at.value))).help(help));
         return None;
     }
     let ports = parse(ports).map_err(|(code, message, help)| report.push(at.place.error(code, message).help(help)));
-    let from = from.map(|from| {
-        let ranges: Vec<At<String>> = from.split(',').map(|range| at.with(range.trim().to_owned())).collect();
-        sources::read(&ranges, links, report).map(|ranges| ranges.into_iter().map(|at| at.value).collect())
-    });
     let from = match from {
         None => None,
-        Some(from) => Some(from?),
+        Some(from) => {
+            let ranges: Vec<At<String>> = from.split(',').map(|range| at.with(range.trim().to_owned())).collect();
+            Some(sources::read(&ranges, links, report)?.into_iter().map(|at| at.value).collect())
+        }
     };
     Some(Exposed { ports: ports.ok()?, from })
+}
+
+/// What is wrong with the form of an entry, and what to write; `example` is its port, or one. What is wrong within a part is the part's.
+fn misspelt(text: &str, from: Option<&str>, example: &str) -> Option<(&'static str, String)> {
+    let Some(from) = from else {
+        let (net, ports) = text.rsplit_once(':')?;
+        let net = net.trim_start_matches('[').trim_end_matches(']');
+        net.parse::<IpNet>().ok()?;
+        return Some(("says where to, as in `egress`", format!("write who may reach the port: `{ports} from {net}`")));
+    };
+    let ranges: Vec<&str> = from.split(',').map(str::trim).collect();
+    if ranges.iter().all(|range| range.is_empty()) {
+        let help = format!("write `{example}` for every source, or `{example} from 198.51.100.0/24`");
+        Some(("is more than a port, and no port with its sources", help))
+    } else if ranges.contains(&"any") {
+        Some(("is for any source, which a port alone is", format!("write `{example}`")))
+    } else if ranges.iter().any(|range| range.is_empty() || range.contains(' ')) {
+        let good: Vec<&str> = from.split([',', ' ']).filter(|range| !range.is_empty()).collect();
+        Some(("has no `, ` between two ranges, or one too many", format!("write `{example} from {}`", good.join(", "))))
+    } else {
+        None
+    }
 }
 
 /// A code, a message and a help.

@@ -5,8 +5,6 @@ use ipnet::IpNet;
 use crate::plan::{Api, Daemon, Exposed, HostPlan, PortRange, Protocol};
 use crate::render::rules::{Chain, port_range, ports, set};
 
-const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
-
 /// The API, with `verdict` for those who may connect. Nothing else has its port.
 pub(in crate::render) fn api(chain: Chain, plan: &HostPlan, daemon: &Daemon, uplinks: &str, verdict: &str) -> Chain {
     let name = &daemon.name;
@@ -36,7 +34,7 @@ pub(in crate::render) fn listed(daemon: &Daemon, of: impl Fn(Protocol) -> String
     let expose = daemon.expose.as_deref()?;
     let open = expose.iter().filter(|exposed| exposed.from.is_none()).map(|exposed| exposed.ports).collect::<Vec<_>>();
     let open =
-        PROTOCOLS.into_iter().filter_map(|protocol| Some(format!("{} {}", of(protocol), ports(&open, protocol)?)));
+        Protocol::ALL.into_iter().filter_map(|protocol| Some(format!("{} {}", of(protocol), ports(&open, protocol)?)));
     let limited = limited(daemon).flat_map(|(range, from)| {
         let port = format!("{} {}", of(range.protocol), port_range(range));
         sources(from)

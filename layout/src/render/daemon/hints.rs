@@ -8,8 +8,6 @@ use super::admit;
 use crate::plan::{Daemon, DaemonName, PortRange, Protocol};
 use crate::render::rules::{Chain, port_range, ports, set};
 
-const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
-
 /// The set of a zone's table with ports that are published, not listed, and were asked for.
 fn unlisted(protocol: Protocol) -> String {
     format!("unlisted_{}", protocol.as_str())
@@ -30,7 +28,7 @@ pub(in crate::render) fn sets(daemon: &Daemon) -> Vec<Chain> {
     let set = |protocol| {
         Chain::set(&unlisted(protocol), &["type inet_service", "size 1024", "flags dynamic,timeout", "timeout 1h"])
     };
-    if daemon.expose.is_some() { PROTOCOLS.map(set).into() } else { Vec::new() }
+    if daemon.expose.is_some() { Protocol::ALL.map(set).into() } else { Vec::new() }
 }
 
 /// Where frames come in, before they are mapped.
@@ -41,7 +39,7 @@ pub(in crate::render) fn told(chain: Chain, daemon: &Daemon, uplinks: &str) -> C
     };
     chain.when(daemon.expose.is_some(), |chain| {
         let chain = chain.note(format!("published, and not in daemons.{name}.expose: the log has it"));
-        PROTOCOLS.map(rule).iter().fold(chain, Chain::rule)
+        Protocol::ALL.map(rule).iter().fold(chain, Chain::rule)
     })
 }
 
@@ -75,10 +73,10 @@ pub(in crate::render) fn remembered(chain: Chain, daemon: &Daemon, uplinks: &str
         let (set, protocol) = (unlisted(protocol), protocol.as_str());
         format!("iifname {uplinks} ct status dnat meta l4proto {protocol} {but}add @{set} {{ ct original proto-dst }}")
     };
-    PROTOCOLS.map(rule).iter().fold(chain.note("published by Docker, and not listed"), Chain::rule)
+    Protocol::ALL.map(rule).iter().fold(chain.note("published by Docker, and not listed"), Chain::rule)
 }
 
 /// Rules that tell of what reaches sockets, `sockets` being what they are known by.
 pub(in crate::render) fn of_sockets(name: &DaemonName, sockets: &str) -> [String; 2] {
-    PROTOCOLS.map(|protocol| format!("{sockets} meta l4proto {} {}", protocol.as_str(), tell(name)))
+    Protocol::ALL.map(|protocol| format!("{sockets} meta l4proto {} {}", protocol.as_str(), tell(name)))
 }

@@ -10,7 +10,7 @@ use smoltcp::wire::{
     UdpRepr,
 };
 
-use super::{Host, question};
+use super::{Host, Packet, question};
 
 /// A frame with an IP packet whose payload `emit` writes; `None` if the addresses are of two versions.
 fn ip_frame(
@@ -77,6 +77,15 @@ pub fn udp(from: Host, to: Host, ports: (u16, u16), payload: &[u8]) -> Option<Ve
         let write = |into: &mut [u8]| into.copy_from_slice(payload);
         repr.emit(&mut packet, &ends.0, &ends.1, payload.len(), write, &ChecksumCapabilities::default());
     })
+}
+
+/// The answer to the datagram in a frame, from whom it was for; `None` if there is none.
+pub fn udp_answer(frame: &[u8], payload: &[u8]) -> Option<Vec<u8>> {
+    let Packet::Ip(ip) = Packet::of(frame) else { return None };
+    let (from, to) = ip.ports().filter(|_| ip.protocol == IpProtocol::Udp)?;
+    let mac = |at: usize| frame.get(at..at + 6).map(EthernetAddress::from_bytes);
+    let (asked, guest) = (Host { mac: mac(0)?, ip: ip.target }, Host { mac: mac(6)?, ip: ip.source });
+    udp(asked, guest, (to, from), payload)
 }
 
 /// An ICMP or ICMPv6 echo request.

@@ -11,7 +11,7 @@ use smoltcp::wire::{
     TcpPacket,
 };
 
-pub use make::{echo, is_at, reply, tcp, udp, who_has};
+pub use make::{echo, is_at, reply, tcp, udp, udp_answer, who_has};
 
 use super::tag;
 

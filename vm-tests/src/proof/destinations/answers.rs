@@ -10,7 +10,7 @@ use smoltcp::wire::IpProtocol;
 
 use super::{Aim, What};
 use crate::fabric::packet::{self, Packet};
-use crate::fabric::{Event, Fabric, Host, Mac, Seen, Segment, Station, Watch};
+use crate::fabric::{Event, Fabric, Mac, Seen, Segment, Station, Watch};
 use crate::raised::Raised;
 
 /// What is answered. The probe says so in one line.
@@ -80,19 +80,15 @@ pub(super) fn given<T>(
 /// The answer to a datagram that is due one.
 fn answer(seen: &Seen, sources: &[IpAddr], due: &BTreeSet<(IpAddr, u16)>) -> Option<Vec<u8>> {
     let Packet::Ip(ip) = Packet::of(&seen.frame) else { return None };
-    let (from, to) = ip.ports().filter(|_| ip.protocol == IpProtocol::Udp)?;
-    if !sources.contains(&ip.source) || !due.contains(&(ip.target, to)) {
-        return None;
-    }
-    let mac = |at: usize| seen.frame.get(at..at + 6).map(Mac::from_bytes);
-    let (station, guest) = (Host { mac: mac(0)?, ip: ip.target }, Host { mac: mac(6)?, ip: ip.source });
-    packet::udp(station, guest, (to, from), ANSWER.as_bytes())
+    let (_, to) = ip.ports().filter(|_| ip.protocol == IpProtocol::Udp)?;
+    let is_due = sources.contains(&ip.source) && due.contains(&(ip.target, to));
+    if is_due { packet::udp_answer(&seen.frame, ANSWER.as_bytes()) } else { None }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fabric::{Direction, PortId};
+    use crate::fabric::{Direction, Host, PortId};
 
     #[test]
     fn a_datagram_is_answered_from_where_it_went_and_the_probe_tells() {

@@ -4,6 +4,7 @@
 //! neighbour and echo: programs in the guest get no turn while its processors take in scans. From afar a probe goes to the NIC's
 //! own MAC: that is how a host that routes, or answers for others, would be reached.
 
+mod decide;
 mod patience;
 mod seen;
 mod session;
@@ -14,10 +15,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use dmhost_layout::plan::{HostPlan, Protocol};
+use dmhost_layout::plan::HostPlan;
 use dmhost_pki::Pki;
 use ipnet::IpNet;
 
+use self::decide::{apart, by_datagrams, by_scan};
 use self::patience::Patience;
 use self::seen::Seen;
 use super::canaries::Canaries;
@@ -152,11 +154,11 @@ impl<'a> Observer<'a> {
     /// may come from behind a bridge, or after a new neighbour was found, and then later than the canary's. What ought to be
     /// silent is asked once.
     fn talk(&mut self, question: &Question, nic: &Nic) -> Result<Cell> {
-        let Question { vantage, target, expected, .. } = question;
-        let mut tries = if *expected == Verdict::Silent { 1 } else { TRIES };
+        let mut tries = if question.expected == Verdict::Silent { 1 } else { TRIES };
         let mut grace = Duration::ZERO;
         loop {
-            let (mut terms, place) = match self.prepare(vantage, target, nic, SESSION) {
+            let ready = self.terms(nic, SESSION).and_then(|terms| Ok((terms, self.place(question)?)));
+            let (mut terms, place) = match ready {
                 Ok(ready) => ready,
                 Err(why) => return Ok(cell(question, Seen::unproven(why))),
             };
@@ -182,11 +184,14 @@ impl<'a> Observer<'a> {
     }
 
     /// Where a probe comes from: an address that the target would answer on-link, also from afar, the easiest case for a
-    /// leak; beyond a gateway an address off-link. `None` where there is no free one.
-    fn station(&self, vantage: &Vantage, target: &Target) -> Option<Position> {
-        let within = self.listed(vantage, target);
+    /// leak; beyond a gateway an address off-link. In one of `within` where that names some. `Err`: why there is none.
+    fn station(&self, vantage: &Vantage, target: &Target, within: &[IpNet]) -> Result<Position, String> {
+        self.free(vantage, target, within).ok_or_else(|| format!("{vantage} has no free address to ask {target} from"))
+    }
+
+    fn free(&self, vantage: &Vantage, target: &Target, within: &[IpNet]) -> Option<Position> {
         if let Vantage::Beyond(over) = vantage {
-            let (source, gateway) = self.stations.beyond(over, target.address.is_ipv4(), &within)?;
+            let (source, gateway) = self.stations.beyond(over, target.address.is_ipv4(), within)?;
             return Some(Position { source, via: Some(gateway) });
         }
         let source = match target.place {
@@ -194,7 +199,7 @@ impl<'a> Observer<'a> {
             Place::Planned | Place::Broadcast | Place::Unplanned | Place::Container | Place::Bridge => {
                 let subnet = subnet_of(self.plan, target).or_else(|| self.own_subnet(vantage, target.address));
                 match subnet {
-                    Some(subnet) => self.stations.beside(subnet, &within)?,
+                    Some(subnet) => self.stations.beside(subnet, within)?,
                     // A host without this IP version: no address is nearer to it than another.
                     None => self.stations.at(self.stations.far(target.address.is_ipv4())?),
                 }
@@ -208,17 +213,6 @@ impl<'a> Observer<'a> {
         let own = vantage.interface().into_iter().flat_map(|name| &self.plan.interfaces[name].addresses);
         let all = self.plan.interfaces.values().flat_map(|interface| &interface.addresses);
         own.chain(all).find(|net| net.addr().is_ipv4() == like.is_ipv4()).copied()
-    }
-
-    /// Where a probe comes from that a list of sources lets in.
-    fn among(&self, vantage: &Vantage, target: &Target, listed: &[IpNet]) -> Option<Position> {
-        let within = listed_sources(self.plan, vantage, target, Some(listed));
-        if let Vantage::Beyond(over) = vantage {
-            let (source, gateway) = self.stations.beyond(over, target.address.is_ipv4(), &within)?;
-            return Some(Position { source, via: Some(gateway) });
-        }
-        let source = self.stations.beside(subnet_of(self.plan, target)?, &within)?;
-        Some(Position { source, via: None })
     }
 
     /// Sources at this vantage that the plan lets in, where it names some; empty: any will do.
@@ -284,7 +278,9 @@ impl<'a> Observer<'a> {
         (vantage, target, nic): (&Vantage, &Target, &Nic),
         patience: Duration,
     ) -> Result<Result<Scan, String>> {
-        let (terms, Position { source, via }) = match self.prepare(vantage, target, nic, patience) {
+        let listed = self.listed(vantage, target);
+        let ready = self.terms(nic, patience).and_then(|terms| Ok((terms, self.station(vantage, target, &listed)?)));
+        let (terms, Position { source, via }) = match ready {
             Ok(ready) => ready,
             Err(why) => return Ok(Err(why)),
         };
@@ -314,19 +310,10 @@ impl<'a> Observer<'a> {
         }
     }
 
-    /// What every probe takes: canaries, and a place to ask from. `Err`: why nothing can be said.
-    fn prepare(
-        &self,
-        vantage: &Vantage,
-        target: &Target,
-        nic: &Nic,
-        patience: Duration,
-    ) -> Result<(Terms, Position), String> {
+    /// Canaries that close the windows of a probe through a NIC. `Err`: why nothing can be said.
+    fn terms(&self, nic: &Nic, patience: Duration) -> Result<Terms, String> {
         let terms = self.canaries.terms(nic.port, self.bed, patience);
-        let terms =
-            terms.ok_or_else(|| format!("nothing answers through {}, so that its silence says nothing", nic.name))?;
-        let place = self.station(vantage, target);
-        Ok((terms, place.ok_or_else(|| format!("{vantage} has no free address to ask {target} from"))?))
+        terms.ok_or_else(|| format!("nothing answers through {}, so that its silence says nothing", nic.name))
     }
 }
 
@@ -335,86 +322,8 @@ fn answered(ports: &BTreeMap<u16, PortState>) -> BTreeSet<u16> {
     ports.iter().filter(|(_, state)| **state != PortState::Silent).map(|(port, _)| *port).collect()
 }
 
-/// Ports that are asked from places of their own, by sources that are listed for them and by others: from a place that is chosen for all
-/// ports nothing is due, or an answer.
-fn apart(questions: &[Question], ports_of: impl Fn(&Ask) -> Vec<u16>) -> BTreeSet<u16> {
-    let listed = questions.iter().filter(|question| match question.ask {
-        Ask::Listed { .. } => question.expected != Verdict::Silent,
-        // Who asks for an API is chosen by its list.
-        Ask::Unlisted { port: of, .. } => {
-            !questions.iter().any(|other| matches!(other.ask, Ask::Api { port, .. } if port == of))
-        }
-        _ => false,
-    });
-    // Where nobody is listed, nobody is answered, wherever the question comes from.
-    let silent = questions
-        .iter()
-        .filter(|question| matches!(question.ask, Ask::Listed { .. }) && question.expected == Verdict::Silent);
-    let silent: BTreeSet<u16> = silent.flat_map(|question| ports_of(&question.ask)).collect();
-    listed.flat_map(|question| ports_of(&question.ask)).filter(|port| !silent.contains(port)).collect()
-}
-
 fn cell(question: &Question, Seen { observed, frames, note }: Seen) -> Cell {
     Cell { question: question.clone(), observed, frames, note }
-}
-
-/// What a scan of TCP ports decides. `None`: it takes more than a SYN.
-fn by_scan(question: &Question, scan: Result<&ScanReport, &String>) -> Option<Seen> {
-    let tcp = |of: &dyn Fn(&ScanReport) -> Seen| Some(scan.map_or_else(Seen::unproven, of));
-    let silent = |listed: &dyn Fn(u16) -> bool| {
-        tcp(&|scan| seen::silent_ports(&scan.ports, listed, (&scan.asked, &scan.stray), scan.closed.frame))
-    };
-    match &question.ask {
-        Ask::OtherPorts { but } => silent(&|port| !but.contains(&port)),
-        Ask::SomePorts { ports } => silent(&|port| ports.contains(&port)),
-        Ask::Port { port } => tcp(&|scan| seen::port_seen(&scan.ports, scan.closed.frame, *port)),
-        // Where nobody is listed any station says enough.
-        Ask::Listed { protocol: Protocol::Tcp, port } if question.expected == Verdict::Silent => {
-            tcp(&|scan| seen::port_seen(&scan.ports, scan.closed.frame, *port))
-        }
-        Ask::Vacant { ports } => tcp(&|scan| seen::vacant(&scan.ports, scan.closed.frame, ports)),
-        Ask::Api { port, .. } | Ask::Published { port } => {
-            let enough = scan.map_or(true, |scan| {
-                let silent = scan.ports.get(port) == Some(&PortState::Silent);
-                // Where a port ought to be silent, a SYN says enough.
-                silent || matches!((question.expected, &question.ask), (Verdict::Silent, Ask::Api { .. }))
-            });
-            if enough { tcp(&|scan| seen::port_seen(&scan.ports, scan.closed.frame, *port)) } else { None }
-        }
-        Ask::Unlisted { .. }
-        | Ask::Listed { .. }
-        | Ask::Neighbour
-        | Ask::Echo
-        | Ask::Datagram { .. }
-        | Ask::VacantDatagrams { .. }
-        | Ask::OtherDatagrams { .. } => None,
-    }
-}
-
-/// What datagrams decide. `None`: it is no question of theirs.
-fn by_datagrams(question: &Question, report: Result<&DatagramReport, &String>) -> Option<Seen> {
-    let udp = |of: &dyn Fn(&DatagramReport) -> Seen| Some(report.map_or_else(Seen::unproven, of));
-    match &question.ask {
-        Ask::OtherDatagrams { ports } => udp(&|report| {
-            let caused = (&report.asked[..], &report.stray[..]);
-            seen::silent_ports(&report.ports, |port| ports.contains(&port), caused, report.closed.frame)
-        }),
-        Ask::Datagram { port } => udp(&|report| seen::datagram(&question.target, report, *port)),
-        Ask::Listed { protocol: Protocol::Udp, port } if question.expected == Verdict::Silent => {
-            udp(&|report| seen::datagram(&question.target, report, *port))
-        }
-        Ask::VacantDatagrams { ports } => udp(&|report| seen::vacant(&report.ports, report.closed.frame, ports)),
-        Ask::Neighbour
-        | Ask::Echo
-        | Ask::Api { .. }
-        | Ask::Unlisted { .. }
-        | Ask::Listed { .. }
-        | Ask::Published { .. }
-        | Ask::Port { .. }
-        | Ask::Vacant { .. }
-        | Ask::OtherPorts { .. }
-        | Ask::SomePorts { .. } => None,
-    }
 }
 
 /// The address asked, and the Ethernet address that its frames go to.
@@ -426,32 +335,4 @@ fn at(target: &Target, nic: &Nic) -> Host {
         Place::Planned | Place::LinkLocal | Place::Unplanned | Place::Container | Place::Bridge => mac(nic.mac),
     };
     Host { mac, ip: target.address }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::proof::question::{Ports, questions};
-
-    /// What a scan decides is asked by it, and what only those who are listed are answered is not.
-    #[test]
-    fn ports_of_some_sources_are_scanned_where_nobody_is_listed() {
-        let spec = include_str!("../../../../examples/mixed.toml");
-        let (plan, _) = dmhost_layout::plan_from_toml("mixed.toml", spec);
-        let plan = plan.expect("the example is a plan");
-        let all = questions(&plan, &[], &Ports::of(&plan, false));
-        let mut seen = BTreeSet::new();
-        for group in all.chunk_by(|one, next| one.vantage == next.vantage && one.target == next.target) {
-            for question in group {
-                let Ask::Listed { protocol, port } = question.ask else { continue };
-                let apart = match protocol {
-                    Protocol::Tcp => apart(group, ports_of),
-                    Protocol::Udp => apart(group, datagrams_of),
-                };
-                assert_eq!(apart.contains(&port), question.expected == Verdict::Serves, "{question:?}");
-                seen.insert((protocol, question.expected));
-            }
-        }
-        assert_eq!(seen.len(), 4, "both protocols, served and silent: {seen:?}");
-    }
 }

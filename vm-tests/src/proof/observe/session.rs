@@ -9,32 +9,33 @@ use super::seen::{self, Seen};
 use super::{Observer, Position, at};
 use crate::fabric::scan::Scan;
 use crate::fabric::{self, Host, Outcome, Peer, Terms};
-use crate::proof::question::{Ask, Credential, Question, Subject, Target, Vantage, Verdict, listed_by};
+use crate::proof::question::{Ask, Credential, Question, Subject, Target, Vantage, Verdict, listed_by, listed_sources};
 use crate::proof::topology::{Nic, mac};
 
 impl Observer<'_> {
+    /// Where a question is asked from: where it names a source there, else by somebody that the plan lets in. `Err`: why nowhere.
+    pub(super) fn place(&self, Question { vantage, target, ask, .. }: &Question) -> Result<Position, String> {
+        match (ask, vantage) {
+            (Ask::Unlisted { from, .. }, Vantage::Beyond(over)) => {
+                let through = self.stations.through(over, *from);
+                let (source, gateway) = through.ok_or_else(|| format!("{vantage} has no gateway for {from}"))?;
+                Ok(Position { source, via: Some(gateway) })
+            }
+            (Ask::Unlisted { from, .. }, _) => Ok(Position { source: self.stations.at(*from), via: None }),
+            (Ask::Listed { protocol, port }, _) => {
+                let listed = match &target.subject {
+                    Subject::Daemon(name) => listed_by(&self.plan.daemons[name], *protocol, *port),
+                    Subject::Host => None,
+                };
+                self.station(vantage, target, &listed_sources(self.plan, vantage, target, listed))
+            }
+            _ => self.station(vantage, target, &self.listed(vantage, target)),
+        }
+    }
+
     /// Questions that take more than a SYN, or a source of their own.
     pub(super) fn session(&mut self, question: &Question, nic: &Nic, place: Position, terms: &Terms) -> Result<Seen> {
         let Question { vantage, target, ask, .. } = question;
-        let place = match (ask, vantage) {
-            (Ask::Unlisted { from, .. }, Vantage::Beyond(over)) => {
-                let (source, gateway) =
-                    self.stations.through(over, *from).context("a gateway that was there is gone")?;
-                Position { source, via: Some(gateway) }
-            }
-            (Ask::Unlisted { from, .. }, _) => Position { source: self.stations.at(*from), via: None },
-            (Ask::Listed { protocol, port }, _) => {
-                let Subject::Daemon(name) = &target.subject else {
-                    anyhow::bail!("{target} is asked for what a daemon publishes");
-                };
-                let listed = listed_by(&self.plan.daemons[name], *protocol, *port).unwrap_or_default();
-                match self.among(vantage, target, listed) {
-                    Some(place) => place,
-                    None => return Ok(Seen::unproven(format!("{vantage} has no free address that is listed"))),
-                }
-            }
-            _ => place,
-        };
         if let Ask::Listed { protocol: Protocol::Udp, port } | Ask::Unlisted { protocol: Protocol::Udp, port, .. } = ask
         {
             return self.datagram(question, nic, place, *port, terms);
@@ -107,13 +108,8 @@ impl Observer<'_> {
         let (to, ports, terms) = (at(target, nic), vec![port], terms.clone());
         let scan = Scan { segment, source, via, target: to, ports, expected, terms };
         let report = self.bed.fabric.datagrams(&scan);
-        if let Ok(report) = &report {
-            self.probes += report.probes;
-        }
-        Ok(match report {
-            Ok(report) => seen::datagram(target, &report, port),
-            Err(error) => Seen::unproven(error.to_string()),
-        })
+        let report = self.counted(report, |report| report.probes)?;
+        Ok(report.map_or_else(Seen::unproven, |report| seen::datagram(target, &report, port)))
     }
 }
 

@@ -119,7 +119,7 @@ fn daemon_asks(
         // A list is exhaustive over both IP versions: where nobody on the segment, or beyond it, is in it, nobody may connect.
         let listed = listed_sources(plan, vantage, target, from.as_deref());
         let reached = from.is_none() || !listed.is_empty();
-        let asked = !reached || from.is_none() || can_stand(plan, vantage, target, &listed);
+        let asked = !near || !reached || from.is_none() || can_stand(plan, vantage, target, &listed);
         // In plain text whoever reaches it is served, by the spec's own word.
         let own = if *tls { Credential::Own } else { Credential::Plaintext };
         asks.extend(asked.then(|| (api(own), if reached { Verdict::Serves } else { Verdict::Silent })));
@@ -142,7 +142,7 @@ fn daemon_asks(
     for (protocol, port) in limited {
         let Some(from) = listed_by(daemon, protocol, port) else { continue };
         let listed = listed_sources(plan, vantage, target, Some(from));
-        if listed.is_empty() {
+        if listed.is_empty() || !near {
             asks.push((Ask::Listed { protocol, port }, Verdict::Silent));
         } else if can_stand(plan, vantage, target, &listed) {
             asks.push((Ask::Listed { protocol, port }, Verdict::Serves));
@@ -160,14 +160,14 @@ fn daemon_asks(
     };
     let bound = bound(plan, daemon).filter(|(address, _)| *address == target.address).map(|(_, port)| port);
     asks.extend(bound.map(|port| (Ask::Published { port }, Verdict::Serves)));
-    let vacant = exposed(daemon, Protocol::Tcp, &[open, bound]);
+    let vacant = unserved(daemon, Protocol::Tcp, &[open, bound]);
     if !vacant.is_empty() {
         asks.push((Ask::Vacant { ports: vacant }, nobody));
     }
     asks.extend(open_udp.map(|port| (Ask::Datagram { port }, Verdict::Serves)));
     asks.extend(closed_udp.map(|port| (Ask::Datagram { port }, Verdict::Silent)));
     // ICMP errors are rationed (`icmp_ratelimit`): some of a long range say enough.
-    let vacant: Vec<u16> = exposed(daemon, Protocol::Udp, &[open_udp]).into_iter().take(3).collect();
+    let vacant: Vec<u16> = unserved(daemon, Protocol::Udp, &[open_udp]).into_iter().take(3).collect();
     if !vacant.is_empty() {
         asks.push((Ask::VacantDatagrams { ports: vacant }, nobody));
     }
@@ -175,7 +175,7 @@ fn daemon_asks(
 }
 
 /// Ports of `expose` that any source reaches and nobody serves.
-fn exposed(daemon: &Daemon, protocol: Protocol, served: &[Option<u16>]) -> Vec<u16> {
+fn unserved(daemon: &Daemon, protocol: Protocol, served: &[Option<u16>]) -> Vec<u16> {
     let open = daemon.expose.iter().flatten().filter(|exposed| exposed.from.is_none());
     let ports = open.flat_map(|exposed| exposed.all_of(protocol)).filter(|port| !served.contains(&Some(*port)));
     deduplicated(ports.collect())
