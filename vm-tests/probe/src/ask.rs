@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! control ADDRESS            every window closes with an echo that this address answers
+//! from ADDRESS               datagrams have this source from here on, whoever's it is
 //! echo ADDRESS
 //! tcp ADDRESS PORT,... [PORT,...]    the second list: ports worth waiting for
 //! udp ADDRESS PORT,... [PORT,...]
@@ -73,6 +74,7 @@ pub(crate) fn run(sheet: impl BufRead) -> Result<()> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most).context("cannot raise the limit of open files")?;
     let mut control = Control(None);
+    let mut source = None;
     let mut asked = 0_usize;
     let mut out = std::io::stdout().lock();
     for line in sheet.lines() {
@@ -85,6 +87,7 @@ pub(crate) fn run(sheet: impl BufRead) -> Result<()> {
                 control = Control(Some(address));
                 control.close()?;
             }
+            ["from", _] => source = Some(address),
             ["echo", _] => {
                 asked += 1;
                 let answer = icmp::ask(address, &control)?;
@@ -99,7 +102,7 @@ pub(crate) fn run(sheet: impl BufRead) -> Result<()> {
                 for batch in ports.chunks(BATCH) {
                     let answers = match verb {
                         "tcp" => tcp::ask(address, batch, &wanted, &control)?,
-                        _ => udp::ask(address, batch, &wanted, &control)?,
+                        _ => udp::ask((source, address), batch, &wanted, &control)?,
                     };
                     for (port, answer) in answers {
                         writeln!(out, "{verb} {address} {port} {}", answer.line()).context("cannot answer")?;

@@ -2,22 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
-use std::os::fd::AsFd;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::sockopt::IpTransparent;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, setsockopt, socket};
 
 use crate::ask::{Answer, Control, PATIENCE};
 
-pub(crate) fn ask(address: IpAddr, ports: &[u16], wanted: &[u16], control: &Control) -> Result<BTreeMap<u16, Answer>> {
-    let any = if address.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
+/// From a source, or from the own address on the way there, to an address.
+pub(crate) fn ask(
+    (source, address): (Option<IpAddr>, IpAddr),
+    ports: &[u16],
+    wanted: &[u16],
+    control: &Control,
+) -> Result<BTreeMap<u16, Answer>> {
     let mut answers = BTreeMap::new();
     let mut waiting = BTreeMap::new();
     for port in ports {
-        let socket = UdpSocket::bind((any, 0)).context("cannot open a socket")?;
+        let socket = open(source, address)?;
         socket.set_nonblocking(true).and_then(|()| socket.set_broadcast(true)).context("cannot prepare a socket")?;
         match socket.connect((address, *port)).and_then(|()| socket.send(b"dmhost")) {
             Ok(_) => drop(waiting.insert(*port, socket)),
@@ -47,6 +54,20 @@ pub(crate) fn ask(address: IpAddr, ports: &[u16], wanted: &[u16], control: &Cont
             Err(error) => return Err(error).context("cannot wait for a datagram"),
         }
     }
+}
+
+fn open(source: Option<IpAddr>, address: IpAddr) -> Result<UdpSocket> {
+    let Some(source) = source else {
+        let any = if address.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
+        return UdpSocket::bind((any, 0)).context("cannot open a socket");
+    };
+    let end = SockaddrStorage::from(SocketAddr::new(source, 0));
+    let family = if source.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let socket = socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).context("cannot open a socket")?;
+    // ip(7): with it a source need not be an own address.
+    setsockopt(&socket, IpTransparent, &true).context("no right to another's source")?;
+    bind(socket.as_raw_fd(), &end).with_context(|| format!("cannot take {source} as the source"))?;
+    Ok(UdpSocket::from(socket))
 }
 
 fn ended(socket: &UdpSocket) -> Option<Answer> {

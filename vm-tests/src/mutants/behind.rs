@@ -70,6 +70,15 @@ const NO_FILTER_BY_SOURCE: &str = "for key in /proc/sys/net/ipv4/conf/*/rp_filte
 /// dockerd's own chains, for both IP versions.
 const DOCKERS_FORWARD: &str =
     "for tables in iptables ip6tables; do $tables -I DOCKER-USER -j ACCEPT || $tables -I FORWARD -j ACCEPT; done";
+/// The names of NICs that carry VLANs are in that file too.
+const TRUNKS_ASK: &str = "
+for trunk in $(sed -n 's/^-net.ipv6.conf.\\(.*\\).disable_ipv6 = 1$/\\1/p' /etc/sysctl.d/90-dmhost.conf); do
+    sysctl -qw net.ipv6.conf.$trunk.disable_ipv6=0
+    ip -6 address replace fe80::d057/64 dev $trunk nodad
+    ip -6 route replace 2001:db8:ffff::/64 dev $trunk
+    bash -c 'echo question >/dev/udp/2001:db8:ffff::1/53' || true
+done";
+const ARP_OF_ALL: &str = "for key in /proc/sys/net/ipv4/conf/*/arp_ignore; do echo 0 >$key; done";
 const NO_EGRESS: &str = "nft delete table netdev dmhost 2>/dev/null || true";
 
 const ZONE_STOPS: &str = include_str!("misfortunes/zone-stops.sh");
@@ -86,6 +95,10 @@ const ECHO_TO_ALL: Shows = Shows::Part(Part::Cells(|question| {
 const ECHO_TO_CONTAINERS: Shows = Shows::Part(Part::Cells(|question| {
     let near = matches!(question.vantage, Vantage::Vlan(_));
     near && matches!((&question.ask, question.target.place), (Ask::Echo, Place::Container))
+}));
+
+const TRUNKS: Shows = Shows::Part(Part::Cells(|question| {
+    matches!((&question.vantage, &question.ask), (Vantage::Trunk(_), Ask::Neighbour))
 }));
 
 const fn hostile(row: &'static str) -> Shows {
@@ -158,6 +171,24 @@ const BEHIND: &[Behind] = &[
             let trunk = matches!(question.vantage, Vantage::Trunk(_));
             trunk && matches!((&question.ask, question.target.place), (Ask::Echo, Place::Planned))
         })),
+        needs: &[],
+    },
+    Behind {
+        key: "/etc/nftables.conf: postrouting without \"oifname { …\" } drop\"",
+        open: &[TRUNKS_ASK],
+        shows: TRUNKS,
+        needs: &[],
+    },
+    Behind {
+        key: "/etc/nftables.conf: input without \"iifname { …\" } drop\"",
+        open: &["nft flush chain arp dmhost output", ARP_OF_ALL, NO_FILTER_BY_SOURCE],
+        shows: TRUNKS,
+        needs: &[],
+    },
+    Behind {
+        key: "/etc/nftables.conf: output without \"oifname { …\" } drop\"",
+        open: &["nft flush chain arp dmhost input", ARP_OF_ALL, NO_FILTER_BY_SOURCE],
+        shows: TRUNKS,
         needs: &[],
     },
     Behind {
@@ -271,16 +302,18 @@ fn of<'p>(plan: &'p HostPlan, mutant: &Mutant) -> Option<&'p Daemon> {
 
 impl Behind {
     /// Opens the other layer.
-    pub(super) fn open(&self, plan: &HostPlan, guest: &Guest, mutant: &Mutant) -> Result<()> {
+    fn open(&self, plan: &HostPlan, guest: &Guest, mutant: &Mutant) -> Result<()> {
         let enter = of(plan, mutant).map(enter).unwrap_or_default();
         let script = self.open.join("\n");
         guest.must(&format!("{enter}sh -eu <<'OPEN'\n{script}\nOPEN\n"), PATIENCE).map(drop)
     }
 
-    /// What is not as it ought to be.
+    /// What is not as it ought to be once the other layer is open.
     pub(super) fn red(&self, plan: &HostPlan, bed: &Testbed, pki: &Pki, mutant: &Mutant) -> Result<Option<String>> {
         let script = match self.shows {
-            Shows::Part(part) => return proof::prove_part(plan, bed, pki, part),
+            Shows::Part(part) => {
+                return proof::prove_part(plan, bed, pki, part, || self.open(plan, &bed.guest, mutant));
+            }
             Shows::Misfortune(script) => script,
         };
         let daemon = of(plan, mutant).context("a unit is a daemon's")?;

@@ -126,7 +126,6 @@ impl Laboratory<'_> {
             if put && let Some(why) = effect::put(self.plan, &bed.guest, mutant)? {
                 return Ok(Some(why));
             }
-            behind.open(self.plan, &bed.guest, mutant)?;
             behind.red(self.plan, &bed, self.pki, mutant)
         };
         if let Some(red) = red(false)? {

@@ -148,15 +148,22 @@ pub enum Part {
     Cells(fn(&Question) -> bool),
 }
 
-/// What of a part is not as planned, on a booted host.
+/// What of a part is not as planned, on a booted host, after what is done to it first. What leaves the host is watched from then on.
 ///
 /// # Errors
-/// As [`verify`].
-pub fn prove_part(plan: &HostPlan, bed: &Testbed, pki: &Pki, part: Part) -> Result<Option<String>> {
+/// As [`verify`], and those of what is done first.
+pub fn prove_part(
+    plan: &HostPlan,
+    bed: &Testbed,
+    pki: &Pki,
+    part: Part,
+    first: impl FnOnce() -> Result<()>,
+) -> Result<Option<String>> {
     let inner = containers::start(plan, &bed.guest)?;
     let mut team = Team::new(plan, bed, pki)?;
     let mut report = Report::default();
     let ((), egress) = egress::watched(plan, &bed.fabric, &bed.topology, &team.late(), || {
+        first()?;
         match part {
             Part::Hostile(name) | Part::Routes(name) => {
                 let _gateways = asker::Gateways::play(plan, bed)?;

@@ -1,11 +1,12 @@
 //! The host's own questions, for names and the time: a datagram to a neighbour on each of its interfaces is answered, and the answer has to
-//! come in.
+//! come in. After that the same with the addresses of others: those are not to leave, which the egress invariant holds against the plan.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use anyhow::Result;
 use dmhost_layout::plan::{HostPlan, Owner};
+use ipnet::IpNet;
 
 use super::{PATIENCE, answers};
 use crate::bed::Testbed;
@@ -40,10 +41,22 @@ pub(super) fn fact(plan: &HostPlan, bed: &Testbed, stations: &Stations) -> Resul
     }
     let questions: Vec<(IpAddr, u16)> = due.iter().copied().collect();
     let sheet: String = questions.iter().map(|(address, port)| format!("udp {address} {port} {port}\n")).collect();
-    let script = format!("{PROGRAM} ask <<'NAMES'\ncontrol 127.0.0.1\n{sheet}NAMES\n");
+    let mut lies = String::new();
+    for source in others(plan) {
+        let of_one_kind = questions.iter().filter(|(address, _)| address.is_ipv4() == source.is_ipv4());
+        lies += &format!("from {source}\n");
+        lies.extend(of_one_kind.map(|(address, port)| format!("udp {address} {port}\n")));
+    }
+    let script = format!("{PROGRAM} ask <<'NAMES'\ncontrol 127.0.0.1\n{sheet}{lies}NAMES\n");
     let output = answers::given(&bed.fabric, &segments, &sources, &due, || bed.guest.run(&script, PATIENCE))?;
     let offences = answers::offences(&questions, &output.text());
     let holds = offences.is_empty();
     let found = if holds { format!("{} came in", questions.len()) } else { offences.join("\n") };
     Ok(Some(Fact { name: "answers to the host itself".to_owned(), holds, found }))
+}
+
+/// Addresses that are planned, and not on the host's own interfaces.
+fn others(plan: &HostPlan) -> impl Iterator<Item = IpAddr> {
+    let others = plan.interfaces.values().filter(|interface| interface.owner != Owner::Host);
+    others.flat_map(|interface| interface.addresses.iter().map(IpNet::addr))
 }
