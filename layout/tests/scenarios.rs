@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use dmhost_layout::plan::DaemonName;
 use dmhost_layout::{Content, Layout, plan_from_toml, render};
 use fs_err as fs;
 
@@ -154,4 +155,22 @@ fn apis_in_plain_text() {
 #[test]
 fn zones_and_shared_daemons() {
     compare("mixed");
+}
+
+/// A unit of the host's own is no daemon's: its name is refused for one.
+#[test]
+fn units_of_the_host_are_reserved() {
+    let daemons: BTreeSet<&str> = BTreeSet::from(["web", "lab", "ci"]);
+    let mut seen = BTreeSet::new();
+    for name in ["two-vlans", "mixed", "packages-and-files"] {
+        for (path, _) in layout_of(name).iter() {
+            let unit = path.as_str().strip_prefix("/etc/systemd/system/dmhost-");
+            let Some(own) = unit.and_then(|unit| unit.strip_suffix(".service")) else { continue };
+            if !own.contains('-') && !daemons.contains(own) {
+                assert!(own.parse::<DaemonName>().is_err(), "{path} would be a daemon's");
+                seen.insert(own.to_owned());
+            }
+        }
+    }
+    assert!(seen.contains("grow") && seen.contains("refusals"), "{seen:?}");
 }

@@ -18,7 +18,9 @@
   dockerd = "${docker}/bin/dockerd";
   grep = "${gnugrep}/bin/grep";
   ip = "${iproute2}/bin/ip";
+  journalctl = "${systemd}/bin/journalctl";
   kill = "${procps}/bin/kill";
+  logger = "${util-linux}/bin/logger";
   mount = "${util-linux}/bin/mount";
   nft = "${nftables}/bin/nft";
   nsenter = "${util-linux}/bin/nsenter";
@@ -27,6 +29,7 @@
   systemctl = "${systemd}/bin/systemctl";
   systemd-sysctl = "${systemd}/lib/systemd/systemd-sysctl";
   touch = "${coreutils}/bin/touch";
+  tr = "${coreutils}/bin/tr";
   umount = "${util-linux}/bin/umount";
   unshare = "${util-linux}/bin/unshare";
 }

@@ -39,6 +39,8 @@ pub const LEAST_DISK: u64 = 2 << 30;
 
 /// The routing table of the first daemon in the host's namespace: above those that the kernel and iproute2 name (253 to 255).
 const FIRST_TABLE: u32 = 1001;
+/// Where several daemons have tables in one namespace, and an interface has one as well.
+const FIRST_TABLE_OF_A_LINK: u32 = 2001;
 
 /// A whole host.
 #[derive(Debug, Clone, PartialEq)]
@@ -242,14 +244,21 @@ impl HostPlan {
         all.map(IpNet::addr).all(|address| api.addresses.contains(&address))
     }
 
-    /// The interfaces of a daemon in a zone that have a routing table of their own, each with the table's number there: all
-    /// that it has, where more than one leads to a gateway. A reply leaves by the interface that was asked.
+    /// The interfaces of a daemon that have a routing table of their own, each with the table's number in its namespace: all that it
+    /// has, where more than one leads to a gateway. A reply leaves by the interface that was asked.
     pub fn routing_tables<'a>(&'a self, daemon: &'a Daemon) -> Vec<(u32, &'a Interface)> {
         let routed = self.interfaces_of(daemon).filter(|interface| !interface.gateways.is_empty()).count();
-        if routed < 2 || daemon.isolation == Isolation::Shared {
+        if routed < 2 {
             return Vec::new();
         }
-        (FIRST_TABLE..).zip(self.interfaces_of(daemon)).collect()
+        match daemon.isolation {
+            Isolation::Zone => (FIRST_TABLE..).zip(self.interfaces_of(daemon)).collect(),
+            Isolation::Shared => {
+                let all = self.shared().flat_map(|(_, daemon)| self.interfaces_of(daemon));
+                let own = |(_, interface): &(u32, &Interface)| daemon.interfaces.contains(&interface.name);
+                (FIRST_TABLE_OF_A_LINK..).zip(all).filter(own).collect()
+            }
+        }
     }
 
     /// Whether an interface is in the host's namespace with addresses: the host's own, or a shared daemon's.

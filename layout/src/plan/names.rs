@@ -89,15 +89,26 @@ impl DaemonName {
     }
 }
 
+/// Names of which `dmhost-NAME.service` is a unit of the host's own, or of what `dmhost verify` brings along.
+const UNITS: &[&str] = &["agent", "grow", "hostkey", "quota", "refusals"];
+
 /// Why a daemon name is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BadDaemonName;
+pub enum BadDaemonName {
+    /// Empty, too long, or characters that a unit, a group or a link cannot have.
+    Shape,
+    /// A name that a unit of the host's own has.
+    Reserved,
+}
 
 impl fmt::Display for BadDaemonName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "a daemon's name is 1 to 15 characters: a lower-case letter, then lower-case letters, digits or `_`",
-        )
+        f.write_str(match self {
+            Self::Shape => {
+                "a daemon's name is 1 to 15 characters: a lower-case letter, then lower-case letters, digits or `_`"
+            }
+            Self::Reserved => "`agent`, `grow`, `hostkey`, `quota` and `refusals` name units of dmhost's own",
+        })
     }
 }
 
@@ -110,7 +121,13 @@ impl FromStr for DaemonName {
         let mut bytes = text.bytes();
         let starts = bytes.next().is_some_and(|byte| byte.is_ascii_lowercase());
         let goes_on = bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-        if starts && goes_on && text.len() <= Self::MAX { Ok(Self(text.to_owned())) } else { Err(BadDaemonName) }
+        if !starts || !goes_on || text.len() > Self::MAX {
+            Err(BadDaemonName::Shape)
+        } else if UNITS.contains(&text) {
+            Err(BadDaemonName::Reserved)
+        } else {
+            Ok(Self(text.to_owned()))
+        }
     }
 }
 

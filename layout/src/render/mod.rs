@@ -36,7 +36,7 @@ const PARTS: &[fn(&HostPlan, &mut Layout)] = &[
 
 /// The kinds of files that call programs, which each target has elsewhere.
 const CALLERS: &[fn(&HostPlan, &Target, &mut Layout)] =
-    &[host::firewall::render, daemon::render, zone::render, shared::render];
+    &[host::firewall::render, host::refusals::render, daemon::render, zone::render, shared::render];
 
 /// Renders the whole layout of a host for its base.
 pub fn render(plan: &HostPlan) -> Layout {

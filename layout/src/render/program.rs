@@ -13,7 +13,9 @@ pub enum Program {
     Dockerd,
     Grep,
     Ip,
+    Journalctl,
     Kill,
+    Logger,
     Mount,
     Nft,
     Nsenter,
@@ -22,20 +24,23 @@ pub enum Program {
     Systemctl,
     SystemdSysctl,
     Touch,
+    Tr,
     Umount,
     Unshare,
 }
 
 impl Program {
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Btrfs,
         Self::Cp,
         Self::Docker,
         Self::Dockerd,
         Self::Grep,
         Self::Ip,
+        Self::Journalctl,
         Self::Kill,
+        Self::Logger,
         Self::Mount,
         Self::Nft,
         Self::Nsenter,
@@ -44,6 +49,7 @@ impl Program {
         Self::Systemctl,
         Self::SystemdSysctl,
         Self::Touch,
+        Self::Tr,
         Self::Umount,
         Self::Unshare,
     ];
@@ -71,7 +77,9 @@ impl Program {
             },
             Self::Grep => "/usr/bin/grep",
             Self::Ip => "/usr/sbin/ip",
+            Self::Journalctl => "/usr/bin/journalctl",
             Self::Kill => "/bin/kill",
+            Self::Logger => "/usr/bin/logger",
             Self::Mount => "/usr/bin/mount",
             Self::Nft => "/usr/sbin/nft",
             Self::Nsenter => "/usr/bin/nsenter",
@@ -80,6 +88,7 @@ impl Program {
             Self::Systemctl => "/usr/bin/systemctl",
             Self::SystemdSysctl => "/usr/lib/systemd/systemd-sysctl",
             Self::Touch => "/usr/bin/touch",
+            Self::Tr => "/usr/bin/tr",
             Self::Umount => "/usr/bin/umount",
             Self::Unshare => "/usr/bin/unshare",
         }

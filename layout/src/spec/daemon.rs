@@ -58,7 +58,7 @@ pub struct Daemon {
     /// `tcp` or `udp`. It is the port that a client asks for, before Docker maps it to a container's. With ` from ` and
     /// ranges, CIDR without host bits and apart by `, `, these sources alone reach it. They count for both IP versions: with
     /// IPv4 ranges alone, nobody reaches it over IPv6. The API's port is not among them: `api.from` says who reaches that.
-    /// Of ports that are published and not listed the kernel's log tells, when they are asked for.
+    /// Of ports that are published and not listed the daemon's journal tells, when they are asked for.
     ///
     /// Absent: whatever Docker publishes is reached; what `[defaults]` has comes first. `[]`: nothing is.
     ///
@@ -68,7 +68,7 @@ pub struct Daemon {
     /// Where its containers, and the daemon itself when it pulls, may begin connections to: `any`, or a list that is
     /// exhaustive over both IP versions. `CIDR:PORT/PROTOCOL` or `CIDR:FIRST-LAST/PROTOCOL` opens these ports of all
     /// addresses of a range, ports and protocols as in `expose`, an IPv6 range in brackets. A range alone opens everything
-    /// there, echo too. All else is dropped without an answer, and the kernel's log tells some of it. Answers always leave,
+    /// there, echo too. All else is dropped without an answer, and the daemon's journal tells some of it. Answers always leave,
     /// and so do questions to the `dns` of the daemon's interfaces, on port 53 over UDP and TCP. What containers say to each
     /// other is Docker's affair.
     ///

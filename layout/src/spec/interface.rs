@@ -46,8 +46,8 @@ pub struct Interface {
     /// Default gateways, at most one of each IP version, without a prefix length. A gateway is on a subnet of the
     /// interface, or an IPv6 link-local address.
     ///
-    /// In a zone each interface has a routing table of its own: what is asked through one is answered through it. What containers
-    /// ask for themselves takes the gateway of the first in the daemon's `interfaces`.
+    /// Where several interfaces of a daemon have some, each has a routing table of its own: what is asked through one is answered through
+    /// it. What containers ask for themselves takes the gateway of the first in the daemon's `interfaces`.
     ///
     /// Absent: nothing beyond the interface's own subnets is reached, and nothing from beyond is answered.
     ///

@@ -12,6 +12,9 @@ pub(super) const RESERVED_INTERFACE: &str = "^((lo|all|default|docker0|docker_gw
 /// A name of a daemon.
 pub(super) const DAEMON: &str = "^[a-z][a-z0-9_]{0,14}$";
 
+/// Names of which a unit of the host's own is made.
+pub(super) const RESERVED_DAEMON: &str = "^(agent|grow|hostkey|quota|refusals)$";
+
 /// A host name: one DNS label in lower case (RFC 1123).
 pub(super) const HOST: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
 

@@ -129,7 +129,10 @@ pub(super) fn interfaces(generator: &mut SchemaGenerator) -> Schema {
 
 /// `[daemons.*]`.
 pub(super) fn daemons(generator: &mut SchemaGenerator) -> Schema {
-    named(&json!({ "pattern": pattern::DAEMON }), &generator.subschema_for::<Daemon>())
+    named(
+        &json!({ "pattern": pattern::DAEMON, "not": { "pattern": pattern::RESERVED_DAEMON } }),
+        &generator.subschema_for::<Daemon>(),
+    )
 }
 
 fn named(names: &Value, table: &Schema) -> Schema {

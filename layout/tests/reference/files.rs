@@ -13,6 +13,7 @@ use super::repository;
 /// Codes whose every problem the schema refuses, at its place.
 const SEEN: &[&str] = &[
     "daemon-name",
+    "daemon-name-reserved",
     "daemon-without-interface",
     "disk-size",
     "egress-syntax",

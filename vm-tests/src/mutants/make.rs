@@ -64,7 +64,10 @@ fn replaced(text: &str, line: usize, by: Option<&str>) -> String {
     text.lines().enumerate().filter_map(edit).map(|line| line + "\n").collect()
 }
 
-/// nft(8): each rule left out, each policy turned round.
+/// What frames that a program makes by hand have not.
+const ROUTED: &str = "meta rtclassid 0 ";
+
+/// nft(8): each rule left out, each policy turned round; and where it wants what the kernel has routed, any frame.
 fn rules(text: &str) -> Vec<Edit> {
     let (mut chain, mut edits) = (String::new(), Vec::new());
     for (nth, line) in text.lines().enumerate() {
@@ -82,7 +85,13 @@ fn rules(text: &str) -> Vec<Edit> {
             ))
             | None => {}
             Some(_) if rule.starts_with('#') => {}
-            Some(_) => edits.push((format!("{chain} without \"{rule}\""), without(text, nth))),
+            Some(_) => {
+                edits.push((format!("{chain} without \"{rule}\""), without(text, nth)));
+                if let Some((before, after)) = line.split_once(ROUTED) {
+                    let by_hand = format!("{before}{after}");
+                    edits.push((format!("{chain} with \"{}\"", by_hand.trim()), replaced(text, nth, Some(&by_hand))));
+                }
+            }
         }
     }
     edits
@@ -165,10 +174,18 @@ fn settings(plan: &HostPlan, path: &Utf8Path, text: &str) -> Vec<Edit> {
     edits
 }
 
-/// systemd.unit(5): each thing that a unit of dmhost waits for or is bound to.
+/// systemd.unit(5), systemd.exec(5): each thing that a unit of dmhost waits for, is bound to or is kept from.
 fn dependencies(text: &str) -> Vec<Edit> {
-    const KEYS: [&str; 7] =
-        ["After", "Before", "Requires", "BindsTo", "Wants", "RequiresMountsFor", "AssertPathExists"];
+    const KEYS: [&str; 8] = [
+        "After",
+        "Before",
+        "Requires",
+        "BindsTo",
+        "Wants",
+        "RequiresMountsFor",
+        "AssertPathExists",
+        "RestrictAddressFamilies",
+    ];
     let of = |(nth, line): (usize, &str)| {
         let (key, _) = line.split_once('=')?;
         KEYS.contains(&key).then(|| (format!("without \"{line}\""), without(text, nth)))

@@ -1,11 +1,12 @@
 //! What the host tells those who wonder: the kernel's log has published ports that `expose` does not list, and destinations that
-//! `egress` does not. Both have been asked for when this is looked at; a port is told of when it is asked for again.
+//! `egress` does not, and the journal of the daemon has them in the spec's words. Both have been asked for when this is looked at; a port
+//! is told of when it is asked for again.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use anyhow::Result;
-use dmhost_layout::plan::{Daemon, HostPlan, Isolation, Protocol};
+use dmhost_layout::plan::{Daemon, HostPlan, Protocol};
 
 use super::question::{Ask, ProbePorts, Question, Subject, Vantage, Verdict, probe_ports};
 use super::report::{Cell, Fact};
@@ -36,43 +37,97 @@ pub(super) fn facts(plan: &HostPlan, bed: &Testbed, cells: &[Cell], team: &mut T
         };
         probe_ports(daemon).limited.into_iter().filter(of).collect::<Vec<_>>()
     };
-    Ok(plan.daemons.values().filter_map(|daemon| fact(daemon, &limited(daemon), &log)).collect())
+    let mut facts = Vec::new();
+    for daemon in plan.daemons.values() {
+        let due = due(daemon, &limited(daemon));
+        if !due.is_empty() {
+            let journal = journal(bed, daemon, due.iter().filter(|due| due.is_in(&log)))?;
+            facts.push(fact(daemon, &due, &log, &journal));
+        }
+    }
+    Ok(facts)
 }
 
-/// `limited`: ports that others than those that are listed asked for.
-fn fact(daemon: &Daemon, limited: &[(Protocol, u16)], log: &str) -> Option<Fact> {
-    let due = due(daemon, limited);
-    let port = |line: &str| line.split(" DPT=").nth(1)?.split(' ').next()?.parse::<u16>().ok();
-    let has = |due: &&Due| {
-        let of =
-            |line: &str| due.ports.as_ref().is_none_or(|ports| port(line).is_some_and(|port| ports.contains(&port)));
-        log.lines().any(|line| due.words.iter().all(|word| line.contains(word.as_str())) && of(line))
-    };
-    let missing: Vec<String> =
-        due.iter().filter(|due| !has(due)).map(|due| format!("the kernel's log has no word of {}", due.what)).collect();
+/// What the daemon's journal has of refusals, once it has all that is due, or a time has passed.
+fn journal<'a>(bed: &Testbed, daemon: &Daemon, due: impl Iterator<Item = &'a Due>) -> Result<String> {
+    let due: String = due.map(|due| format!(" '{}'", due.journal)).collect();
+    let unit = daemon.name.service();
+    // Nobody waits for journalctl, which reads on.
+    let script = format!(
+        "timeout 20 bash <<'TOLD' || true
+due=({due} )
+while [ ${{#due[@]}} -gt 0 ] && read -r line; do
+    echo \"$line\"
+    for i in \"${{!due[@]}}\"; do
+        case $line in *\"${{due[$i]}}\"*) unset \"due[$i]\" ;; esac
+    done
+done < <(exec journalctl --quiet --output=cat --identifier=dmhost --unit={unit} --follow --lines=all 2>&1)
+TOLD
+"
+    );
+    bed.guest.must(&script, PATIENCE)
+}
+
+/// Whether both have all that is due.
+fn fact(daemon: &Daemon, due: &[Due], log: &str, journal: &str) -> Fact {
+    let mut missing = Vec::new();
+    for due in due {
+        if !due.is_in(log) {
+            missing.push(format!("the kernel's log has no word of {}", due.what));
+        } else if let Some(line) = journal.lines().find(|line| line.contains(&due.journal)) {
+            missing.extend(quoted(line).filter(|entry| !due.takes(entry)).map(|_| format!("no spec takes {line}")));
+        } else {
+            missing.push(format!("its journal has no word of {}", due.what));
+        }
+    }
     let found = if missing.is_empty() {
         let whats: Vec<&str> = due.iter().map(|due| due.what.as_str()).collect();
-        format!("the kernel's log has {}", whats.join(", "))
+        format!("the kernel's log and its journal have {}", whats.join(", "))
     } else {
         missing.join("\n")
     };
-    let name = format!("what {} refuses is told", daemon.name);
-    (!due.is_empty()).then_some(Fact { name, holds: missing.is_empty(), found })
+    Fact { name: format!("what {} refuses is told", daemon.name), holds: missing.is_empty(), found }
 }
 
-/// What the log ought to have: a line with these words, about one of these ports.
+/// What a line has in quotation marks.
+fn quoted(line: &str) -> impl Iterator<Item = &str> {
+    line.split('"').skip(1).step_by(2)
+}
+
+/// What the log ought to have: a line with these words, about one of these ports; and the journal: a line with that.
 struct Due {
     what: String,
     words: Vec<String>,
     ports: Option<RangeInclusive<u16>>,
+    journal: String,
+    /// The key of a daemon that what the journal says goes into.
+    key: &'static str,
 }
 
-/// What the log ought to have.
+impl Due {
+    /// Whether a spec takes an entry of its key.
+    fn takes(&self, entry: &str) -> bool {
+        let spec = format!(
+            "version = 1\n[host]\nname = \"atlas\"\n[interfaces.web]\nnic = {{ mac = \"52:54:00:00:00:01\" }}\naddresses = \
+             [\"192.0.2.2/24\"]\n[daemons.web]\ninterfaces = [\"web\"]\n{} = [\"{entry}\"]\n",
+            self.key
+        );
+        dmhost_layout::plan_from_toml("told.toml", &spec).0.is_some()
+    }
+
+    fn is_in(&self, log: &str) -> bool {
+        let port = |line: &str| line.split(" DPT=").nth(1)?.split(' ').next()?.parse::<u16>().ok();
+        let of =
+            |line: &str| self.ports.as_ref().is_none_or(|ports| port(line).is_some_and(|port| ports.contains(&port)));
+        log.lines().any(|line| self.words.iter().all(|word| line.contains(word.as_str())) && of(line))
+    }
+}
+
+/// What the log ought to have. `limited`: ports that others than those that are listed asked for.
 fn due(daemon: &Daemon, limited: &[(Protocol, u16)]) -> Vec<Due> {
     let name = &daemon.name;
     let mut due = Vec::new();
-    // Where sockets are known it is one of all that are published, which share a ration.
-    for (protocol, port) in limited.iter().filter(|_| daemon.isolation == Isolation::Zone) {
+    for (protocol, port) in limited {
         let line = format!("dmhost: source not in expose of daemons.{name}: ");
         let of =
             daemon.exposed(*protocol, *port).map_or(*port..=*port, |exposed| exposed.ports.first..=exposed.ports.last);
@@ -81,6 +136,8 @@ fn due(daemon: &Daemon, limited: &[(Protocol, u16)]) -> Vec<Due> {
             what: format!("{port}/{} from a source that is not listed", protocol.as_str()),
             words,
             ports: Some(of),
+            journal: format!("/{} is closed to ", protocol.as_str()),
+            key: "expose",
         });
     }
     if daemon.expose.is_some() {
@@ -90,12 +147,14 @@ fn due(daemon: &Daemon, limited: &[(Protocol, u16)]) -> Vec<Due> {
             let line = format!("dmhost: published, not in expose of daemons.{name}: ");
             let words = vec![line, format!("PROTO={} ", protocol.to_uppercase())];
             let what = format!("{port}/{protocol}, which is published and not listed");
-            due.push(Due { what, words, ports: Some(port..=port) });
+            let journal = format!("{port}/{protocol} is published and closed to ");
+            due.push(Due { what, words, ports: Some(port..=port), journal, key: "expose" });
         }
     }
     if daemon.egress.is_some() {
         let line = format!("dmhost: not in egress of daemons.{name}: ");
-        due.push(Due { what: "destinations that are not listed".to_owned(), words: vec![line], ports: None });
+        let (what, journal) = ("destinations that are not listed".to_owned(), " was not let out; ".to_owned());
+        due.push(Due { what, words: vec![line], ports: None, journal, key: "egress" });
     }
     due
 }
@@ -120,9 +179,18 @@ mod tests {
         };
         let refused = "[ 9.2] dmhost: not in egress of daemons.web: IN=docker0 OUT=web\n";
         let good = published("web", "TCP", tcp) + &published("web", "UDP", udp) + refused;
-        assert!(fact(web, &[], &good).expect("there are lists").holds);
+        let journal = format!(
+            "{tcp}/tcp is published and closed to 192.0.2.9; add \"{tcp}/tcp\"\n{udp}/udp is published and closed to 192.0.2.9; \
+             add \"{udp}/udp\"\n[2001:db8::1/128]:54/udp was not let out; add \"[2001:db8::1/128]:54/udp\"\n"
+        );
+        let due = due(web, &[]);
+        assert!(fact(web, &due, &good, &journal).holds);
+        let wrong = journal.replace("/128]:54", "]:54");
+        assert!(fact(web, &due, &good, &wrong).found.contains("no spec takes"));
+        let found = fact(web, &due, &good, "").found;
+        assert!(found.contains(&format!("its journal has no word of {tcp}/tcp")), "{found}");
         let swapped = published("web", "UDP", 1) + &published("web2", "TCP", tcp) + &published("lab", "UDP", udp);
-        let fact = fact(web, &[], &swapped).expect("there are lists");
+        let fact = fact(web, &due, &swapped, &journal);
         assert_eq!(
             fact.found,
             format!(
@@ -147,12 +215,12 @@ mod tests {
         let web = whats("web");
         let told = ("5432/tcp from a source that is not listed".to_owned(), Some(5432..=5432));
         assert!(web.contains(&told), "{web:?}");
-        // In the host's namespace its sockets are told of with all others.
-        assert!(whats("ci").iter().all(|(what, _)| !what.contains("from a source")));
+        let ci = whats("ci");
+        assert!(ci.contains(&("9000/tcp from a source that is not listed".to_owned(), Some(9000..=9000))), "{ci:?}");
         let line =
             |port| format!("[ 9.1] dmhost: source not in expose of daemons.web: IN=web OUT= PROTO=TCP DPT={port} \n");
-        let missing = |log: &str| fact(of("web"), &[(Protocol::Tcp, 5432)], log).expect("there are lists").found;
+        let missing = |log: &str| fact(of("web"), &due(of("web"), &[(Protocol::Tcp, 5432)]), log, "").found;
         assert!(missing(&line(5431)).contains("5432/tcp from a source"));
-        assert!(!missing(&line(5432)).contains("5432/tcp from a source"));
+        assert!(!missing(&line(5432)).contains("log has no word of 5432/tcp from a source"));
     }
 }

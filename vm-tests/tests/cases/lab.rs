@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, ensure};
 use camino::Utf8Path;
 use dmhost_pki::Contact;
+use tempfile::TempDir;
 use vm_tests::lab::Lab;
 use vm_tests::proof::question::Vantage;
 use vm_tests::vm::cache_dir;
@@ -54,6 +55,25 @@ curl -fsS --retry 9 --retry-all-errors --retry-delay 1 http://web.example.org:44
 $compose -p lab -f compose.yaml down
 "#;
 
+/// A daemon without an IPv4 address pulls an image, by the name that its name server knows; its container asks the same name server.
+const PULL: &str = r#"
+cd "$1"
+ip address add 2001:db8:10::53/64 dev eth0 nodad
+mkdir layout
+"$2" registry.example.org 2001:db8:10::53 layout >asked 2>&1 &
+image=registry.example.org:5000/lab
+DOCKER_BUILDKIT=0 docker build -q -t $image . >/dev/null
+docker save $image | tar -x -C layout
+docker rmi $image >/dev/null
+! docker run --rm --pull never $image true 2>/dev/null
+curl -fsS --retry 9 --retry-all-errors --retry-delay 1 -g 'http://[2001:db8:10::53]:5000/v2/' >/dev/null
+docker pull $image
+docker run --rm --pull never $image nslookup -type=aaaa registry.example.org | grep -F 'Address: 2001:db8:10::53'
+cat asked
+grep -x 'GET /v2/lab/manifests/[^ ]* 2001:db8:10::2' asked >/dev/null
+[ "$(grep -c '^names 2001:db8:10::2$' asked)" -ge 2 ]
+"#;
+
 /// What somebody on lab's network gets of web, who routes through the host to have a way at all; and of lab, by the same means.
 const NEIGHBOUR: &str = r"
 ip route replace 198.51.100.0/24 via 203.0.113.2
@@ -76,32 +96,46 @@ fn on(lab: &Lab, script: &str, words: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Docker's own client, on a restored host, from web's network; then the same host from lab's.
-pub(crate) fn real_clients(host: &Host) -> Result<()> {
+/// The folder of an image that holds busybox alone.
+fn context() -> Result<TempDir> {
     let folder = tempfile::tempdir().context("cannot make a folder")?;
     for (name, text) in FILES {
         fs_err::write(folder.path().join(name), text)?;
     }
     fs_err::copy("/usr/bin/busybox", folder.path().join("busybox"))?;
-    let context = folder.path().display().to_string();
+    Ok(folder)
+}
+
+/// A restored host, with a place on this network of it.
+fn open(host: &Host, name: &str) -> Result<Lab> {
     let cache = cache_dir()?;
-    let request = host.request(&cache);
-    let open = |name: &str| {
-        let on = Vantage::Vlan(name.parse()?);
-        Lab::open(&request, &on, (&host.keys, dmhost_pki::DEFAULT_CLIENT), false, &mut |_| {})
-    };
+    let on = Vantage::Vlan(name.parse()?);
+    Lab::open(&host.request(&cache), &on, (&host.keys, dmhost_pki::DEFAULT_CLIENT), false, &mut |_| {})
+}
+
+/// A daemon's pull and its containers' questions for names, over IPv6 alone.
+pub(crate) fn pull_over_ipv6(host: &Host) -> Result<()> {
+    let folder = context()?;
+    let context = folder.path().display().to_string();
+    on(&open(host, "web")?, PULL, &[&context, env!("CARGO_BIN_EXE_lab-registry")])
+}
+
+/// Docker's own client, on a restored host, from web's network; then the same host from lab's.
+pub(crate) fn real_clients(host: &Host) -> Result<()> {
+    let folder = context()?;
+    let context = folder.path().display().to_string();
 
     let contact = Contact::new(&host.plan, "web", "deploy", Some("web.example.org"))?;
     let (bundle, _) = dmhost_pki::issue_client(&host.plan, &host.keys, &contact, None, SystemTime::now())?;
     let second = Utf8Path::from_path(folder.path()).context("the temporary folder's name is not UTF-8")?.join("deploy");
     contact.write_folder(&bundle, &second)?;
 
-    let lab = open("web")?;
+    let lab = open(host, "web")?;
     on(&lab, DOCKER, &[&context, second.as_str()]).context("docker on web's network")?;
     on(&lab, COMPOSE, &[&context]).context("compose on web's network")?;
     let left = lab.bed.guest.must("docker -H unix:///run/dmhost/lab/docker.sock ps -aq", Duration::from_secs(60))?;
     ensure!(left.is_empty(), "daemon lab has containers: {left}");
     drop(lab);
 
-    on(&open("lab")?, NEIGHBOUR, &[]).context("a neighbour on lab's network")
+    on(&open(host, "lab")?, NEIGHBOUR, &[]).context("a neighbour on lab's network")
 }

@@ -78,7 +78,7 @@ pub(super) const CODES: &[Code] = &[
     code(
         "gateway-twice",
         "a second default gateway",
-        "Of two default routes in one table, replies would go out through the wrong one. In a zone each interface has a table of its own; an interface, the host itself and a shared daemon have one.",
+        "Of two default routes in one table, replies would go out through the wrong one. Interfaces of a daemon may have one each; the host's interfaces share a table.",
         "gateways = [\"192.0.2.1\"]",
     ),
     code(

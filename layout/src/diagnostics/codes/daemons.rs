@@ -10,6 +10,12 @@ pub(super) const CODES: &[Code] = &[
         "[daemons.web_2]",
     ),
     code(
+        "daemon-name-reserved",
+        "a name that the host needs",
+        "A daemon's unit is `dmhost-NAME.service`, and there are units of that form beside the daemons'.",
+        "[daemons.storage]",
+    ),
+    code(
         "daemon-unknown",
         "there is no such daemon",
         "The name is that of no section `[daemons.NAME]`.",

@@ -7,7 +7,7 @@ use super::links::Link;
 use super::owners::Owned;
 use super::{Report, api, budgets, egress, expose, networks, pools, shared};
 use crate::engine::Reader;
-use crate::plan::{Daemon, DaemonName, settings};
+use crate::plan::{BadDaemonName, Daemon, DaemonName, settings};
 use crate::spec::words::quoted;
 use crate::spec::{self, At, Field, HostSpec};
 
@@ -89,8 +89,12 @@ fn name(at: &At<String>, report: &mut Report) -> Option<DaemonName> {
     match at.value.parse() {
         Ok(name) => Some(name),
         Err(error) => {
+            let code = match error {
+                BadDaemonName::Shape => "daemon-name",
+                BadDaemonName::Reserved => "daemon-name-reserved",
+            };
             let mut diagnostic =
-                at.place.key_error("daemon-name", format!("{} cannot name a daemon: {error}", quoted(&at.value)));
+                at.place.key_error(code, format!("{} cannot name a daemon: {error}", quoted(&at.value)));
             let better: String = at
                 .value
                 .to_lowercase()
@@ -100,6 +104,8 @@ fn name(at: &At<String>, report: &mut Report) -> Option<DaemonName> {
                 .collect();
             if let Ok(better) = better.parse::<DaemonName>() {
                 diagnostic = diagnostic.help(format!("use `{better}`"));
+            } else if error == BadDaemonName::Reserved {
+                diagnostic = diagnostic.help("use another name, such as `web` or `lab`");
             }
             report.push(diagnostic);
             None

@@ -1,4 +1,4 @@
-//! Gateways and name servers: on a subnet of their interface, one default route per IP version and namespace.
+//! Gateways and name servers: on a subnet of their interface, one default route per IP version and routing table.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,6 @@ use super::Report;
 use super::addresses::link_local;
 use super::links::Link;
 use super::owners::Owned;
-use super::shared;
 use crate::spec::At;
 use crate::spec::words::quoted;
 
@@ -29,12 +28,7 @@ pub(super) fn check(links: &[Link<'_>], owners: &[Owned<'_>], report: &mut Repor
             });
             if let Some(first) = first {
                 let message = format!("{} is a second default gateway for {}", at.value, version(at.value));
-                let help = match owner {
-                    Owned::Daemon(daemon) if shared::asked(daemon) => {
-                        "leave one, or leave `isolation` out: in a zone each interface has routes of its own"
-                    }
-                    _ => "leave one: of two, replies would go out through the wrong one",
-                };
+                let help = "leave one: of two, replies would go out through the wrong one";
                 let diagnostic = at.place.error("gateway-twice", message).help(help);
                 report.push(diagnostic.related(first.place.value.clone(), "the first"));
             } else if !matches!(owner, Owned::Unclear) {
@@ -93,9 +87,9 @@ fn same_namespace(one: Owned<'_>, other: Owned<'_>) -> bool {
     }
 }
 
-/// Whether the routes of two interfaces are in one table: in a zone each interface has its own.
+/// Whether the routes of two interfaces are in one table: each interface of a daemon has its own.
 fn same_table(one: Owned<'_>, other: Owned<'_>) -> bool {
-    same_namespace(one, other) && !matches!(one, Owned::Daemon(daemon) if !shared::asked(daemon))
+    matches!((one, other), (Owned::Host, Owned::Host))
 }
 
 fn version(address: IpAddr) -> &'static str {

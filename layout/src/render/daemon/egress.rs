@@ -14,7 +14,7 @@ use crate::render::rules::{Chain, set, table};
 
 pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     let why = format!("What may leave on the interfaces of daemons.{}: their own addresses alone.", daemon.name);
-    let chains = plan.interfaces_of(daemon).map(|interface| chain(plan, interface));
+    let chains = plan.interfaces_of(daemon).map(|interface| chain(plan, daemon, interface));
     let text = match daemon.isolation {
         Isolation::Zone => table("netdev dmhost", &why, chains),
         // In the host's namespace each daemon has a table of its own, and users can put links of their own on its NICs.
@@ -52,8 +52,10 @@ fn on_egress(interface: &Interface) -> Chain {
     )
 }
 
-fn chain(plan: &HostPlan, interface: &Interface) -> Chain {
+fn chain(plan: &HostPlan, daemon: &Daemon, interface: &Interface) -> Chain {
     let name = &interface.name;
+    // What a program puts on a link by a packet socket has no route, and so no realm of one (`nft_meta_get_eval_rtclassid`).
+    let routed = if daemon.egress.is_some() { "meta rtclassid 0 " } else { "" };
     let v4: Vec<_> = interface.addresses.iter().filter(|net| net.addr().is_ipv4()).map(IpNet::addr).collect();
     let v6: Vec<_> = interface.addresses.iter().filter(|net| net.addr().is_ipv6()).map(IpNet::addr).collect();
     let chain = on_egress(interface);
@@ -70,20 +72,25 @@ fn chain(plan: &HostPlan, interface: &Interface) -> Chain {
         None => (chain, "fe80::/10".to_owned()),
     };
     chain
-        .note(format!("interfaces.{name}.addresses"))
+        .note(match &daemon.egress {
+            None => format!("interfaces.{name}.addresses"),
+            Some(_) => format!(
+                "interfaces.{name}.addresses; of frames that a program made by hand, which no list of destinations sees, ARP alone"
+            ),
+        })
         .when(!v4.is_empty(), |chain| {
             let v4 = set(&v4);
-            chain.rule(format!("ip saddr {v4} accept")).rule(format!("arp saddr ip {v4} accept"))
+            chain.rule(format!("ip saddr {v4} {routed}accept")).rule(format!("arp saddr ip {v4} accept"))
         })
         .when(!v6.is_empty(), |chain| {
             chain
-                .rule(format!("ip6 saddr {} accept", set(&v6)))
+                .rule(format!("ip6 saddr {} {routed}accept", set(&v6)))
                 .note(
                     "neighbour discovery and multicast listener reports, from link-local and while an address is tried",
                 )
                 .rule(format!(
                     "ip6 saddr {{ ::, {local} }} icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert, \
-                     mld-listener-report, mld2-listener-report, echo-reply }} accept"
+                     mld-listener-report, mld2-listener-report, echo-reply }} {routed}accept"
                 ))
         })
 }

@@ -76,7 +76,16 @@ pub(in crate::render) fn remembered(chain: Chain, daemon: &Daemon, uplinks: &str
     Protocol::ALL.map(rule).iter().fold(chain.note("published by Docker, and not listed"), Chain::rule)
 }
 
-/// Rules that tell of what reaches sockets, `sockets` being what they are known by.
-pub(in crate::render) fn of_sockets(name: &DaemonName, sockets: &str) -> [String; 2] {
-    Protocol::ALL.map(|protocol| format!("{sockets} meta l4proto {} {}", protocol.as_str(), tell(name)))
+/// Rules that tell of what reaches sockets, `sockets` being what they are known by: of ports that are listed for some sources as such.
+pub(in crate::render) fn of_sockets(daemon: &Daemon, sockets: &str) -> Vec<String> {
+    let name = &daemon.name;
+    let limited: Vec<PortRange> = admit::limited(daemon).map(|(range, _)| range).collect();
+    let sources = told_as(&format!("source not in expose of daemons.{name}"));
+    let of = |protocol: Protocol| {
+        let (kind, listed) = (protocol.as_str(), ports(&limited, protocol));
+        let others = listed.as_ref().map(|ports| format!("{kind} dport != {ports} ")).unwrap_or_default();
+        let others = format!("{sockets} meta l4proto {kind} {others}{}", tell(name));
+        listed.map(|ports| format!("{sockets} {kind} dport {ports} {sources}")).into_iter().chain([others])
+    };
+    Protocol::ALL.into_iter().flat_map(of).collect()
 }

@@ -62,8 +62,10 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, target: &Target, layout: 
         }
     }
     starts.push(beside_links(daemon, target, &format!("{} -f {etc}/egress.nft", target.path(Program::Nft))));
-    for (table, interface) in plan.routing_tables(daemon) {
-        starts.extend(rules(&within, table, interface));
+    if daemon.isolation == Isolation::Zone {
+        for (table, interface) in plan.routing_tables(daemon) {
+            starts.extend(rules(&within, table, interface));
+        }
     }
     starts.push(format!("{within} -batch {etc}/link.batch"));
 
@@ -97,26 +99,23 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, target: &Target, layout: 
 }
 
 /// `ip -batch` lines for all interfaces: addresses, then up, then routes. A second run changes nothing. In the host's namespace the routes
-/// are in the daemon's own table.
+/// are in the daemon's own table, and the rules that lead to tables come with the bridge.
 fn batch(plan: &HostPlan, daemon: &Daemon) -> String {
     let shared = plan.shared().find(|(_, shared)| shared.name == daemon.name).map(|(table, _)| table);
     let mut text = format!("# ip -batch, in the namespace of daemons.{}\n", daemon.name);
     let mut led: Vec<IpAddr> = Vec::new();
     for interface in plan.interfaces_of(daemon) {
         text.push_str(&links(interface));
-        if let Some(table) = shared {
-            text.push_str(&routes(interface, &interface.gateways, Some(table)));
-            continue;
-        }
         // Of several the first is what the daemon's own questions take.
         let new = |gateway: &IpAddr| !led.iter().any(|other| other.is_ipv4() == gateway.is_ipv4());
         let gateways: Vec<IpAddr> = interface.gateways.iter().copied().filter(new).collect();
-        text.push_str(&routes(interface, &gateways, None));
+        text.push_str(&routes(interface, &gateways, shared));
         led.extend(gateways);
     }
     for (table, interface) in plan.routing_tables(daemon) {
         text.push_str(&routes(interface, &interface.gateways, Some(table)));
-        for range in daemon.ranges() {
+        // In the host's namespace they come with the bridge.
+        for range in daemon.ranges().into_iter().filter(|_| shared.is_none()) {
             // Its bridges are in the main table, which is asked next.
             let _ = writeln!(text, "route replace throw {range} table {table}");
         }

@@ -42,6 +42,8 @@ fn dockerd(daemon: &Daemon, target: &Target) -> UnitFile {
         .set("TimeoutStartSec", "0")
         .set("Restart", "always")
         .set("RestartSec", "2")
+        // Inherited by its containers: such a socket passes by every rule of a link (net/xdp/xsk.c, `__dev_direct_xmit`).
+        .set("RestrictAddressFamilies", "~AF_XDP")
         .set("Slice", name.slice())
         .set("Delegate", "yes")
         .set("KillMode", if *live_restore { "process" } else { "mixed" })

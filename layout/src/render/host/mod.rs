@@ -7,6 +7,7 @@ pub(super) mod first_boot;
 pub(super) mod identity;
 pub(super) mod kernels;
 pub(super) mod network;
+pub(super) mod refusals;
 pub(super) mod services;
 pub(super) mod storage;
 pub(super) mod sysctl;

@@ -22,11 +22,19 @@ pub(super) fn render(plan: &HostPlan, table: u32, daemon: &Daemon, target: &Targ
     let name = &daemon.name;
     let bridge = name.bridge();
     let batch = name.etc().join("bridge.batch");
-    let flushed = || [format!("-{ip} rule flush table {table}"), format!("-{ip} -6 rule flush table {table}")];
-    let own = plan.interfaces_of(daemon).flat_map(|interface| &interface.addresses).map(|net| IpNet::from(net.addr()));
-    let rules = own.chain(daemon.ranges()).map(|source| {
+    let links = plan.routing_tables(daemon);
+    let flushed = || {
+        let tables = std::iter::once(table).chain(links.iter().map(|(table, _)| *table));
+        tables.flat_map(|table| ["", " -6"].map(|version| format!("-{ip}{version} rule flush table {table}")))
+    };
+    // Where several lead to a gateway each address has its interface's own.
+    let own = plan.interfaces_of(daemon).flat_map(|interface| {
+        let table = links.iter().find(|(_, link)| link.name == interface.name).map_or(table, |(table, _)| *table);
+        interface.addresses.iter().map(move |net| (IpNet::from(net.addr()), table))
+    });
+    let rules = own.chain(daemon.ranges().into_iter().map(|range| (range, table))).map(|(source, lookup)| {
         let version = if source.addr().is_ipv4() { "" } else { " -6" };
-        format!("{ip}{version} rule add priority {table} from {source} lookup {table}")
+        format!("{ip}{version} rule add priority {table} from {source} lookup {lookup}")
     });
     let unit = UnitFile::new(&format!("daemons.{name}: its bridge, and the routes that its traffic takes"))
         .section("Unit")
@@ -60,12 +68,15 @@ fn lines(plan: &HostPlan, table: u32, daemon: &Daemon) -> String {
         let _ = writeln!(text, "address replace {address} dev {bridge} nodad");
     }
     let _ = writeln!(text, "link set dev {bridge} up");
-    for range in daemon.ranges() {
-        // The bridges themselves are in the main table, which is asked next.
-        let _ = writeln!(text, "route replace throw {range} table {table}");
-    }
-    for everywhere in ["0.0.0.0/0", "::/0"] {
-        let _ = writeln!(text, "route replace unreachable {everywhere} metric {LAST} table {table}");
+    let links = plan.routing_tables(daemon);
+    for table in std::iter::once(table).chain(links.iter().map(|(table, _)| *table)) {
+        for range in daemon.ranges() {
+            // The bridges themselves are in the main table, which is asked next.
+            let _ = writeln!(text, "route replace throw {range} table {table}");
+        }
+        for everywhere in ["0.0.0.0/0", "::/0"] {
+            let _ = writeln!(text, "route replace unreachable {everywhere} metric {LAST} table {table}");
+        }
     }
     text
 }

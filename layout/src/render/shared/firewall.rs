@@ -62,7 +62,7 @@ pub(super) fn sockets(daemon: &Daemon, layout: &mut Layout) {
     if daemon.expose.is_some() {
         let chain = unlisted_of(daemon);
         let _ = writeln!(text, "flush chain inet dmhost {chain}");
-        for rule in hints::of_sockets(name, &admit::own_sockets(daemon)) {
+        for rule in hints::of_sockets(daemon, &admit::own_sockets(daemon)) {
             let _ = writeln!(text, "add rule inet dmhost {chain} {rule}");
         }
     }

@@ -26,6 +26,8 @@ use crate::proof::question::{Inner, Network, Place, Vantage};
 const RUN: Duration = Duration::from_secs(90);
 /// The VLAN that a user makes below an uplink. `NAME.VID` must be a device's name: 15 bytes.
 const VID: u16 = 77;
+/// The family of sockets that send past netfilter (socket(2)).
+const AF_XDP: u16 = 44;
 
 /// Where a container stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,12 +152,15 @@ impl Trial {
                 }
             };
             let tagged = matches!(stand, Stand::Tagged(_));
+            let listed = stand == Stand::Uplink && daemon.egress.is_some();
             let neighbours = &neighbours;
-            let liar = Liar { tell, mac, bridge, tagged, own: addresses, interface, neighbours };
+            let liar = Liar { tell, mac, bridge, tagged, listed, own: addresses, interface, neighbours };
             let (mut frames, marks) = deeds::deeds(scene, &liar);
             let count = frames.len();
             let honest = match stand {
                 Stand::Bridge if daemon.egress.is_some() => deeds::honest(&liar, &outlets),
+                // Where there is a list, of frames made by hand ARP alone leaves.
+                Stand::Uplink if listed => deeds::honest_questions(&liar),
                 // What stands on the uplink itself passes no rules but the uplink's own.
                 Stand::Bridge | Stand::Uplink => {
                     let near: Vec<(Host, u16)> = neighbours.iter().map(|host| (*host, 53)).collect();
@@ -260,6 +265,9 @@ fn run_all(script: &mut String, daemon: &Daemon, uplink: &str, sheets: &[(Stand,
         let end = json!({ "Container": USER, "EndpointConfig": { "IPAMConfig": { "IPv4Address": address } } });
         *script += &post(&format!("/networks/{name}/connect"), &end);
     }
+    // A socket that passes by every rule of a link is given to no container.
+    let host = exec(&daemon.name, HOST);
+    let _ = write!(script, "{host} refused {AF_XDP} </dev/null &\npids=$!\n");
     for (stand, frames) in sheets {
         let (container, on) = match (stand, Wire::of(*stand, uplink)) {
             (_, Some(Wire { address, .. })) => (USER, address),

@@ -29,6 +29,8 @@ pub(super) struct Liar<'a> {
     pub(super) bridge: Option<Mac>,
     /// Whether its frames are wrong whatever they say, since a tag is put on them.
     pub(super) tagged: bool,
+    /// Whether no datagram that it made by hand may leave, not even with its own address.
+    pub(super) listed: bool,
     /// Its addresses in its own network, for what only a known sender may ask of a bridge.
     pub(super) own: Vec<IpAddr>,
     /// The daemon's interface.
@@ -94,6 +96,16 @@ pub(super) fn honest(liar: &Liar<'_>, ports: &[(Host, u16)]) -> Vec<Vec<u8>> {
     frames.collect()
 }
 
+/// Questions by ARP from one's own addresses that have to leave.
+pub(super) fn honest_questions(liar: &Liar<'_>) -> Vec<Vec<u8>> {
+    let mark = [HONEST, &liar.tell].concat();
+    let asks = |to: &Host| {
+        let own = liar.own.iter().find(|ip| ip.is_ipv4() && to.ip.is_ipv4())?;
+        packet::who_has(Host { mac: liar.mac, ip: *own }, liar.mac, to.ip).map(|frame| [frame, mark.clone()].concat())
+    };
+    liar.neighbours.iter().filter_map(asks).collect()
+}
+
 fn towards(liar: &Liar<'_>, to: Host) -> Host {
     Host { mac: liar.bridge.unwrap_or(to.mac), ip: to.ip }
 }
@@ -126,14 +138,20 @@ fn aims(scene: &Scene<'_>, liar: &Liar<'_>, v4: bool) -> Vec<Host> {
 fn spoofed(scene: &Scene<'_>, liar: &Liar<'_>) -> Vec<Vec<u8>> {
     let payload = [HOSTILE, &liar.tell].concat();
     let mut all = Vec::new();
-    for ip in others(scene, liar) {
+    let own = || liar.interface.addresses.iter().map(ipnet::IpNet::addr);
+    for ip in others(scene, liar).into_iter().chain(own().filter(|_| liar.listed)) {
         let from = Host { mac: liar.mac, ip };
         all.extend(
             aims(scene, liar, ip.is_ipv4()).into_iter().filter_map(|to| packet::udp(from, to, (53, 53), &payload)),
         );
     }
-    let own = liar.interface.addresses.iter().map(ipnet::IpNet::addr);
-    for ip in own {
+    // Neighbour discovery that is true, and is not the kernel's.
+    let told = own().filter(|_| liar.listed).filter_map(|ip| match ip {
+        IpAddr::V6(ip) => frames::unsolicited(liar.mac, ip),
+        IpAddr::V4(_) => None,
+    });
+    all.extend(told.map(|frame| [frame, payload.clone()].concat()));
+    for ip in own() {
         let from = Host { mac: nobody(liar.tell), ip };
         all.extend(
             aims(scene, liar, ip.is_ipv4()).into_iter().filter_map(|to| packet::udp(from, to, (53, 53), &payload)),
