@@ -12,6 +12,7 @@
 //!
 //! Neighbouring namespaces are one kernel: what a packet causes is done before a later packet on the same way is answered.
 
+use std::cell::Cell;
 use std::io::{BufRead, Write};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -21,8 +22,10 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::{icmp, tcp, udp};
 
-/// How long a port that ought to answer is waited for: a program has to be scheduled for it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long ports that ought to answer and do not are waited for, all in all: a program has to be scheduled for it.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long each is waited for at least.
+const LEAST: Duration = Duration::from_secs(2);
 /// How long the control may take: nobody decides anything by it but that the machine is dead.
 const CONTROL: Duration = Duration::from_secs(60);
 /// Questions under way at once, each a socket.
@@ -51,14 +54,27 @@ impl Answer {
     }
 }
 
-/// The positive control that closes windows.
+/// The positive control that closes windows, and what is left of the patience with those that ought to answer.
 #[derive(Debug)]
-pub(crate) struct Control(Option<IpAddr>);
+pub(crate) struct Control {
+    address: Option<IpAddr>,
+    patience: Cell<Duration>,
+}
 
 impl Control {
+    /// How long to wait for what ought to come.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience.get().max(LEAST)
+    }
+
+    /// It was waited for since then, and did not come.
+    pub(crate) fn in_vain(&self, since: Instant) {
+        self.patience.set(self.patience.get().saturating_sub(since.elapsed()));
+    }
+
     /// Asks the control and waits for its answer: what was sent before is done then.
     pub(crate) fn close(&self) -> Result<()> {
-        let address = self.0.context("no control is named before the first question")?;
+        let address = self.address.context("no control is named before the first question")?;
         let until = Instant::now() + CONTROL;
         while Instant::now() < until {
             // Lost once is no verdict: asked again each second.
@@ -73,7 +89,7 @@ impl Control {
 pub(crate) fn run(sheet: impl BufRead) -> Result<()> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most).context("cannot raise the limit of open files")?;
-    let mut control = Control(None);
+    let mut control = Control { address: None, patience: Cell::new(PATIENCE) };
     let mut source = None;
     let mut asked = 0_usize;
     let mut out = std::io::stdout().lock();
@@ -84,7 +100,7 @@ pub(crate) fn run(sheet: impl BufRead) -> Result<()> {
         let address: IpAddr = address.parse().with_context(|| format!("{address} is no address"))?;
         match words[..] {
             ["control", _] => {
-                control = Control(Some(address));
+                control.address = Some(address);
                 control.close()?;
             }
             ["from", _] => source = Some(address),

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket};
 
-use crate::ask::{Answer, Control, PATIENCE};
+use crate::ask::{Answer, Control};
 
 pub(crate) fn ask(address: IpAddr, ports: &[u16], wanted: &[u16], control: &Control) -> Result<BTreeMap<u16, Answer>> {
     let mut answers = BTreeMap::new();
@@ -23,13 +23,18 @@ pub(crate) fn ask(address: IpAddr, ports: &[u16], wanted: &[u16], control: &Cont
         }
     }
     control.close()?;
-    let until = Instant::now() + PATIENCE;
+    let begun = Instant::now();
+    let until = begun + control.patience();
     loop {
-        take(&mut waiting, &mut answers)?;
+        take(&mut waiting, &mut answers, control)?;
         let due: Vec<&TcpStream> =
             waiting.iter().filter(|(port, _)| wanted.contains(port)).map(|(_, stream)| stream).collect();
         let left = until.saturating_duration_since(Instant::now());
-        if due.is_empty() || left.is_zero() {
+        if due.is_empty() {
+            return Ok(answers);
+        }
+        if left.is_zero() {
+            control.in_vain(begun);
             return Ok(answers);
         }
         let mut fds: Vec<PollFd<'_>> =
@@ -42,7 +47,7 @@ pub(crate) fn ask(address: IpAddr, ports: &[u16], wanted: &[u16], control: &Cont
 }
 
 /// Takes out what has come to an end. One call for all of them: under emulation each costs.
-fn take(waiting: &mut BTreeMap<u16, TcpStream>, answers: &mut BTreeMap<u16, Answer>) -> Result<()> {
+fn take(waiting: &mut BTreeMap<u16, TcpStream>, answers: &mut BTreeMap<u16, Answer>, control: &Control) -> Result<()> {
     let mut fds: Vec<PollFd<'_>> =
         waiting.values().map(|stream| PollFd::new(stream.as_fd(), PollFlags::POLLOUT)).collect();
     match poll(&mut fds, PollTimeout::ZERO) {
@@ -52,7 +57,7 @@ fn take(waiting: &mut BTreeMap<u16, TcpStream>, answers: &mut BTreeMap<u16, Answ
     }
     let ended = waiting.iter().zip(&fds).filter(|(_, fd)| fd.any().unwrap_or(true));
     let ended: Vec<(u16, Answer)> =
-        ended.filter_map(|((port, stream), _)| Some((*port, self::ended(stream)?))).collect();
+        ended.filter_map(|((port, stream), _)| Some((*port, self::ended(stream, control)?))).collect();
     for (port, answer) in ended {
         waiting.remove(&port);
         answers.insert(port, answer);
@@ -81,7 +86,7 @@ fn begin(to: SocketAddr) -> Result<Result<TcpStream, Answer>> {
 }
 
 /// What became of a connection, if anything has.
-fn ended(stream: &TcpStream) -> Option<Answer> {
+fn ended(stream: &TcpStream, control: &Control) -> Option<Answer> {
     match stream.take_error() {
         Ok(None) => {}
         Ok(Some(error)) | Err(error) => {
@@ -91,18 +96,21 @@ fn ended(stream: &TcpStream) -> Option<Answer> {
     }
     // Not connected yet: no peer.
     stream.peer_addr().ok()?;
-    Some(Answer::Answers(page(stream).unwrap_or_default()))
+    Some(Answer::Answers(page(stream, control).unwrap_or_default()))
 }
 
 /// The first words of an HTTP answer's body, if there is one soon.
-fn page(stream: &TcpStream) -> std::io::Result<String> {
+fn page(stream: &TcpStream, control: &Control) -> std::io::Result<String> {
+    let begun = Instant::now();
     stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(control.patience()))?;
     let mut stream = stream;
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
     let mut answer = Vec::new();
     // A deadline of the read leaves what has come.
-    let _ = stream.take(4096).read_to_end(&mut answer);
+    if stream.take(4096).read_to_end(&mut answer).is_err() {
+        control.in_vain(begun);
+    }
     let answer = String::from_utf8_lossy(&answer).into_owned();
     Ok(answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
 }

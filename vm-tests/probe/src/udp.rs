@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::sockopt::IpTransparent;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, setsockopt, socket};
 
-use crate::ask::{Answer, Control, PATIENCE};
+use crate::ask::{Answer, Control};
 
 /// From a source, or from the own address on the way there, to an address.
 pub(crate) fn ask(
@@ -32,7 +32,8 @@ pub(crate) fn ask(
         }
     }
     control.close()?;
-    let until = Instant::now() + PATIENCE;
+    let begun = Instant::now();
+    let until = begun + control.patience();
     loop {
         waiting.retain(|port, socket| match ended(socket) {
             Some(answer) => {
@@ -44,7 +45,11 @@ pub(crate) fn ask(
         let due: Vec<&UdpSocket> =
             waiting.iter().filter(|(port, _)| wanted.contains(port)).map(|(_, socket)| socket).collect();
         let left = until.saturating_duration_since(Instant::now());
-        if due.is_empty() || left.is_zero() {
+        if due.is_empty() {
+            return Ok(answers);
+        }
+        if left.is_zero() {
+            control.in_vain(begun);
             return Ok(answers);
         }
         let mut fds: Vec<PollFd<'_>> =

@@ -111,11 +111,14 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
         if !until_red || cells.iter().all(Cell::holds) {
             stage("where daemons and containers may go");
             facts = loopback::facts(plan, bed)?;
-            facts.extend(destinations::facts(plan, bed, &inner, team.hands())?);
+        }
+        let enough =
+            |facts: &[Fact]| until_red && !(cells.iter().all(Cell::holds) && facts.iter().all(|fact| fact.holds));
+        if !enough(&facts) {
+            facts.extend(destinations::facts(plan, bed, &inner, team.hands(), until_red)?);
             facts.extend(told::facts(plan, bed, &cells, &mut team)?);
         }
-        let enough = until_red && !(cells.iter().all(Cell::holds) && facts.iter().all(|fact| fact.holds));
-        if extent != Extent::Quick && !enough {
+        if extent != Extent::Quick && !enough(&facts) {
             facts.extend(hostile::facts(plan, bed, &inner, team.hands(), until_red, stage)?);
         }
         if extent == Extent::Whole {

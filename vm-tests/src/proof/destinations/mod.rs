@@ -52,7 +52,7 @@ impl fmt::Display for Stand {
     }
 }
 
-/// A fact for each daemon and each of its stands.
+/// A fact for each daemon and each of its stands; with `until_red` no further ones after one that is not as planned.
 ///
 /// # Errors
 /// If the machine or the fabric has ended.
@@ -61,12 +61,16 @@ pub(super) fn facts(
     bed: &Testbed,
     inner: &[Inner],
     (stations, canaries): (&Stations, &Canaries),
+    until_red: bool,
 ) -> Result<Vec<Fact>> {
     let _gateways = Gateways::play(plan, bed)?;
     let mut facts = Vec::new();
     for (stand, daemons) in rounds(plan) {
         let round = Round { plan, bed, inner, stations, canaries, stand };
         facts.extend(round.facts(&daemons)?);
+        if until_red && facts.iter().any(|fact: &Fact| !fact.holds) {
+            return Ok(facts);
+        }
     }
     facts.extend(host::fact(plan, bed, stations)?);
     Ok(facts)

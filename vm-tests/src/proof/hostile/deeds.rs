@@ -147,7 +147,10 @@ fn spoofed(scene: &Scene<'_>, liar: &Liar<'_>) -> Vec<Vec<u8>> {
     }
     // Neighbour discovery that is true, and is not the kernel's.
     let told = own().filter(|_| liar.listed).filter_map(|ip| match ip {
-        IpAddr::V6(ip) => frames::unsolicited(liar.mac, ip),
+        IpAddr::V6(ip) => {
+            let from = Host { mac: liar.mac, ip: topology::link_local(liar.mac.0).into() };
+            frames::advertised(from, ip, liar.mac)
+        }
         IpAddr::V4(_) => None,
     });
     all.extend(told.map(|frame| [frame, payload.clone()].concat()));
