@@ -53,7 +53,7 @@ fn a_line_of_the_spec_tells_what_it_made_and_what_it_does_else() {
     };
     assert_eq!(all.lines().count(), GOOD.lines().count());
     let rows = ["# Two Docker", "version = ", "[host]", "name = ", "base = ", "kernel = ", "expose = "].map(row);
-    assert_eq!(rows, ["", "fixed", "", "2 in 2", "image", "image", "30 in 2"]);
+    assert_eq!(rows, ["", "fixed", "", "2 in 2", "image", "image", "96 in 5"]);
     let json = bed.json(&format!("blame host.toml host.toml:{}", line("kernel = ")));
     assert_eq!(json["origins"], serde_json::json!([{ "path": "host.kernel", "decides": "image" }]));
     assert_eq!(json["files"], serde_json::json!([]));
