@@ -97,7 +97,7 @@ pub(crate) fn oracle_of(path: &str) -> Option<Oracle> {
         ["etc", "dmhost", _, "daemon.json"] => Oracle::Dockerd,
         // The hooks are links to a script.
         ["etc", "dmhost", _, "tls", _] | ["etc", "initramfs" | "kernel", _, _] => Oracle::WithAnother,
-        ["etc", "dmhost", _, "networks.sh"] | ["usr", "lib", "dmhost", _] => Oracle::Script,
+        ["etc", "dmhost", "refusals.sh"] | ["etc", "dmhost", _, "networks.sh"] | ["usr", "lib", "dmhost", _] => Oracle::Script,
         ["etc", "ssh", "sshd_config.d", _] => Oracle::Sshd,
         ["etc", "ssh", "authorized_keys.d", _] => Oracle::Keys,
         ["etc", "fstab"] => Oracle::Fstab,
