@@ -12,7 +12,7 @@ use super::make::Mutant;
 use crate::bed::Testbed;
 use crate::guest::Guest;
 use crate::proof::inside::enter;
-use crate::proof::question::{Ask, Place, Vantage};
+use crate::proof::question::{Ask, Place, Vantage, Verdict};
 use crate::proof::{self, Part};
 
 /// For rules to be opened, on the reference machine.
@@ -79,6 +79,8 @@ for trunk in $(sed -n 's/^-net.ipv6.conf.\\(.*\\).disable_ipv6 = 1$/\\1/p' /etc/
     bash -c 'echo question >/dev/udp/2001:db8:ffff::1/53' || true
 done";
 const ARP_OF_ALL: &str = "for key in /proc/sys/net/ipv4/conf/*/arp_ignore; do echo 0 >$key; done";
+/// What dockerd maps is served by docker-proxy then.
+const NO_MAPPING: &str = "for tables in iptables ip6tables; do $tables -t nat -F DOCKER || true; done";
 const NO_EGRESS: &str = "nft delete table netdev dmhost 2>/dev/null || true";
 
 const ZONE_STOPS: &str = include_str!("misfortunes/zone-stops.sh");
@@ -161,6 +163,15 @@ const BEHIND: &[Behind] = &[
         key: "/etc/dmhost/NAME/nftables.conf: forward with \"policy accept\"",
         open: &[NO_PREROUTING, NO_EGRESS, DOCKERS_FORWARD],
         shows: ECHO_TO_CONTAINERS,
+        needs: &[],
+    },
+    Behind {
+        key: "/etc/dmhost/NAME/nftables.conf: input without \"iifname { …} udp dport {",
+        open: &[NO_MAPPING],
+        shows: Shows::Part(Part::Cells(|question| {
+            let near = matches!(question.vantage, Vantage::Vlan(_));
+            near && matches!(question.ask, Ask::Datagram { .. }) && question.expected == Verdict::Serves
+        })),
         needs: &[],
     },
     Behind {
