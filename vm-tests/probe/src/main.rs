@@ -7,7 +7,6 @@
 //! * `probe flood ADDRESS COUNT`: sends a datagram to each of so many addresses, upwards from the first;
 //! * `probe blast ADDRESS PORT COUNT`: sends so many datagrams as fast as they are taken;
 //! * `probe rtt ADDRESS PORT COUNT`: sends so many, each after the answer to the one before it, and says how long each took;
-//! * `probe refused FAMILY`: asks the kernel for a raw socket of a family, and fails unless it has none for it;
 //! * `probe call SOCKET METHOD PATH [BODY]`: one request to a daemon's API;
 //! * `probe exec SOCKET CONTAINER COMMAND..`: a command in a container, as `docker exec -i`.
 //!
@@ -27,8 +26,6 @@ use std::io::{BufReader, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use nix::errno::Errno;
-use socket2::{Domain, Socket, Type};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -57,21 +54,12 @@ fn run(arguments: &[String]) -> Result<()> {
             let told = pace::rtt(address.parse()?, port.parse()?, count.parse()?)?;
             std::io::stdout().write_all(told.as_bytes()).context("cannot answer")
         }
-        ["refused", family] => refused(family.parse()?),
         ["call", socket, method, path] => engine::call(socket, method, path, ""),
         ["call", socket, method, path, body] => engine::call(socket, method, path, body),
         ["exec", socket, container, ref command @ ..] => engine::exec(socket, container, command),
         _ => bail!(
             "usage: probe serve TEXT | probe wait | probe ask [FILE] | probe send INTERFACE | probe flood ADDRESS COUNT \
-             | probe blast ADDRESS PORT COUNT | probe rtt ADDRESS PORT COUNT | probe refused FAMILY | probe call SOCKET METHOD PATH [BODY] | probe exec SOCKET CONTAINER COMMAND.."
+             | probe blast ADDRESS PORT COUNT | probe rtt ADDRESS PORT COUNT | probe call SOCKET METHOD PATH [BODY] | probe exec SOCKET CONTAINER COMMAND.."
         ),
-    }
-}
-
-fn refused(family: i32) -> Result<()> {
-    match Socket::new(Domain::from(family), Type::RAW, None) {
-        Err(error) if error.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32) => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("no socket of family {family}, but for another reason")),
-        Ok(_) => bail!("the kernel gives a socket of family {family}"),
     }
 }

@@ -1,6 +1,7 @@
 //! Frames as they are, onto an interface: what a container with the default `CAP_NET_RAW` can do to its neighbours.
 //!
-//! Standard input has one frame per line, in hexadecimal digits.
+//! Standard input has one frame per line, in hexadecimal digits. A line `refused FAMILY` asks the kernel for a raw socket of a family; it is
+//! an error unless it has none.
 
 use std::io::BufRead;
 use std::net::Ipv4Addr;
@@ -12,6 +13,7 @@ use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::sys::socket::{
     AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, SockaddrIn, SockaddrLike, sendto, socket,
 };
+use socket2::{Domain, Socket, Type};
 
 pub(crate) fn run(interface: &str) -> Result<()> {
     let to = link(interface)?;
@@ -19,6 +21,10 @@ pub(crate) fn run(interface: &str) -> Result<()> {
         .context("cannot open a packet socket")?;
     for line in std::io::stdin().lock().lines() {
         let line = line.context("cannot read a frame")?;
+        if let Some(family) = line.strip_prefix("refused ") {
+            refused(family.parse().with_context(|| format!("{family} is no family"))?)?;
+            continue;
+        }
         let frame = decode(line.trim()).with_context(|| format!("no frame in hexadecimal digits: {line}"))?;
         match sendto(fd.as_raw_fd(), &frame, &to, MsgFlags::empty()) {
             // A rule that drops what leaves says so to its sender.
@@ -27,6 +33,14 @@ pub(crate) fn run(interface: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn refused(family: i32) -> Result<()> {
+    match Socket::new(Domain::from(family), Type::RAW, None) {
+        Err(error) if error.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32) => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("no socket of family {family}, but for another reason")),
+        Ok(_) => bail!("the kernel gives a socket of family {family}"),
+    }
 }
 
 /// The packet address of an interface, as the kernel lists it: known by its name or by an IPv4 address that it has.

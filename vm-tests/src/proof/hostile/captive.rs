@@ -265,9 +265,6 @@ fn run_all(script: &mut String, daemon: &Daemon, uplink: &str, sheets: &[(Stand,
         let end = json!({ "Container": USER, "EndpointConfig": { "IPAMConfig": { "IPv4Address": address } } });
         *script += &post(&format!("/networks/{name}/connect"), &end);
     }
-    // A socket that passes by every rule of a link is given to no container.
-    let host = exec(&daemon.name, HOST);
-    let _ = write!(script, "{host} refused {AF_XDP} </dev/null &\npids=$!\n");
     for (stand, frames) in sheets {
         let (container, on) = match (stand, Wire::of(*stand, uplink)) {
             (_, Some(Wire { address, .. })) => (USER, address),
@@ -275,7 +272,10 @@ fn run_all(script: &mut String, daemon: &Daemon, uplink: &str, sheets: &[(Stand,
             (Stand::Bridge | Stand::Below(_) | Stand::Tagged(_), None) => (DEFAULT, "eth0".to_owned()),
         };
         let probe = exec(&daemon.name, container);
-        let _ = write!(script, "{probe} send {on} <<'FRAMES' &\n{}FRAMES\npids=\"${{pids-}} $!\"\n", hex(frames));
+        // A socket that passes by every rule of a link is given to nobody.
+        let refused = if *stand == Stand::Uplink { format!("refused {AF_XDP}\n") } else { String::new() };
+        let _ =
+            write!(script, "{probe} send {on} <<'FRAMES' &\n{refused}{}FRAMES\npids=\"${{pids-}} $!\"\n", hex(frames));
     }
     // Each has to end well, and the networks have to go even if one does not.
     script.push_str("failed=0; for pid in ${pids-}; do wait \"$pid\" || failed=1; done\n");
