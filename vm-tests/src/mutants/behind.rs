@@ -70,7 +70,7 @@ const NO_FILTER_BY_SOURCE: &str = "for key in /proc/sys/net/ipv4/conf/*/rp_filte
 /// dockerd's own chains, for both IP versions.
 const DOCKERS_FORWARD: &str =
     "for tables in iptables ip6tables; do $tables -I DOCKER-USER -j ACCEPT || $tables -I FORWARD -j ACCEPT; done";
-/// The names of NICs that carry VLANs are in that file too.
+/// IPv6 on NICs that carry VLANs, whose names that file has, and a question that leaves there.
 const TRUNKS_ASK: &str = "
 for trunk in $(sed -n 's/^-net.ipv6.conf.\\(.*\\).disable_ipv6 = 1$/\\1/p' /etc/sysctl.d/90-dmhost.conf); do
     sysctl -qw net.ipv6.conf.$trunk.disable_ipv6=0

@@ -62,8 +62,8 @@ impl Vantage {
         self.session(peer.into(), port, terms, &mut exchange)
     }
 
-    /// A request by its method and path, over TLS if `tls` is given, with a body: its type, its length in bytes, and where it is read from as it is
-    /// sent.
+    /// A request by its method and path, over TLS if `tls` is given, with a body: its type, its length in bytes, and where it is
+    /// read from as it is sent.
     ///
     /// # Errors
     /// [`Infrastructure`] if the canary is not answered, `name` is none, or the body cannot be read.
