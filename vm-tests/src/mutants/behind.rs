@@ -341,16 +341,14 @@ impl Behind {
 
 #[cfg(test)]
 mod tests {
-    use dmhost_layout::{plan_from_toml, render};
+    use dmhost_layout::render;
 
     use super::*;
     use crate::mutants::mutants;
 
     #[test]
     fn each_is_of_a_mutant() {
-        let spec = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/two-vlans.toml");
-        let (plan, _) = plan_from_toml(spec, &fs_err::read_to_string(spec).unwrap());
-        let plan = plan.unwrap();
+        let plan = crate::example("two-vlans");
         let all = mutants(&plan, &render(&plan));
         for known in BEHIND {
             let one =

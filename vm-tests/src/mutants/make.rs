@@ -195,14 +195,12 @@ fn dependencies(text: &str) -> Vec<Edit> {
 
 #[cfg(test)]
 mod tests {
-    use dmhost_layout::{plan_from_toml, render};
+    use dmhost_layout::render;
 
     use super::*;
 
     fn example() -> (HostPlan, Layout) {
-        let spec = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/two-vlans.toml");
-        let (plan, _) = plan_from_toml(spec, &fs_err::read_to_string(spec).unwrap());
-        let plan = plan.unwrap();
+        let plan = crate::example("two-vlans");
         let layout = render(&plan);
         (plan, layout)
     }

@@ -166,9 +166,7 @@ mod tests {
     /// Of two who ask a host one after the other, each with stations of its own.
     #[test]
     fn an_address_has_one_mac_address_whoever_has_the_station() {
-        let spec = include_str!("../../../examples/two-vlans.toml");
-        let (plan, _) = dmhost_layout::plan_from_toml("two-vlans.toml", spec);
-        let plan = plan.expect("the example is a plan");
+        let plan = crate::example("two-vlans");
         let nets: Vec<IpNet> = plan.interfaces.values().flat_map(|interface| interface.addresses.clone()).collect();
         let hosts = |nets: Vec<IpNet>| -> BTreeMap<IpAddr, Mac> {
             let stations = Stations::new(&plan);

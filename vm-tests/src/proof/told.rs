@@ -165,9 +165,7 @@ mod tests {
 
     #[test]
     fn a_line_is_of_its_daemon_its_protocol_and_its_port() {
-        let spec = include_str!("../../../examples/atlas.toml");
-        let (plan, _) = dmhost_layout::plan_from_toml("atlas.toml", spec);
-        let plan = plan.expect("the example is a plan");
+        let plan = crate::example("atlas");
         let web = plan.daemons.values().find(|daemon| daemon.name.as_str() == "web").expect("it has lists");
         let ProbePorts { closed, closed_udp, .. } = probe_ports(web);
         let (tcp, udp) = (closed.expect("a port that is not listed"), closed_udp.expect("one more"));
@@ -203,9 +201,7 @@ mod tests {
 
     #[test]
     fn of_a_range_of_some_sources_any_port_is_told() {
-        let spec = include_str!("../../../examples/mixed.toml");
-        let (plan, _) = dmhost_layout::plan_from_toml("mixed.toml", spec);
-        let plan = plan.expect("the example is a plan");
+        let plan = crate::example("mixed");
         let of = |name: &str| plan.daemons.values().find(|daemon| daemon.name.as_str() == name).expect("it is there");
         let whats = |name: &str| {
             let (daemon, limited) = (of(name), probe_ports(of(name)).limited);

@@ -182,9 +182,7 @@ mod tests {
     /// Everything that the example's daemon with a list asks from a container, and what of it ought to leave.
     #[test]
     fn ends_are_asked_on_both_sides() {
-        let spec = include_str!("../../../../examples/atlas.toml");
-        let (plan, _) = dmhost_layout::plan_from_toml("atlas.toml", spec);
-        let plan = plan.expect("the example is a plan");
+        let plan = crate::example("atlas");
         let daemon = plan.daemons.values().find(|daemon| daemon.name.as_str() == "web").expect("it has a list");
         let aims = aims(&plan, &[], daemon, Stand::Itself, &Stations::new(&plan));
         let of = |text: &str, what: What| {
@@ -223,9 +221,7 @@ mod tests {
 
     #[test]
     fn a_shared_daemon_itself_goes_by_the_hosts_gateways() {
-        let spec = include_str!("../../../../examples/classic-shared.toml");
-        let (plan, _) = dmhost_layout::plan_from_toml("classic-shared.toml", spec);
-        let plan = plan.expect("the example is a plan");
+        let plan = crate::example("classic-shared");
         let hosts = plan.interfaces.values().filter(|interface| interface.owner == Owner::Host);
         let gateways: Vec<IpAddr> = hosts.flat_map(|interface| interface.gateways.clone()).collect();
         assert!(gateways.iter().all(IpAddr::is_ipv4) && !gateways.is_empty(), "{gateways:?}");
@@ -239,9 +235,7 @@ mod tests {
 
     #[test]
     fn a_daemon_without_a_list_asks_what_has_to_leave() {
-        let spec = include_str!("../../../../examples/two-vlans.toml");
-        let (plan, _) = dmhost_layout::plan_from_toml("two-vlans.toml", spec);
-        let plan = plan.expect("the example is a plan");
+        let plan = crate::example("two-vlans");
         for daemon in plan.daemons.values() {
             let aims = aims(&plan, &[], daemon, Stand::Itself, &Stations::new(&plan));
             assert!(!aims.is_empty() && aims.iter().all(|aim| aim.leaves), "{}: {aims:?}", daemon.name);

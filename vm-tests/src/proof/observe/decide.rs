@@ -95,9 +95,7 @@ mod tests {
     /// What a scan decides is asked by it, and what only those who are listed are answered is not.
     #[test]
     fn ports_of_some_sources_are_scanned_where_nobody_is_listed() {
-        let spec = include_str!("../../../../examples/mixed.toml");
-        let (plan, _) = dmhost_layout::plan_from_toml("mixed.toml", spec);
-        let plan = plan.expect("the example is a plan");
+        let plan = crate::example("mixed");
         let all = questions(&plan, &[], &Ports::of(&plan, false));
         let mut seen = BTreeSet::new();
         for group in all.chunk_by(|one, next| one.vantage == next.vantage && one.target == next.target) {
