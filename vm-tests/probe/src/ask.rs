@@ -5,6 +5,7 @@
 //! from ADDRESS               datagrams have this source from here on, whoever's it is
 //! echo ADDRESS
 //! tcp ADDRESS PORT,... [PORT,...]    the second list: ports worth waiting for
+//! syn ADDRESS PORT,...       as tcp, but ports that all ought to be silent: see [`syn`]
 //! udp ADDRESS PORT,... [PORT,...]
 //! ```
 //! Answers: `echo ADDRESS WORD`, `tcp ADDRESS PORT WORD [TEXT]`, where WORD is `answers`, `refused` or `unreachable`;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::{icmp, tcp, udp};
+use crate::{icmp, syn, tcp, udp};
 
 /// How long ports that ought to answer and do not are waited for, all in all: a program has to be scheduled for it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -90,7 +91,7 @@ pub(crate) fn run(sheet: impl BufRead) -> Result<()> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most).context("cannot raise the limit of open files")?;
     let mut control = Control { address: None, patience: Cell::new(PATIENCE) };
-    let mut source = None;
+    let (mut source, mut heard) = (None, false);
     let mut asked = 0_usize;
     let mut out = std::io::stdout().lock();
     for line in sheet.lines() {
@@ -109,6 +110,20 @@ pub(crate) fn run(sheet: impl BufRead) -> Result<()> {
                 let answer = icmp::ask(address, &control)?;
                 if let Some(answer) = answer {
                     writeln!(out, "echo {address} {}", answer.line()).context("cannot answer")?;
+                }
+            }
+            ["syn", _, list] => {
+                if !std::mem::replace(&mut heard, true) {
+                    syn::are_heard(&control)?;
+                }
+                let ports = ports(list)?;
+                asked += ports.len();
+                for batch in ports.chunks(BATCH) {
+                    if !syn::are_silent(address, batch, &control)? {
+                        for (port, answer) in tcp::ask(address, batch, &[], &control)? {
+                            writeln!(out, "tcp {address} {port} {}", answer.line()).context("cannot answer")?;
+                        }
+                    }
                 }
             }
             [verb @ ("tcp" | "udp"), _, list, ref wanted @ ..] => {

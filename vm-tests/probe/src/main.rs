@@ -3,7 +3,7 @@
 //! * `probe serve TEXT`: answers HTTP and datagrams on port 8000 with TEXT, until it is stopped;
 //! * `probe wait`: does nothing until it is stopped, so that its container is there;
 //! * `probe ask [FILE]`: takes questions from a file or from standard input and says what came of each;
-//! * `probe send INTERFACE`: puts frames from standard input on an interface, known by its name or IPv4 address, as they are;
+//! * `probe send`: puts frames from standard input on interfaces, known by their names or IPv4 addresses, as they are;
 //! * `probe flood ADDRESS COUNT`: sends a datagram to each of so many addresses, upwards from the first;
 //! * `probe blast ADDRESS PORT COUNT`: sends so many datagrams as fast as they are taken;
 //! * `probe rtt ADDRESS PORT COUNT`: sends so many, each after the answer to the one before it, and says how long each took;
@@ -19,6 +19,7 @@ mod icmp;
 mod pace;
 mod send;
 mod serve;
+mod syn;
 mod tcp;
 mod udp;
 
@@ -47,7 +48,7 @@ fn run(arguments: &[String]) -> Result<()> {
         },
         ["ask"] => ask::run(std::io::stdin().lock()),
         ["ask", sheet] => ask::run(BufReader::new(fs_err::File::open(sheet)?)),
-        ["send", interface] => send::run(interface),
+        ["send"] => send::run(),
         ["flood", address, count] => flood::run(address.parse()?, count.parse()?),
         ["blast", address, port, count] => pace::blast(address.parse()?, port.parse()?, count.parse()?),
         ["rtt", address, port, count] => {
@@ -58,7 +59,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["call", socket, method, path, body] => engine::call(socket, method, path, body),
         ["exec", socket, container, ref command @ ..] => engine::exec(socket, container, command),
         _ => bail!(
-            "usage: probe serve TEXT | probe wait | probe ask [FILE] | probe send INTERFACE | probe flood ADDRESS COUNT \
+            "usage: probe serve TEXT | probe wait | probe ask [FILE] | probe send | probe flood ADDRESS COUNT \
              | probe blast ADDRESS PORT COUNT | probe rtt ADDRESS PORT COUNT | probe call SOCKET METHOD PATH [BODY] | probe exec SOCKET CONTAINER COMMAND.."
         ),
     }

@@ -1,7 +1,7 @@
 //! Frames as they are, onto an interface: what a container with the default `CAP_NET_RAW` can do to its neighbours.
 //!
-//! Standard input has one frame per line, in hexadecimal digits. A line `refused FAMILY` asks the kernel for a raw socket of a family; it is
-//! an error unless it has none.
+//! Standard input has one frame per line, in hexadecimal digits, for the interface that the last line `on INTERFACE` names. A line
+//! `refused FAMILY` asks the kernel for a raw socket of a family; it is an error unless it has none.
 
 use std::io::BufRead;
 use std::net::Ipv4Addr;
@@ -15,8 +15,8 @@ use nix::sys::socket::{
 };
 use socket2::{Domain, Socket, Type};
 
-pub(crate) fn run(interface: &str) -> Result<()> {
-    let to = link(interface)?;
+pub(crate) fn run() -> Result<()> {
+    let mut to = None;
     let fd = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
         .context("cannot open a packet socket")?;
     for line in std::io::stdin().lock().lines() {
@@ -25,11 +25,16 @@ pub(crate) fn run(interface: &str) -> Result<()> {
             refused(family.parse().with_context(|| format!("{family} is no family"))?)?;
             continue;
         }
+        if let Some(interface) = line.strip_prefix("on ") {
+            to = Some(link(interface)?);
+            continue;
+        }
+        let to = to.as_ref().context("no interface is named before the first frame")?;
         let frame = decode(line.trim()).with_context(|| format!("no frame in hexadecimal digits: {line}"))?;
-        match sendto(fd.as_raw_fd(), &frame, &to, MsgFlags::empty()) {
+        match sendto(fd.as_raw_fd(), &frame, to, MsgFlags::empty()) {
             // A rule that drops what leaves says so to its sender.
             Ok(_) | Err(Errno::EPERM | Errno::ENOBUFS) => {}
-            Err(error) => return Err(error).with_context(|| format!("cannot send on {interface}")),
+            Err(error) => return Err(error).with_context(|| format!("cannot send {line}")),
         }
     }
     Ok(())

@@ -142,20 +142,22 @@ fn sheet(control: IpAddr, questions: &[Question]) -> String {
     let words = |ports: &[u16]| ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     for group in questions.chunk_by(|one, next| one.target == next.target) {
         let address = group[0].target.address;
-        for verb in ["echo", "tcp", "udp"] {
-            let of = |question: &Question| match verb {
-                "tcp" => ports_of(&question.ask),
-                "udp" => datagrams_of(&question.ask),
-                _ => Vec::new(),
-            };
-            let all: Vec<u16> = group.iter().flat_map(of).collect();
-            let served = group.iter().filter(|question| question.expected == Verdict::Serves);
-            let wanted: Vec<u16> = served.flat_map(of).collect();
-            if verb == "echo" {
-                let _ = writeln!(sheet, "echo {address}");
-            } else if !all.is_empty() {
-                let _ = writeln!(sheet, "{verb} {address} {} {}", words(&all), words(&wanted));
-            }
+        let served = |question: &&Question| question.expected == Verdict::Serves;
+        let tcp = |question: &Question| ports_of(&question.ask);
+        let udp = |question: &Question| datagrams_of(&question.ask);
+        let _ = writeln!(sheet, "echo {address}");
+        let wanted: Vec<u16> = group.iter().filter(served).flat_map(tcp).collect();
+        let silent: Vec<u16> = group.iter().filter(|question| !served(question)).flat_map(tcp).collect();
+        if !wanted.is_empty() {
+            let _ = writeln!(sheet, "tcp {address} {0} {0}", words(&wanted));
+        }
+        if !silent.is_empty() {
+            let _ = writeln!(sheet, "syn {address} {}", words(&silent));
+        }
+        let datagrams: Vec<u16> = group.iter().flat_map(udp).collect();
+        if !datagrams.is_empty() {
+            let wanted: Vec<u16> = group.iter().filter(served).flat_map(udp).collect();
+            let _ = writeln!(sheet, "udp {address} {} {}", words(&datagrams), words(&wanted));
         }
     }
     sheet

@@ -107,15 +107,20 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
     let ports = Ports::of(plan, extent == Extent::Whole);
     let ((cells, facts, asked), egress) = egress::watched(plan, &bed.fabric, &bed.topology, &team.late(), || {
         let (cells, asked) = matrix(plan, bed, &inner, &ports, &mut team, stage)?;
-        let mut facts = Vec::new();
-        if !until_red || cells.iter().all(Cell::holds) {
-            stage("where daemons and containers may go");
-            facts = loopback::facts(plan, bed)?;
-        }
         let enough =
             |facts: &[Fact]| until_red && !(cells.iter().all(Cell::holds) && facts.iter().all(|fact| fact.holds));
+        let mut facts = Vec::new();
         if !enough(&facts) {
-            facts.extend(destinations::facts(plan, bed, &inner, team.hands(), until_red)?);
+            stage("where daemons and containers may go");
+            facts = std::thread::scope(|scope| {
+                // No frame tells of it.
+                let within = scope.spawn(|| loopback::facts(plan, bed));
+                let out = destinations::facts(plan, bed, &inner, team.hands(), until_red)?;
+                let within = within.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                anyhow::Ok([within, out].concat())
+            })?;
+        }
+        if !enough(&facts) {
             facts.extend(told::facts(plan, bed, &cells, &mut team)?);
         }
         if extent != Extent::Quick && !enough(&facts) {

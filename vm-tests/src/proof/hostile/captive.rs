@@ -4,7 +4,7 @@
 //! uplink itself; a user's macvlan and ipvlan hang below it, and below a VLAN of the user's own. What leaves the machine with
 //! the tell of one of them is an offence, but for the honest frames that the first two send: those have to leave.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -81,12 +81,19 @@ const STANDS: [Stand; 4] = [Stand::Bridge, Stand::Uplink, Stand::Below("macvlan"
 struct Trial {
     provocation: Provocation,
     script: String,
+    /// What has its networks go.
+    undo: String,
     /// Each with whether an honest frame of it leaves.
     stands: Vec<(bool, Tell, Row)>,
 }
 
-/// A row for each place that a container can stand in, all daemons at once.
-pub(super) fn rows(scene: &Scene<'_>, bed: &Testbed, inner: &[Inner], canaries: &Canaries) -> Result<Vec<Row>> {
+/// A row for each place that a container can stand in, all daemons at once; and what is left of it in the guest.
+pub(super) fn rows(
+    scene: &Scene<'_>,
+    bed: &Testbed,
+    inner: &[Inner],
+    canaries: &Canaries,
+) -> Result<(Vec<Row>, Networks)> {
     let plan = scene.plan;
     let (mut tells, mut all) = (0..=u8::MAX, Vec::new());
     for daemon in plan.daemons.values() {
@@ -97,22 +104,48 @@ pub(super) fn rows(scene: &Scene<'_>, bed: &Testbed, inner: &[Inner], canaries: 
         }
         all.push(trials);
     }
-    // Those of one daemon one after another: it does not make two networks at a time without a complaint.
-    let run = |trials: Vec<Trial>| -> Result<Vec<Row>> {
-        let rows: Vec<_> = trials.into_iter().map(|trial| trial.run(bed)).collect::<Result<_>>()?;
-        Ok(rows.into_iter().flatten().collect())
-    };
     std::thread::scope(|scope| {
-        let running: Vec<_> = all.into_iter().map(|trials| scope.spawn(|| run(trials))).collect();
-        let mut rows = Vec::new();
+        let running: Vec<_> = all.into_iter().map(|trials| scope.spawn(|| one_by_one(trials, bed))).collect();
+        let (mut rows, mut left) = (Vec::new(), Networks::default());
         for thread in running {
-            match thread.join() {
-                Ok(of_one) => rows.extend(of_one?),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
+            let (of_one, networks) = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            rows.extend(of_one);
+            left.0.extend(networks);
         }
-        Ok(rows)
+        Ok((rows, left))
     })
+}
+
+/// The trials of one daemon: it does not make two networks at a time without a complaint. Gives what makes the last one's go.
+fn one_by_one(trials: Vec<Trial>, bed: &Testbed) -> Result<(Vec<Row>, Option<String>)> {
+    let (mut rows, mut left) = (Vec::new(), Networks::default());
+    for trial in trials {
+        rows.extend(left.remove(bed)?);
+        left = Networks(vec![trial.undo.clone()]);
+        rows.extend(trial.run(bed)?);
+    }
+    Ok((rows, left.0.pop()))
+}
+
+/// Networks that users have made on uplinks, by the scripts that have them go.
+#[derive(Debug, Default)]
+pub(super) struct Networks(Vec<String>);
+
+impl Networks {
+    /// Has them go, all daemons' at once; a row if one stays.
+    pub(super) fn remove(&self, bed: &Testbed) -> Result<Option<Row>> {
+        let stay = std::thread::scope(|scope| {
+            let removing: Vec<_> =
+                self.0.iter().map(|script| scope.spawn(|| bed.guest.must(script, RUN).map(drop))).collect();
+            let done = removing
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            done.filter_map(Result::err).map(|error| format!("{error:#}")).collect::<Vec<_>>()
+        });
+        bed.alive()?;
+        let name = "a user's networks go".to_owned();
+        Ok((!stay.is_empty()).then(|| Row { name, offences: stay, ..Row::default() }))
+    }
 }
 
 impl Trial {
@@ -179,14 +212,16 @@ impl Trial {
             stands.push((speaks, tell, Row { name, frames: count, good, marks, ..Row::default() }));
             sheets.push((stand, frames));
         }
-        run_all(&mut script, daemon, uplink.as_str(), &sheets);
+        let wires: Vec<Wire> = sheets.iter().filter_map(|(stand, _)| Wire::of(*stand, uplink.as_str())).collect();
+        run_all(&mut script, daemon, uplink.as_str(), &wires, &sheets);
+        let undo = undo(daemon, &wires);
         let segment = bed.topology.segment(&vantage)?;
         let on_link = |host: &Host| interface.addresses.iter().any(|net| net.contains(&host.ip));
         let near = |host: &Host| on_link(host) && !interface.gateways.contains(&host.ip);
         let listed = outlets.iter().map(|(host, _)| *host).filter(near);
         let sources = neighbours.iter().copied().chain(listed).collect();
         let provocation = Provocation { segment, sources, frames: Vec::new(), terms };
-        Ok(Self { provocation, script, stands })
+        Ok(Self { provocation, script, undo, stands })
     }
 
     /// Runs the script while every frame that leaves is looked at.
@@ -255,35 +290,43 @@ impl Wire {
     }
 }
 
-/// Lines of a script that has these containers send their frames side by side, and leaves no network behind. The container on a user's
-/// network stands on those that a user makes on the uplink as well.
-fn run_all(script: &mut String, daemon: &Daemon, uplink: &str, sheets: &[(Stand, Vec<Vec<u8>>)]) {
+/// Lines of a script that has these containers send their frames side by side. The container on a user's network stands on those that
+/// a user makes on the uplink as well.
+fn run_all(script: &mut String, daemon: &Daemon, uplink: &str, wires: &[Wire], sheets: &[(Stand, Vec<Vec<u8>>)]) {
     let post = |path: &str, body: &Value| call(&daemon.name, "POST", path, body) + " >/dev/null\n";
-    let wires: Vec<Wire> = sheets.iter().filter_map(|(stand, _)| Wire::of(*stand, uplink)).collect();
-    for Wire { name, config, address } in &wires {
+    for Wire { name, config, address } in wires {
         *script += &post("/networks/create", config);
         let end = json!({ "Container": USER, "EndpointConfig": { "IPAMConfig": { "IPv4Address": address } } });
         *script += &post(&format!("/networks/{name}/connect"), &end);
     }
+    let mut of_one: BTreeMap<&str, String> = BTreeMap::new();
     for (stand, frames) in sheets {
         let (container, on) = match (stand, Wire::of(*stand, uplink)) {
             (_, Some(Wire { address, .. })) => (USER, address),
             (Stand::Uplink, None) => (HOST, uplink.to_owned()),
             (Stand::Bridge | Stand::Below(_) | Stand::Tagged(_), None) => (DEFAULT, "eth0".to_owned()),
         };
-        let probe = exec(&daemon.name, container);
         // A socket that passes by every rule of a link is given to nobody.
         let refused = if *stand == Stand::Uplink { format!("refused {AF_XDP}\n") } else { String::new() };
-        let _ =
-            write!(script, "{probe} send {on} <<'FRAMES' &\n{refused}{}FRAMES\npids=\"${{pids-}} $!\"\n", hex(frames));
+        let _ = write!(of_one.entry(container).or_default(), "on {on}\n{refused}{}", hex(frames));
     }
-    // Each has to end well, and the networks have to go even if one does not.
-    script.push_str("failed=0; for pid in ${pids-}; do wait \"$pid\" || failed=1; done\n");
-    for Wire { name, .. } in &wires {
-        *script += &post(&format!("/networks/{name}/disconnect"), &json!({ "Container": USER }));
-        *script += &(call(&daemon.name, "DELETE", &format!("/networks/{name}"), &Value::Null) + "\n");
+    for (container, sheet) in of_one {
+        let probe = exec(&daemon.name, container);
+        let _ = write!(script, "{probe} send <<'FRAMES' &\n{sheet}FRAMES\npids=\"${{pids-}} $!\"\n");
     }
-    script.push_str("[ $failed = 0 ]\n");
+    // Each has to end well.
+    script.push_str("failed=0; for pid in ${pids-}; do wait \"$pid\" || failed=1; done\n[ $failed = 0 ]\n");
+}
+
+/// A script that has these networks go.
+fn undo(daemon: &Daemon, wires: &[Wire]) -> String {
+    let call = |method, path: &str, body: &Value| call(&daemon.name, method, path, body) + " >/dev/null\n";
+    let mut script = String::from("set -eu\n");
+    for Wire { name, .. } in wires {
+        script += &call("POST", &format!("/networks/{name}/disconnect"), &json!({ "Container": USER }));
+        script += &call("DELETE", &format!("/networks/{name}"), &Value::Null);
+    }
+    script
 }
 
 /// Datagrams that a daemon with a list lets out, one for each IP version.

@@ -22,6 +22,7 @@ use anyhow::{Context, Result};
 use dmhost_layout::plan::{HostPlan, Interface, InterfaceName, Owner};
 use ipnet::IpNet;
 
+use self::captive::Networks;
 use self::state::State;
 use super::Stage;
 use super::asker::Gateways;
@@ -34,7 +35,7 @@ use crate::bed::Testbed;
 use crate::fabric::judge::{Flow, Identity};
 use crate::fabric::packet::Packet;
 use crate::fabric::provoke::Provocation;
-use crate::fabric::{Host, Mac, Seen};
+use crate::fabric::{Host, Mac, Seen, Segment, packet};
 
 /// For one round, on the reference machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -182,15 +183,24 @@ pub fn facts(
     for (name, make) in attacks::ROWS {
         rows.push(Row::of(name, make(&scene), plan, bed, canaries)?);
     }
+    let mut left = Networks::default();
     if !enough(&rows) {
         stage("hostile frames from containers");
         let _gateways = Gateways::play(plan, bed)?;
-        rows.extend(captive::rows(&scene, bed, inner, canaries)?);
+        let (more, networks) = captive::rows(&scene, bed, inner, canaries)?;
+        rows.extend(more);
+        left = networks;
     }
-    if !enough(&rows) {
-        stage("floods");
-        rows.extend(floods::rows(&scene, bed, inner, canaries)?);
-    }
+    // What the guest does on the way is done when its state is read.
+    std::thread::scope(|scope| {
+        let removed = scope.spawn(|| left.remove(bed));
+        if !enough(&rows) {
+            stage("floods");
+            rows.extend(floods::rows(&scene, bed, inner, canaries)?);
+        }
+        rows.extend(removed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        anyhow::Ok(())
+    })?;
     let after = State::read(plan, &bed.guest)?;
     let mut facts: Vec<Fact> = rows.into_iter().map(|row| row.fact(plan, &after)).collect();
     facts.push(before.unchanged(&after));
@@ -280,7 +290,22 @@ fn offence(
         Identity { source: ip, target: ip, flow: Flow::Neighbour, exclusive }
     };
     let identities: Vec<Identity> = sources.iter().map(identity).collect();
+    let gateways = gateways(plan, bed)?;
+    // Whether its gateway is still there is asked at any time, and answered: what would be sent there then is seen too.
+    let anyway = |seen: &Seen| {
+        packet::question(&seen.frame).is_some_and(|(asked, by)| {
+            let own = |at: &(IpAddr, Segment, IpAddr)| {
+                let (gateway, segment, own) = *at;
+                let near = matches!(by.ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+                asked == gateway && seen.segment == Some(segment) && (by.ip == own || near)
+            };
+            gateways.iter().any(own)
+        })
+    };
     let caused = |seen: &Seen| {
+        if anyway(seen) {
+            return false;
+        }
         let to = seen.frame.get(..6);
         sources.iter().any(|source| to == Some(source.mac.as_bytes()))
             || identities.iter().any(|identity| identity.judge(&seen.frame).is_some())
@@ -304,6 +329,18 @@ fn offence(
             Ok(Some(format!("{vantage}: no verdict: {error}")))
         }
     }
+}
+
+/// Each gateway with the segment that it is on, and each address that it is asked for from there.
+fn gateways(plan: &HostPlan, bed: &Testbed) -> Result<Vec<(IpAddr, Segment, IpAddr)>> {
+    let mut all = Vec::new();
+    for interface in plan.interfaces.values().filter(|interface| !interface.gateways.is_empty()) {
+        let segment = bed.topology.segment(&Vantage::Vlan(interface.name.clone()))?;
+        for gateway in &interface.gateways {
+            all.extend(interface.addresses.iter().map(|net| (*gateway, segment, net.addr())));
+        }
+    }
+    Ok(all)
 }
 
 /// A packet in a few words.

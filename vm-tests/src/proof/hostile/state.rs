@@ -27,19 +27,21 @@ struct Tables {
 
 impl State {
     pub(super) fn read(plan: &HostPlan, guest: &Guest) -> Result<Self> {
-        let mut all = BTreeMap::new();
         let zones = plan.daemons.values().filter(|daemon| daemon.isolation == Isolation::Zone);
         let zones = zones.map(|daemon| (daemon.name.to_string(), enter(daemon)));
-        for (name, enter) in [("host".to_owned(), String::new())].into_iter().chain(zones) {
-            // Two processes for each namespace: under emulation each costs. Exceptions of IPv6 are asked for by its name.
-            let script = format!(
-                "printf '%s\\n' 'addr show' 'route show table all' 'route show cache' 'neigh show' | {enter}ip -j -batch -
-                 echo 'route show cache' | {enter}ip -6 -j -batch -"
-            );
-            let told = guest.must(&script, PATIENCE)?;
-            all.insert(name.clone(), Tables::read(&told).with_context(|| format!("`ip` in {name}: {told}"))?);
-        }
-        Ok(Self(all))
+        std::thread::scope(|scope| {
+            let reading: Vec<_> = [("host".to_owned(), String::new())]
+                .into_iter()
+                .chain(zones)
+                .map(|(name, enter)| scope.spawn(move || anyhow::Ok((Tables::of(&name, &enter, guest)?, name))))
+                .collect();
+            let mut all = BTreeMap::new();
+            for thread in reading {
+                let (tables, name) = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                all.insert(name, tables);
+            }
+            Ok(Self(all))
+        })
     }
 
     /// Where a mark is that ought not to be anywhere, or not there.
@@ -84,6 +86,17 @@ impl State {
 }
 
 impl Tables {
+    /// Those of the namespace that `enter` goes into.
+    fn of(name: &str, enter: &str, guest: &Guest) -> Result<Self> {
+        // Two processes for each namespace: under emulation each costs. Exceptions of IPv6 are asked for by its name.
+        let script = format!(
+            "printf '%s\\n' 'addr show' 'route show table all' 'route show cache' 'neigh show' | {enter}ip -j -batch -
+             echo 'route show cache' | {enter}ip -6 -j -batch -"
+        );
+        let told = guest.must(&script, PATIENCE)?;
+        Self::read(&told).with_context(|| format!("`ip` in {name}: {told}"))
+    }
+
     fn read(told: &str) -> Result<Self> {
         let lists: Vec<Value> =
             serde_json::Deserializer::from_str(told).into_iter::<Value>().collect::<Result<_, _>>()?;
