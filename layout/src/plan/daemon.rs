@@ -39,6 +39,8 @@ pub struct Daemon {
     pub egress: Option<Vec<Destination>>,
     /// Docker's address pools.
     pub pools: Vec<Pool>,
+    /// IPv6 ranges of its networks whose containers have no NAT.
+    pub routed: Vec<IpNet>,
     /// Whether containers survive their daemon.
     pub live_restore: bool,
     /// The most its subvolume may hold, in bytes; `None`: the whole disk.
@@ -200,6 +202,11 @@ impl Daemon {
     /// Its API with mutual TLS, for which there are certificates.
     pub fn tls_api(&self) -> Option<&Api> {
         self.api.as_ref().filter(|api| api.tls)
+    }
+
+    /// Whether a container with this address leaves with it and is reached by it.
+    pub fn routes(&self, address: IpAddr) -> bool {
+        self.routed.iter().any(|range| range.contains(&address))
     }
 
     /// The entry of `expose` that has a port, if there is a list and it does.

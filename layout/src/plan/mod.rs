@@ -302,6 +302,14 @@ impl HostPlan {
         }
     }
 
+    /// The ranges whose containers speak on an interface with their own addresses.
+    pub fn routed_on(&self, interface: &Interface) -> &[IpNet] {
+        match &interface.owner {
+            Owner::Daemon(name) => &self.daemons[name].routed,
+            Owner::Host | Owner::Carrier => &[],
+        }
+    }
+
     /// The MAC address an interface's frames carry, where the spec tells it.
     pub fn mac_of(&self, interface: &Interface) -> Option<MacAddress> {
         match &self.nic_of(interface).kind {

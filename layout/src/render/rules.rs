@@ -5,7 +5,7 @@
 
 use std::fmt::{Display, Write};
 
-use crate::plan::{InterfaceName, PortRange, Protocol};
+use crate::plan::{Daemon, InterfaceName, PortRange, Protocol};
 
 /// A base or regular chain under construction, or a set.
 #[derive(Debug)]
@@ -120,6 +120,21 @@ pub(super) fn strong_host(chain: Chain, interfaces: &str) -> Chain {
         .rule(format!("iifname {interfaces} fib daddr . iif type {{ broadcast, multicast }} meta l4proto != ipv6-icmp drop"))
         .note("link-local addresses serve neighbour discovery and ICMP alone")
         .rule(format!("iifname {interfaces} ip6 daddr fe80::/10 meta l4proto != ipv6-icmp drop"))
+}
+
+/// Before [`strong_host`]: containers' own addresses, which a bridge leads to. The bridge's own is the host's, and what no network has is
+/// led back by a default route to `outside`, the interfaces with a wire.
+pub(super) fn to_routed(chain: Chain, daemon: &Daemon, outside: &str) -> Chain {
+    if daemon.routed.is_empty() {
+        return chain;
+    }
+    chain.note(format!("daemons.{}.routed: its containers are reached by their own addresses", daemon.name)).rule(
+        format!(
+            "iifname {} ip6 daddr {} fib daddr type unicast fib daddr oifname != {outside} accept",
+            names(&daemon.interfaces),
+            set(&daemon.routed)
+        ),
+    )
 }
 
 /// What comes from within: a source that is at home where it comes from. A container is neither its neighbour nor its host.

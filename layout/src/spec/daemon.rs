@@ -87,6 +87,16 @@ pub struct Daemon {
     /// Example: `pools = ["172.20.0.0/14", "fd00:20::/48"]`
     #[schemars(default, length(min = 1), inner(regex(pattern = pattern::CIDR)))]
     pub pools: Field<List<String>>,
+    /// IPv6 ranges of its networks that a router leads to one of its addresses: their containers leave with their own addresses,
+    /// without NAT, and are reached by them. Each is in one of `pools` or in the subnet of a network. What `expose` lists counts by the
+    /// container's own port there; in a zone a port is reached if it is published too (`docker run -p 80`). A shared daemon, whose
+    /// rules do not know what is published, takes `expose`. Ports that are not listed are silent.
+    ///
+    /// Absent: containers leave with their daemon's address.
+    ///
+    /// Example: `routed = ["2001:db8:30::/56"]`
+    #[schemars(default, length(min = 1), inner(regex(pattern = pattern::CIDR)))]
+    pub routed: Field<List<String>>,
     /// Whether containers go on while the daemon is restarted or dead. Docker has no swarm with it: `false` permits that, in a
     /// zone.
     ///
@@ -249,6 +259,7 @@ pub(super) fn read(name: At<String>, mut table: Table<'_>, report: &mut Report) 
         expose: table.strings("expose", report),
         egress: table.one_or_more("egress", report),
         pools: table.strings("pools", report),
+        routed: table.strings("routed", report),
         live_restore: table.boolean("live-restore", report),
         storage: storage(table.table("storage", report), report),
         resources: resources(table.table("resources", report), report),

@@ -65,6 +65,12 @@ fn around(table: &Table, key: &str) -> (Toml, Vec<String>) {
                 Toml::from_iter([("name".to_owned(), "front".into()), ("subnet".to_owned(), toml_of(subnet))]);
             put(&mut document, &steps(&["daemons", "web", "networks", "0"]), network.into());
         }
+        (Some("daemons"), "routed") => {
+            // A range of containers' own networks.
+            let range = &table.schema["properties"]["routed"]["examples"][0][0];
+            let pools = toml::Value::from(vec!["172.28.0.0/14".into(), toml_of(range)]);
+            put(&mut document, &steps(&["daemons", "web", "pools"]), pools);
+        }
         _ => {}
     }
     let nic = interface && kind == "nic";

@@ -103,6 +103,7 @@ fn daemon(text: &str, addresses: &[&str], names: &[&str]) -> Daemon {
         expose: None,
         egress: None,
         pools: Vec::new(),
+        routed: Vec::new(),
         live_restore: true,
         settings: BTreeMap::new(),
         quota: None,

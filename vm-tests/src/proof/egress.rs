@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use dmhost_layout::plan::{HostPlan, Owner};
+use ipnet::IpNet;
 use smoltcp::wire::IpProtocol;
 
 use super::late::Late;
@@ -29,6 +30,8 @@ struct Allowed {
     carrier: bool,
     mac: Mac,
     addresses: Vec<IpAddr>,
+    /// Ranges whose containers speak for themselves.
+    routed: Vec<IpNet>,
 }
 
 /// Runs `work` while every frame of the guest is held against the plan, and told to `late`; gives what was found beside the work's
@@ -44,7 +47,7 @@ pub fn watched<T>(
     work: impl FnOnce() -> Result<T>,
 ) -> Result<(T, [Fact; 2])> {
     let allowed: BTreeMap<Segment, Allowed> =
-        topology.wires(plan).into_iter().map(|(segment, wire)| (segment, Allowed::on(&wire))).collect();
+        topology.wires(plan).into_iter().map(|(segment, wire)| (segment, Allowed::on(plan, &wire))).collect();
     let inbox = fabric.inbox(Watch::FromGuest)?;
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -88,12 +91,13 @@ fn hold(inbox: &Inbox, allowed: &BTreeMap<Segment, Allowed>, late: &Late, done: 
 }
 
 impl Allowed {
-    fn on(wire: &Wire<'_>) -> Self {
+    fn on(plan: &HostPlan, wire: &Wire<'_>) -> Self {
         Self {
             interface: wire.interface.name.to_string(),
             carrier: wire.interface.owner == Owner::Carrier,
             mac: mac(wire.nic.mac),
-            addresses: wire.interface.addresses.iter().map(ipnet::IpNet::addr).collect(),
+            addresses: wire.interface.addresses.iter().map(IpNet::addr).collect(),
+            routed: plan.routed_on(wire.interface).to_vec(),
         }
     }
 }
@@ -111,7 +115,7 @@ fn offence(seen: &Seen, allowed: &BTreeMap<Segment, Allowed>) -> Option<String> 
     let Some(wire) = seen.segment.and_then(|segment| allowed.get(&segment)) else {
         return Some("a VID that nobody planned".to_owned());
     };
-    let Allowed { interface, carrier, mac, addresses } = wire;
+    let Allowed { interface, carrier, mac, addresses, routed } = wire;
     if *carrier {
         return Some(format!("an untagged frame on {interface}, which carries tagged ones only"));
     }
@@ -143,5 +147,6 @@ fn offence(seen: &Seen, allowed: &BTreeMap<Segment, Allowed>) -> Option<String> 
         }
         Packet::Other => return Some(format!("neither ARP nor IP on {interface}")),
     };
-    (!addresses.contains(&source)).then(|| format!("the source address {source} on {interface}"))
+    let planned = addresses.contains(&source) || routed.iter().any(|range| range.contains(&source));
+    (!planned).then(|| format!("the source address {source} on {interface}"))
 }

@@ -185,6 +185,36 @@ pub(super) const CODES: &[Code] = &[
         "egress = [\"192.0.2.0/24:443/tcp\", \"[2001:db8::/32]:443/tcp\", \"203.0.113.0/24\"]",
     ),
     code(
+        "routed-outside",
+        "routed, and none of the daemon's networks",
+        "Containers have addresses of the daemon's pools and of its networks' subnets, and no others.",
+        "pools = [\"172.28.0.0/14\", \"2001:db8:30::/56\"]\nrouted = [\"2001:db8:30::/56\"]",
+    ),
+    code(
+        "routed-ipv4",
+        "an IPv4 range without NAT",
+        "Containers leave with their daemon's IPv4 address. A prefix for them is what IPv6 has.",
+        "routed = [\"2001:db8:30::/56\"]",
+    ),
+    code(
+        "routed-overlap",
+        "one routed range holds another",
+        "The smaller one changes nothing.",
+        "routed = [\"2001:db8:30::/56\", \"2001:db8:31::/64\"]",
+    ),
+    code(
+        "routed-never-matches",
+        "no router leads there",
+        "A router sends what is for the range to an IPv6 address of the daemon, and there is none. A warning.",
+        "addresses = [\"198.51.100.2/24\", \"2001:db8:10::2/64\"]",
+    ),
+    code(
+        "routed-without-expose",
+        "routed, shared and without a list",
+        "In the host's namespace no rule is dockerd's, and none knows what is published: without `expose` the network would reach whatever a container listens on.",
+        "expose = [\"443/tcp\"]",
+    ),
+    code(
         "network-name",
         "no name of a Docker network",
         "Letters, digits, `_`, `.` and `-`, and none that Docker has for itself.",

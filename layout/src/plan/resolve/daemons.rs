@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::host;
 use super::links::Link;
 use super::owners::Owned;
-use super::{Report, api, budgets, egress, expose, networks, pools, shared};
+use super::{Report, api, budgets, egress, expose, networks, pools, routed, shared};
 use crate::engine::Reader;
 use crate::plan::{BadDaemonName, Daemon, DaemonName, settings};
 use crate::spec::words::quoted;
@@ -66,6 +66,7 @@ fn one<'s>(
     let pools = pools::read(or(&spec.pools, &defaults.pools), spec, &own, report);
     let egress = egress::read(or(&spec.egress, &defaults.egress), &own, pools.as_deref(), report);
     let networks = networks::read(spec, &own, pools.as_deref(), report);
+    let routed = routed::read(spec, defaults, &own, pools.as_deref(), networks.as_deref(), report);
     let resources = budgets::resources(&spec.resources, &defaults.resources, report);
     settings::check(&spec.settings, reader, report);
     settings::check_together(&defaults.settings, &spec.settings, report);
@@ -77,6 +78,7 @@ fn one<'s>(
         expose: expose.ok()?,
         egress: egress.ok()?,
         pools: pools?,
+        routed: routed?,
         live_restore: or(&spec.live_restore, &defaults.live_restore).given().is_none_or(|at| at.value),
         quota: None,
         resources: resources?,

@@ -23,6 +23,7 @@ mod overlap;
 mod owners;
 mod packages;
 mod pools;
+mod routed;
 mod shared;
 mod size;
 mod sources;

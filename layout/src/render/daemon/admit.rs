@@ -61,6 +61,25 @@ pub(in crate::render) fn exposed(daemon: &Daemon, uplinks: &str, verdict: &str) 
     Some(listed.into_iter().map(|known| format!("iifname {uplinks} {known} {verdict}")).collect())
 }
 
+/// Containers that are reached by their own addresses, as `expose` says by their own ports: in a zone dockerd's own chains know besides
+/// which are published. `outside`: the interfaces with a wire.
+pub(in crate::render) fn routed(chain: Chain, daemon: &Daemon, uplinks: &str, outside: &str) -> Chain {
+    if daemon.routed.is_empty() {
+        return chain;
+    }
+    // What was asked for is theirs: a port that Docker maps leads to their own address too.
+    let to = format!("iifname {uplinks} oifname != {outside} ct original ip6 daddr {}", set(&daemon.routed));
+    let chain = chain.note(format!("daemons.{}.routed: ports of its containers", daemon.name));
+    match listed(daemon, |protocol| format!("{} dport", protocol.as_str())) {
+        None => chain.rule(format!("{to} accept")),
+        Some(listed) => {
+            // IPv4 has none of these addresses.
+            let v6 = listed.into_iter().filter(|known| !known.starts_with("ip saddr"));
+            v6.fold(chain, |chain, known| chain.rule(format!("{to} {known} accept")))
+        }
+    }
+}
+
 /// What the sockets of a daemon's own unit are known by: dockerd's and those of its docker-proxy.
 ///
 /// A cgroup is known by its id, and a new start makes a new one: so this is loaded by the daemon's own unit.

@@ -32,6 +32,7 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
         expose: _,
         egress: _,
         pools,
+        routed,
         live_restore,
         quota: _,
         resources: _,
@@ -80,6 +81,10 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
         Isolation::Zone => {
             let on = ZONE.iter().filter(|(_, versions)| versions.hold(engine));
             keys.extend(on.map(|(key, _)| (*key, json!(true))));
+            // Since then dockerd drops what comes for a container's own address, published or not.
+            if !routed.is_empty() && Versions::since(28, 2).hold(engine) {
+                keys.insert("allow-direct-routing", json!(true));
+            }
             // The first network of the pool is docker0's, so that it is the same at every start.
             keys.extend(first(true).map(|bridge| ("bip", json!(bridge))));
         }

@@ -55,7 +55,7 @@ fn on_egress(interface: &Interface) -> Chain {
 fn chain(plan: &HostPlan, daemon: &Daemon, interface: &Interface) -> Chain {
     let name = &interface.name;
     // What a program puts on a link by a packet socket has no route, and so no realm of one (`nft_meta_get_eval_rtclassid`).
-    let routed = if daemon.egress.is_some() { "meta rtclassid 0 " } else { "" };
+    let by_route = if daemon.egress.is_some() { "meta rtclassid 0 " } else { "" };
     let v4: Vec<_> = interface.addresses.iter().filter(|net| net.addr().is_ipv4()).map(IpNet::addr).collect();
     let v6: Vec<_> = interface.addresses.iter().filter(|net| net.addr().is_ipv6()).map(IpNet::addr).collect();
     let chain = on_egress(interface);
@@ -80,17 +80,22 @@ fn chain(plan: &HostPlan, daemon: &Daemon, interface: &Interface) -> Chain {
         })
         .when(!v4.is_empty(), |chain| {
             let v4 = set(&v4);
-            chain.rule(format!("ip saddr {v4} {routed}accept")).rule(format!("arp saddr ip {v4} accept"))
+            chain.rule(format!("ip saddr {v4} {by_route}accept")).rule(format!("arp saddr ip {v4} accept"))
         })
         .when(!v6.is_empty(), |chain| {
             chain
-                .rule(format!("ip6 saddr {} {routed}accept", set(&v6)))
+                .rule(format!("ip6 saddr {} {by_route}accept", set(&v6)))
+                .when(!daemon.routed.is_empty(), |chain| {
+                    chain
+                        .note(format!("daemons.{}.routed: containers leave with their own addresses", daemon.name))
+                        .rule(format!("ip6 saddr {} {by_route}accept", set(&daemon.routed)))
+                })
                 .note(
                     "neighbour discovery and multicast listener reports, from link-local and while an address is tried",
                 )
                 .rule(format!(
                     "ip6 saddr {{ ::, {local} }} icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert, \
-                     mld-listener-report, mld2-listener-report, echo-reply }} {routed}accept"
+                     mld-listener-report, mld2-listener-report, echo-reply }} {by_route}accept"
                 ))
         })
 }

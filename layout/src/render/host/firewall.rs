@@ -1,8 +1,10 @@
 //! The rules of the host's own namespace, loaded by the base's `nftables.service` before any link is up.
 
+use ipnet::IpNet;
+
 use crate::layout::Layout;
 use crate::plan::{HostPlan, Interface, InterfaceKind};
-use crate::render::rules::{Chain, at_home, icmp, names, set, strong_host, table};
+use crate::render::rules::{Chain, at_home, icmp, names, set, strong_host, table, to_routed};
 use crate::render::shared::firewall as shared;
 use crate::render::unit::{UNITS, UnitFile, want};
 use crate::render::{Program, Target};
@@ -24,7 +26,10 @@ pub(in crate::render) fn render(plan: &HostPlan, target: &Target, layout: &mut L
                 .note("NICs that carry VLANs or belong to a daemon: their untagged side is nobody's")
                 .rule(format!("iifname {silent_names} drop"))
         })
-        .when(any_own, |chain| strong_host(chain, &own_names))
+        .when(any_own, |chain| {
+            let shared = plan.shared().map(|(_, daemon)| daemon);
+            strong_host(shared.fold(chain, |chain, daemon| to_routed(chain, daemon, &own_names)), &own_names)
+        })
         .when(plan.shared().next().is_some(), |chain| at_home(chain, own.iter().map(|interface| &interface.name)));
     let input = Chain::base("input", "input priority filter", "drop")
         .rule("ct state established,related accept")
@@ -41,7 +46,7 @@ pub(in crate::render) fn render(plan: &HostPlan, target: &Target, layout: &mut L
     let postrouting = own.iter().fold(
         Chain::base("postrouting", "postrouting priority 300", "accept")
             .when(any_silent, |chain| chain.rule(format!("oifname {silent_names} drop"))),
-        |chain, interface| sources(chain, interface),
+        |chain, interface| sources(chain, interface, plan.routed_on(interface)),
     );
     let why = "The host's own namespace; the rules of a zone are in /etc/dmhost/NAME/nftables.conf.";
     let mut text = format!(
@@ -72,10 +77,11 @@ pub(in crate::render) fn render(plan: &HostPlan, target: &Target, layout: &mut L
 }
 
 /// What leaves on an interface carries one of its addresses.
-fn sources(chain: Chain, interface: &Interface) -> Chain {
+fn sources(chain: Chain, interface: &Interface, routed: &[IpNet]) -> Chain {
     let name = &interface.name;
-    let v4: Vec<_> = interface.addresses.iter().filter(|net| net.addr().is_ipv4()).map(ipnet::IpNet::addr).collect();
+    let v4: Vec<_> = interface.addresses.iter().filter(|net| net.addr().is_ipv4()).map(IpNet::addr).collect();
     let v6 = interface.addresses.iter().filter(|net| net.addr().is_ipv6()).map(|net| net.addr().to_string());
+    let v6 = v6.chain(routed.iter().map(IpNet::to_string));
     let v6 = set(v6.chain(["::".to_owned(), "fe80::/10".to_owned()]));
     let v4 = if v4.is_empty() {
         format!("oifname \"{name}\" meta nfproto ipv4 drop")

@@ -250,6 +250,7 @@ pub(in crate::render) fn forward(chain: Chain, plan: &HostPlan) -> Chain {
             None => "accept".to_owned(),
             Some(_) => format!("jump {}", egress_of(daemon)),
         };
+        let chain = admit::routed(chain, daemon, &names(&daemon.interfaces), &uplinks);
         ways(plan, daemon).fold(chain, |chain, (ip, ranges, interface, _)| {
             let name = &interface.name;
             chain.rule(format!("iifname != {uplinks} {ip} saddr {} oifname \"{name}\" {verdict}", set(&ranges)))
@@ -259,6 +260,12 @@ pub(in crate::render) fn forward(chain: Chain, plan: &HostPlan) -> Chain {
 
 fn nat(plan: &HostPlan) -> Chain {
     plan.shared().fold(Chain::nat("source", "postrouting priority srcnat"), |chain, (_, daemon)| {
+        let chain = chain.when(!daemon.routed.is_empty(), |chain| {
+            let (own, ranges) = (names(&daemon.interfaces), set(&daemon.routed));
+            let chain =
+                chain.note(format!("daemons.{}.routed: containers leave with their own addresses", daemon.name));
+            chain.rule(format!("oifname {own} ip6 saddr {ranges} accept"))
+        });
         let chain = chain.note(format!("daemons.{}: its containers leave with its own address", daemon.name));
         ways(plan, daemon).fold(chain, |chain, (ip, ranges, interface, address)| {
             let name = &interface.name;

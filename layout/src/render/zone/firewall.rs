@@ -3,13 +3,14 @@
 //! * prerouting: nothing but the interface's own addresses (no routing to containers, no ICMP errors for others' addresses), and
 //!   from containers nothing but their own sources;
 //! * input: the API from `api.from`, docker-proxy's ports, ICMP and neighbour discovery;
-//! * forward: published ports as `expose` says, matched on the port before DNAT; containers out; nothing between uplinks;
+//! * forward: published ports as `expose` says, matched on the port before DNAT; containers out, with their own addresses where they are
+//!   `routed`; nothing between uplinks;
 //! * output, where `egress` is a list: answers, and what containers may ask for too.
 
 use crate::layout::Layout;
 use crate::plan::{Api, Daemon, HostPlan, Interface, Protocol};
 use crate::render::daemon::{admit, destinations, hints};
-use crate::render::rules::{Chain, at_home, icmp, names, strong_host, table};
+use crate::render::rules::{Chain, at_home, icmp, names, strong_host, table, to_routed};
 
 /// The chain of what may leave.
 const EGRESS: &str = "egress";
@@ -18,11 +19,13 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     let name = &daemon.name;
     let uplinks = names(&daemon.interfaces);
     let why = format!("The zone of daemons.{name}. dockerd's own tables stand beside this one.");
-    let prerouting = strong_host(Chain::base("prerouting", "prerouting priority raw", "accept"), &uplinks);
+    let prerouting = to_routed(Chain::base("prerouting", "prerouting priority raw", "accept"), daemon, &uplinks);
+    let prerouting = strong_host(prerouting, &uplinks);
     let mut chains = hints::sets(daemon);
     chains.push(hints::told(at_home(prerouting, &daemon.interfaces), daemon, &uplinks));
     chains.extend(replies(plan, daemon, &uplinks));
     chains.extend(hints::unlisted_sources(daemon, &uplinks));
+    chains.extend(unchanged(daemon, &uplinks));
     chains.extend([
         input(plan, daemon, &uplinks),
         Chain::regular("published").note("filled when the daemon starts: what its docker-proxy listens on"),
@@ -59,6 +62,21 @@ fn replies(plan: &HostPlan, daemon: &Daemon, uplinks: &str) -> Option<Chain> {
     };
     let chain = tables.iter().fold(chain, marked);
     Some(chain.rule(format!("iifname != {uplinks} ct direction reply meta mark set ct mark")))
+}
+
+/// Before dockerd's own rules, which give what leaves the zone's address: a connection has one source, and here it gets the one that it has.
+fn unchanged(daemon: &Daemon, uplinks: &str) -> Option<Chain> {
+    let routed = daemon.routed.iter();
+    (!daemon.routed.is_empty()).then(|| {
+        routed.fold(
+            Chain::nat("unchanged", "postrouting priority srcnat - 1")
+                .note(format!("daemons.{}.routed: containers leave with their own addresses", daemon.name)),
+            |chain, range| {
+                let same = format!("snat ip6 prefix to ip6 saddr map {{ {range} : {range} }}");
+                chain.rule(format!("oifname {uplinks} ip6 saddr {range} {same}"))
+            },
+        )
+    })
 }
 
 fn input(plan: &HostPlan, daemon: &Daemon, uplinks: &str) -> Chain {
@@ -111,6 +129,7 @@ fn forward(daemon: &Daemon, uplinks: &str) -> Chain {
             hints::remembered(rules.fold(chain, Chain::rule), daemon, uplinks)
         }
     };
+    let chain = admit::routed(chain, daemon, uplinks, uplinks);
     match &daemon.egress {
         None => chain
             .note("containers out and among themselves: dockerd's own chains tell its networks apart")

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
+use ipnet::IpNet;
 use smoltcp::wire::IpProtocol;
 
 use super::{Aim, What};
@@ -38,14 +39,14 @@ pub(super) fn offences(due: &[(IpAddr, u16)], said: &str) -> Vec<String> {
     missing.map(|(address, port)| format!("{address} {port}/udp answered, and nothing came in")).collect()
 }
 
-/// Runs `work` while datagrams from these addresses to what is due are answered.
+/// Runs `work` while datagrams from addresses of these ranges to what is due are answered.
 ///
 /// # Errors
 /// Those of `work`, or if the fabric has stopped.
 pub(super) fn given<T>(
     fabric: &Fabric,
     segments: &BTreeSet<Segment>,
-    sources: &[IpAddr],
+    sources: &[IpNet],
     due: &BTreeSet<(IpAddr, u16)>,
     work: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
@@ -78,10 +79,11 @@ pub(super) fn given<T>(
 }
 
 /// The answer to a datagram that is due one.
-fn answer(seen: &Seen, sources: &[IpAddr], due: &BTreeSet<(IpAddr, u16)>) -> Option<Vec<u8>> {
+fn answer(seen: &Seen, sources: &[IpNet], due: &BTreeSet<(IpAddr, u16)>) -> Option<Vec<u8>> {
     let Packet::Ip(ip) = Packet::of(&seen.frame) else { return None };
     let (_, to) = ip.ports().filter(|_| ip.protocol == IpProtocol::Udp)?;
-    let is_due = sources.contains(&ip.source) && due.contains(&(ip.target, to));
+    let ours = sources.iter().any(|range| range.contains(&ip.source));
+    let is_due = ours && due.contains(&(ip.target, to));
     if is_due { packet::udp_answer(&seen.frame, ANSWER.as_bytes()) } else { None }
 }
 
@@ -103,14 +105,14 @@ mod tests {
         let due = due(&BTreeSet::from([aim(53, false), aim(54, true), aim(443, true)]));
         assert_eq!(due, [(other, 54)]);
         let set = due.iter().copied().collect();
-        let back = answer(&seen(54), &[own], &set).expect("it is due");
+        let back = answer(&seen(54), &[own.into()], &set).expect("it is due");
         let Packet::Ip(ip) = Packet::of(&back) else { panic!("no packet") };
         assert_eq!(
             (ip.source, ip.target, ip.ports(), &back[..6]),
             (other, own, Some((54, 5000)), &[2, 0, 0, 0, 0, 1][..])
         );
-        assert_eq!(answer(&seen(443), &[own], &set), None);
-        assert_eq!(answer(&seen(54), &[other], &set), None);
+        assert_eq!(answer(&seen(443), &[own.into()], &set), None);
+        assert_eq!(answer(&seen(54), &[other.into()], &set), None);
 
         assert_eq!(offences(&due, "udp 192.0.2.9 54 answers dmhost answer\nasked 1\n"), Vec::<String>::new());
         assert_eq!(offences(&due, "asked 1\n"), ["192.0.2.9 54/udp answered, and nothing came in"]);

@@ -32,7 +32,7 @@ pub(super) fn fact(plan: &HostPlan, bed: &Testbed, stations: &Stations) -> Resul
             let Some(host) = stations.beside(*net, &[]) else { continue };
             standing.push(inbox.station(segment, host.mac, &[host.ip], false)?);
             segments.insert(segment);
-            sources.push(net.addr());
+            sources.push(ipnet::IpNet::from(net.addr()));
             due.insert((host.ip, PORT));
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use smoltcp::wire::IpProtocol;
 
 use super::{Aim, What};
@@ -17,11 +18,12 @@ pub(super) struct Left {
 }
 
 impl Left {
-    /// What left with one of these addresses.
-    pub(super) fn by(sources: &[IpAddr], seen: &[Seen]) -> Self {
+    /// What left with an address of these ranges.
+    pub(super) fn by(sources: &[IpNet], seen: &[Seen]) -> Self {
+        let ours = |ip: &IpAddr| sources.iter().any(|range| range.contains(ip));
         let mut left = Self::default();
         for seen in seen {
-            if let Some((target, _)) = packet::question(&seen.frame).filter(|(_, asks)| sources.contains(&asks.ip)) {
+            if let Some((target, _)) = packet::question(&seen.frame).filter(|(_, asks)| ours(&asks.ip)) {
                 left.looked_for.entry(target).or_insert(seen.number);
             }
             let Packet::Ip(ip) = Packet::of(&seen.frame) else { continue };
@@ -32,7 +34,7 @@ impl Left {
                 (_, _, Some((8 | 128, ..))) => What::Echo,
                 _ => continue,
             };
-            if sources.contains(&ip.source) {
+            if ours(&ip.source) {
                 left.sent.entry((ip.target, what)).or_insert(seen.number);
             }
         }
@@ -100,7 +102,7 @@ mod tests {
             aim(3, What::Echo, true),
         ]);
         assert_eq!(
-            Left::by(&[own.ip], &frames).offences(&aims),
+            Left::by(&[own.ip.into()], &frames).offences(&aims),
             ["192.0.2.2 53/udp did not leave, and may", "frame 2: 192.0.2.2 54/udp left, and may not"]
         );
     }
@@ -115,7 +117,7 @@ mod tests {
             // One thing of it may be asked: so it is looked for.
             aim(3, What::Udp(54), true),
         ]);
-        let offences = Left::by(&[own.ip], &frames).offences(&aims);
+        let offences = Left::by(&[own.ip.into()], &frames).offences(&aims);
         assert_eq!(offences, ["192.0.2.3 54/udp did not leave, and may", "frame 1: 192.0.2.2 was looked for"]);
     }
 }

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use anyhow::{Context, Result};
-use dmhost_layout::plan::{Daemon, HostPlan, Isolation};
+use dmhost_layout::plan::{Daemon, HostPlan, Interface, Isolation};
+use ipnet::IpNet;
 
 use super::aims::{aims, ways};
 use super::left::Left;
@@ -43,7 +44,7 @@ struct Asking<'a> {
     /// What of that is answered.
     due: Vec<(IpAddr, u16)>,
     /// Addresses that its frames leave with.
-    sources: Vec<IpAddr>,
+    sources: Vec<IpNet>,
     /// What its probe said, or why it could not ask.
     said: Result<String, String>,
 }
@@ -66,7 +67,7 @@ impl<'a> Round<'a> {
         let _neighbours = self.neighbours(&asking)?;
         let segment = bed.topology.segment(&Vantage::Vlan(over.name.clone()))?;
         let provocation = Provocation { segment, sources: vec![station], frames: Vec::new(), terms };
-        let sources: Vec<IpAddr> = asking.iter().flat_map(|one| one.sources.iter().copied()).collect();
+        let sources: Vec<IpNet> = asking.iter().flat_map(|one| one.sources.iter().copied()).collect();
         let due: BTreeSet<(IpAddr, u16)> = asking.iter().flat_map(|one| one.due.iter().copied()).collect();
         let segments = self.segments(daemons)?;
         let act = || {
@@ -92,9 +93,22 @@ impl<'a> Round<'a> {
     fn asking(&self, daemon: &'a Daemon) -> Asking<'a> {
         let aims = aims(self.plan, self.inner, daemon, self.stand, self.stations);
         let ways = ways(self.plan, daemon, self.stand);
-        let sources = ways.iter().flat_map(|way| way.addresses.iter().map(ipnet::IpNet::addr)).collect();
+        let sources = self.sources(daemon, &ways);
         let due = answers::due(&aims);
         Asking { daemon, aims, due, sources, said: Err("nothing was asked".to_owned()) }
+    }
+
+    /// What frames of this stand leave with: the addresses of the interfaces, or the container's own where there is no NAT.
+    fn sources(&self, daemon: &Daemon, ways: &[&Interface]) -> Vec<IpNet> {
+        let of_interfaces = ways.iter().flat_map(|way| way.addresses.iter().map(|net| IpNet::from(net.addr())));
+        let routed = |own: &&Inner| {
+            own.daemon == daemon.name && self.stand == Stand::On(own.network) && daemon.routes(own.address)
+        };
+        if self.inner.iter().any(|own| routed(&own)) {
+            of_interfaces.filter(|net| net.addr().is_ipv4()).chain(daemon.routed.iter().copied()).collect()
+        } else {
+            of_interfaces.collect()
+        }
     }
 
     /// Where their frames leave.

@@ -3,14 +3,17 @@
 
 use std::net::IpAddr;
 
-use dmhost_layout::plan::{Admin, Api, Daemon, HostPlan, Interface, Isolation, Protocol};
+use dmhost_layout::plan::{Admin, Api, Daemon, Exposed, HostPlan, Interface, Isolation, Protocol};
 use ipnet::IpNet;
 
 use super::target::{places, version_of_gateway};
-use super::{Ask, Credential, Inner, Place, Ports, ProbePorts, Question, Subject, Target, Vantage, Verdict};
+use super::{Ask, Credential, Inner, Network, Place, Ports, ProbePorts, Question, Subject, Target, Vantage, Verdict};
 use super::{bound, probe_ports, targets};
 use crate::proof::stations::Stations;
 use crate::proof::topology::Strangers;
+
+/// What the program in a probe container listens on.
+const CONTAINER_PORT: u16 = 8000;
 
 /// The whole matrix of wire vantages. `inner`: what Docker told of the probe containers.
 pub fn questions(plan: &HostPlan, inner: &[Inner], ports: &Ports) -> Vec<Question> {
@@ -28,7 +31,10 @@ pub fn questions(plan: &HostPlan, inner: &[Inner], ports: &Ports) -> Vec<Questio
             questions.extend(asks.into_iter().map(question));
         }
         for target in places(plan, inner, &vantage, over) {
-            let asks = unplanned(plan, &vantage, over, &target, ports);
+            let asks = match by_itself(plan, inner, over, &target) {
+                Some(daemon) => routed(daemon, &vantage, ports),
+                None => unplanned(plan, &vantage, over, &target, ports),
+            };
             let question =
                 |(ask, expected)| Question { vantage: vantage.clone(), target: target.clone(), ask, expected };
             questions.extend(asks.into_iter().map(question));
@@ -92,6 +98,49 @@ fn unplanned(
         (Ask::OtherDatagrams { ports: ports.udp.clone() }, Verdict::Silent),
     ];
     neighbour.into_iter().chain(rest).collect()
+}
+
+/// The daemon whose container is reached by its own address over an interface.
+fn by_itself<'p>(plan: &'p HostPlan, inner: &[Inner], over: &Interface, target: &Target) -> Option<&'p Daemon> {
+    let Subject::Daemon(name) = &target.subject else { return None };
+    let daemon = &plan.daemons[name];
+    // The container on the other network publishes nothing.
+    let own = |own: &Inner| own.daemon == *name && own.address == target.address && own.network == Network::Default;
+    let here = daemon.routes(target.address) && daemon.interfaces.contains(&over.name);
+    (here && target.place == Place::Container && inner.iter().any(own)).then_some(daemon)
+}
+
+/// What is asked of a container by its own address: the port that it listens on, as `expose` says. Where only some sources reach it, it is
+/// not asked.
+fn routed(daemon: &Daemon, vantage: &Vantage, ports: &Ports) -> Vec<(Ask, Verdict)> {
+    let promise = |protocol| match (&daemon.expose, daemon.exposed(protocol, CONTAINER_PORT)) {
+        (None, _) | (Some(_), Some(Exposed { from: None, .. })) => Some(Verdict::Serves),
+        (Some(_), Some(Exposed { from: Some(_), .. })) => None,
+        (Some(_), None) => Some(Verdict::Silent),
+    };
+    // What is published dockerd's own rules know, and no rule of a shared daemon: there the container itself refuses.
+    let vacant = |protocol| match daemon.isolation {
+        Isolation::Zone => Vec::new(),
+        Isolation::Shared => unserved(daemon, protocol, &[Some(CONTAINER_PORT)]),
+    };
+    let (tcp, udp) = (vacant(Protocol::Tcp), vacant(Protocol::Udp));
+    let but = |all: &[u16], some: &[u16]| {
+        all.iter().copied().filter(|port| *port != CONTAINER_PORT && !some.contains(port)).collect()
+    };
+    // No neighbour: a router leads there.
+    let neighbour = matches!(vantage, Vantage::Vlan(_)).then_some((Ask::Neighbour, Verdict::Silent));
+    let published = promise(Protocol::Tcp).map(|promise| (Ask::Published { port: CONTAINER_PORT }, promise));
+    let datagram = promise(Protocol::Udp).map(|promise| (Ask::Datagram { port: CONTAINER_PORT }, promise));
+    let rest = [
+        (Ask::Echo, Verdict::Silent),
+        (Ask::SomePorts { ports: but(&ports.tcp, &tcp) }, Verdict::Silent),
+        (Ask::OtherDatagrams { ports: but(&ports.udp, &udp) }, Verdict::Silent),
+    ];
+    let vacant = (!tcp.is_empty()).then_some((Ask::Vacant { ports: tcp }, Verdict::Refuses));
+    let udp = udp.into_iter().take(3).collect::<Vec<_>>();
+    let vacant_udp = (!udp.is_empty()).then_some((Ask::VacantDatagrams { ports: udp }, Verdict::Refuses));
+    let listed = published.into_iter().chain(datagram).chain(vacant).chain(vacant_udp);
+    neighbour.into_iter().chain(listed).chain(rest).collect()
 }
 
 fn host_asks(plan: &HostPlan, target: &Target) -> Vec<(Ask, Verdict)> {

@@ -141,6 +141,11 @@ pub(super) fn places(plan: &HostPlan, inner: &[Inner], vantage: &Vantage, over: 
     for Inner { daemon, network: _, place, address } in inner {
         places.push(target(*place, *address, Subject::Daemon(daemon.clone())));
     }
+    // Of a range that is led to a daemon what none of its networks has.
+    for (name, daemon) in &plan.daemons {
+        let nobodys = daemon.routed.iter().map(|range| range.broadcast());
+        places.extend(nobodys.map(|address| target(Place::Unplanned, address, Subject::Daemon(name.clone()))));
+    }
     // Zones may have the same pools, and an interface two addresses of one subnet: asked once.
     let mut seen = Vec::new();
     places.retain(|target| {
