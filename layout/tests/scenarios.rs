@@ -73,6 +73,11 @@ fn compare(name: &str) {
 }
 
 #[test]
+fn prefixes_without_nat() {
+    compare("routed");
+}
+
+#[test]
 fn two_vlans_with_an_admin_nic() {
     compare("two-vlans");
 }

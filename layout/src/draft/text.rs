@@ -36,6 +36,7 @@ const DEFAULTS: &str = r#"
 /// Every optional key of a daemon.
 const DAEMON: &str = r#"#isolation = "zone"           # a network namespace of its own; the default
 #pools = ["172.28.0.0/14", "fd64:6d68:6f73::/48"] # where Docker takes its networks from; these are the default
+#routed = ["fd64:6d68:6f73::/48"]        # what of them a router leads to the daemon: containers without NAT
 # Also expose, egress, live-restore, storage, resources and settings, as in [defaults]; what stands here counts more.
 "#;
 

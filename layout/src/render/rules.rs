@@ -122,15 +122,14 @@ pub(super) fn strong_host(chain: Chain, interfaces: &str) -> Chain {
         .rule(format!("iifname {interfaces} ip6 daddr fe80::/10 meta l4proto != ipv6-icmp drop"))
 }
 
-/// Before [`strong_host`]: containers' own addresses, which a bridge leads to. The bridge's own is the host's, and what no network has is
-/// led back by a default route to `outside`, the interfaces with a wire.
-pub(super) fn to_routed(chain: Chain, daemon: &Daemon, outside: &str) -> Chain {
+/// Before [`strong_host`]: containers' own addresses. Those of their bridges are the host's own.
+pub(super) fn to_routed(chain: Chain, daemon: &Daemon) -> Chain {
     if daemon.routed.is_empty() {
         return chain;
     }
     chain.note(format!("daemons.{}.routed: its containers are reached by their own addresses", daemon.name)).rule(
         format!(
-            "iifname {} ip6 daddr {} fib daddr type unicast fib daddr oifname != {outside} accept",
+            "iifname {} ip6 daddr {} fib daddr type unicast accept",
             names(&daemon.interfaces),
             set(&daemon.routed)
         ),

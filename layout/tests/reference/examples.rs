@@ -65,6 +65,9 @@ fn around(table: &Table, key: &str) -> (Toml, Vec<String>) {
                 Toml::from_iter([("name".to_owned(), "front".into()), ("subnet".to_owned(), toml_of(subnet))]);
             put(&mut document, &steps(&["daemons", "web", "networks", "0"]), network.into());
         }
+        (Some("daemons"), "pools") => {
+            document["daemons"]["web"].as_table_mut().expect("a table").remove("routed");
+        }
         (Some("daemons"), "routed") => {
             // A range of containers' own networks.
             let range = &table.schema["properties"]["routed"]["examples"][0][0];

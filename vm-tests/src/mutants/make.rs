@@ -64,10 +64,17 @@ fn replaced(text: &str, line: usize, by: Option<&str>) -> String {
     text.lines().enumerate().filter_map(edit).map(|line| line + "\n").collect()
 }
 
-/// What frames that a program makes by hand have not.
-const ROUTED: &str = "meta rtclassid 0 ";
+/// What makes a rule narrow, and how it reads without.
+const NARROW: [(&str, &str); 3] = [
+    // What frames that a program makes by hand have not.
+    ("meta rtclassid 0 ", ""),
+    // What an address of the host's own is not.
+    ("fib daddr type unicast ", ""),
+    // What a port that Docker maps was not asked for by.
+    ("ct original ip6 daddr", "ip6 daddr"),
+];
 
-/// nft(8): each rule left out, each policy turned round; and where it wants what the kernel has routed, any frame.
+/// nft(8): each rule left out, each policy turned round, and each rule that is narrow made wider.
 fn rules(text: &str) -> Vec<Edit> {
     let (mut chain, mut edits) = (String::new(), Vec::new());
     for (nth, line) in text.lines().enumerate() {
@@ -87,9 +94,9 @@ fn rules(text: &str) -> Vec<Edit> {
             Some(_) if rule.starts_with('#') => {}
             Some(_) => {
                 edits.push((format!("{chain} without \"{rule}\""), without(text, nth)));
-                if let Some((before, after)) = line.split_once(ROUTED) {
-                    let by_hand = format!("{before}{after}");
-                    edits.push((format!("{chain} with \"{}\"", by_hand.trim()), replaced(text, nth, Some(&by_hand))));
+                for (narrow, wide) in NARROW.into_iter().filter(|(narrow, _)| line.contains(narrow)) {
+                    let wider = line.replacen(narrow, wide, 1);
+                    edits.push((format!("{chain} with \"{}\"", wider.trim()), replaced(text, nth, Some(&wider))));
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use crate::plan::{Api, Daemon, Exposed, HostPlan, PortRange, Protocol};
+use crate::plan::{Api, Daemon, Exposed, HostPlan, Isolation, PortRange, Protocol};
 use crate::render::rules::{Chain, port_range, ports, set};
 
 /// The API, with `verdict` for those who may connect. Nothing else has its port.
@@ -67,8 +67,12 @@ pub(in crate::render) fn routed(chain: Chain, daemon: &Daemon, uplinks: &str, ou
     if daemon.routed.is_empty() {
         return chain;
     }
-    // What was asked for is theirs: a port that Docker maps leads to their own address too.
-    let to = format!("iifname {uplinks} oifname != {outside} ct original ip6 daddr {}", set(&daemon.routed));
+    let asked = match daemon.isolation {
+        // A port that Docker maps leads to their own address too.
+        Isolation::Zone => "ct original ip6 daddr",
+        Isolation::Shared => "ip6 daddr",
+    };
+    let to = format!("iifname {uplinks} oifname != {outside} {asked} {}", set(&daemon.routed));
     let chain = chain.note(format!("daemons.{}.routed: ports of its containers", daemon.name));
     match listed(daemon, |protocol| format!("{} dport", protocol.as_str())) {
         None => chain.rule(format!("{to} accept")),

@@ -222,19 +222,22 @@ fn output(plan: &HostPlan) -> Chain {
     })
 }
 
-/// The ways that containers of each daemon may take, with the addresses that they leave with.
+/// The ways that containers with addresses of these ranges may take, with the daemon's own address on each.
 fn ways<'p>(
     plan: &'p HostPlan,
     daemon: &'p Daemon,
-) -> impl Iterator<Item = (&'static str, Vec<String>, &'p Interface, IpAddr)> {
-    plan.interfaces_of(daemon).flat_map(move |interface| {
-        let (v4, v6) = versions(daemon.ranges());
-        [("ip", v4), ("ip6", v6)].into_iter().filter_map(move |(ip, ranges)| {
+    ranges: Vec<IpNet>,
+) -> Vec<(&'static str, Vec<String>, &'p Interface, IpAddr)> {
+    let (v4, v6) = versions(ranges);
+    let sides = [("ip", v4), ("ip6", v6)];
+    let of = |interface: &'p Interface| {
+        sides.iter().filter_map(move |(ip, ranges)| {
             let mut own = interface.addresses.iter().map(IpNet::addr);
-            let address = own.find(|address| address.is_ipv4() == (ip == "ip"))?;
-            (!ranges.is_empty()).then_some((ip, ranges, interface, address))
+            let address = own.find(|address| address.is_ipv4() == (*ip == "ip"))?;
+            (!ranges.is_empty()).then(|| (*ip, ranges.clone(), interface, address))
         })
-    })
+    };
+    plan.interfaces_of(daemon).flat_map(of).collect()
 }
 
 /// Containers leave on their own daemon's interfaces. Between its networks, between daemons and from the wire nothing is routed.
@@ -251,7 +254,7 @@ pub(in crate::render) fn forward(chain: Chain, plan: &HostPlan) -> Chain {
             Some(_) => format!("jump {}", egress_of(daemon)),
         };
         let chain = admit::routed(chain, daemon, &names(&daemon.interfaces), &uplinks);
-        ways(plan, daemon).fold(chain, |chain, (ip, ranges, interface, _)| {
+        ways(plan, daemon, daemon.ranges()).into_iter().fold(chain, |chain, (ip, ranges, interface, _)| {
             let name = &interface.name;
             chain.rule(format!("iifname != {uplinks} {ip} saddr {} oifname \"{name}\" {verdict}", set(&ranges)))
         })
@@ -260,14 +263,15 @@ pub(in crate::render) fn forward(chain: Chain, plan: &HostPlan) -> Chain {
 
 fn nat(plan: &HostPlan) -> Chain {
     plan.shared().fold(Chain::nat("source", "postrouting priority srcnat"), |chain, (_, daemon)| {
-        let chain = chain.when(!daemon.routed.is_empty(), |chain| {
-            let (own, ranges) = (names(&daemon.interfaces), set(&daemon.routed));
-            let chain =
-                chain.note(format!("daemons.{}.routed: containers leave with their own addresses", daemon.name));
-            chain.rule(format!("oifname {own} ip6 saddr {ranges} accept"))
+        let (whole, part): (Vec<IpNet>, Vec<IpNet>) =
+            daemon.routed.iter().partition(|range| daemon.ranges().contains(range));
+        let chain = chain.when(!part.is_empty(), |chain| {
+            let note = format!("daemons.{}.routed: containers leave with their own addresses", daemon.name);
+            chain.note(note).rule(format!("oifname {} ip6 saddr {} accept", names(&daemon.interfaces), set(&part)))
         });
         let chain = chain.note(format!("daemons.{}: its containers leave with its own address", daemon.name));
-        ways(plan, daemon).fold(chain, |chain, (ip, ranges, interface, address)| {
+        let translated = daemon.ranges().into_iter().filter(|range| !whole.contains(range)).collect();
+        ways(plan, daemon, translated).into_iter().fold(chain, |chain, (ip, ranges, interface, address)| {
             let name = &interface.name;
             chain.rule(format!("oifname \"{name}\" {ip} saddr {} snat {ip} to {address}", set(&ranges)))
         })

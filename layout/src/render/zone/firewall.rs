@@ -19,7 +19,7 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     let name = &daemon.name;
     let uplinks = names(&daemon.interfaces);
     let why = format!("The zone of daemons.{name}. dockerd's own tables stand beside this one.");
-    let prerouting = to_routed(Chain::base("prerouting", "prerouting priority raw", "accept"), daemon, &uplinks);
+    let prerouting = to_routed(Chain::base("prerouting", "prerouting priority raw", "accept"), daemon);
     let prerouting = strong_host(prerouting, &uplinks);
     let mut chains = hints::sets(daemon);
     chains.push(hints::told(at_home(prerouting, &daemon.interfaces), daemon, &uplinks));

@@ -117,9 +117,9 @@ fn others(scene: &Scene<'_>, liar: &Liar<'_>) -> Vec<IpAddr> {
     // What is in the daemon's own pools leaves as the daemon, by its NAT.
     let pooled =
         |ip: &IpAddr| liar.bridge.is_some() && scene.pools_of(liar.interface).iter().any(|net| net.contains(ip));
-    // And what is led to the daemon leaves with its own.
+    // And what is led to the daemon leaves with its own address, but where no frame made by hand does.
     let led = |ip: &IpAddr| scene.plan.routed_on(liar.interface).iter().any(|range| range.contains(ip));
-    all.extend(scene.inner.iter().copied().filter(|ip| !pooled(ip) && (liar.tagged || !led(ip))));
+    all.extend(scene.inner.iter().copied().filter(|ip| !pooled(ip) && (liar.tagged || liar.listed || !led(ip))));
     let nets = &liar.interface.addresses;
     all.extend(nets.iter().filter_map(|net| scene.stations.beside(*net, &[]).map(|host| host.ip)));
     all.extend([true, false].into_iter().filter_map(|v4| scene.stations.far(v4)));

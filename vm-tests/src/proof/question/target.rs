@@ -143,7 +143,7 @@ pub(super) fn places(plan: &HostPlan, inner: &[Inner], vantage: &Vantage, over: 
     }
     // Of a range that is led to a daemon what none of its networks has.
     for (name, daemon) in &plan.daemons {
-        let nobodys = daemon.routed.iter().map(|range| range.broadcast());
+        let nobodys = daemon.routed.iter().map(ipnet::IpNet::broadcast);
         places.extend(nobodys.map(|address| target(Place::Unplanned, address, Subject::Daemon(name.clone()))));
     }
     // Zones may have the same pools, and an interface two addresses of one subnet: asked once.
