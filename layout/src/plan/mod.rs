@@ -305,9 +305,17 @@ impl HostPlan {
     /// The ranges whose containers speak on an interface with their own addresses.
     pub fn routed_on(&self, interface: &Interface) -> &[IpNet] {
         match &interface.owner {
-            Owner::Daemon(name) => &self.daemons[name].routed,
-            Owner::Host | Owner::Carrier => &[],
+            Owner::Daemon(name) if interface.addresses.iter().any(|net| net.addr().is_ipv6()) => {
+                &self.daemons[name].routed
+            }
+            Owner::Daemon(_) | Owner::Host | Owner::Carrier => &[],
         }
+    }
+
+    /// The interfaces that a router leads a daemon's routed ranges to; none if it has no such ranges.
+    pub fn routed_by<'p>(&'p self, daemon: &'p Daemon) -> Vec<&'p InterfaceName> {
+        let led = self.interfaces_of(daemon).filter(|interface| !self.routed_on(interface).is_empty());
+        led.map(|interface| &interface.name).collect()
     }
 
     /// The MAC address an interface's frames carry, where the spec tells it.

@@ -20,7 +20,7 @@ pub struct Owned {
 
 /// Every key of daemon.json that `settings` may not hold, by name.
 pub const OWNED: &[Owned] = &[
-    owned("allow-direct-routing", "leave it out: nothing routes to a container past its published ports"),
+    owned("allow-direct-routing", "write `routed`, with the IPv6 ranges that a router leads to the daemon"),
     owned("bip", "write `pools`: the first network of a zone takes its subnet from them"),
     owned("bip6", "write an IPv6 range into `pools`: the first network of a zone takes its subnet from them"),
     owned("bridge", "leave it out: every daemon has a bridge of its own"),

@@ -5,7 +5,7 @@
 
 use std::fmt::{Display, Write};
 
-use crate::plan::{Daemon, InterfaceName, PortRange, Protocol};
+use crate::plan::{Daemon, HostPlan, InterfaceName, PortRange, Protocol};
 
 /// A base or regular chain under construction, or a set.
 #[derive(Debug)]
@@ -122,18 +122,18 @@ pub(super) fn strong_host(chain: Chain, interfaces: &str) -> Chain {
         .rule(format!("iifname {interfaces} ip6 daddr fe80::/10 meta l4proto != ipv6-icmp drop"))
 }
 
-/// Before [`strong_host`]: containers' own addresses. Those of their bridges are the host's own.
-pub(super) fn to_routed(chain: Chain, daemon: &Daemon) -> Chain {
-    if daemon.routed.is_empty() {
+/// Before [`strong_host`]: containers' own addresses. Those of their bridges are the host's own, and what has come to its last hop would be
+/// answered before the forward hook. None of the range is a neighbour on the wire.
+pub(super) fn to_routed(chain: Chain, plan: &HostPlan, daemon: &Daemon) -> Chain {
+    let (led, ranges) = (plan.routed_by(daemon), set(&daemon.routed));
+    if led.is_empty() {
         return chain;
     }
-    chain.note(format!("daemons.{}.routed: its containers are reached by their own addresses", daemon.name)).rule(
-        format!(
-            "iifname {} ip6 daddr {} fib daddr type unicast accept",
-            names(&daemon.interfaces),
-            set(&daemon.routed)
-        ),
-    )
+    let led = names(led);
+    chain
+        .note(format!("daemons.{}.routed: its containers are reached by their own addresses", daemon.name))
+        .rule(format!("iifname {led} ip6 saddr {ranges} drop"))
+        .rule(format!("iifname {led} ip6 daddr {ranges} fib daddr type unicast ip6 hoplimit > 1 accept"))
 }
 
 /// What comes from within: a source that is at home where it comes from. A container is neither its neighbour nor its host.

@@ -1,6 +1,7 @@
 //! Bare SYNs to many ports of one address that all ought to be silent: a tenth of what as many connections cost. Whatever comes of them, the
 //! ports are asked again by connections, which tell who it was.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -10,8 +11,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::ask::Control;
 use crate::icmp::checksum;
 
-/// Where they come from: above the ports that the kernel gives to connections (`net.ipv4.ip_local_port_range`).
-const SOURCE: u16 = 61_000;
+/// The first of 4,000 ports that they come from: above those that the kernel gives to connections (`net.ipv4.ip_local_port_range`).
+const FIRST: u16 = 61_000;
 /// How many packets have room in a socket's buffer at the least (`net.core.rmem_default`), with a margin.
 const STRAYS: usize = 64;
 
@@ -23,7 +24,8 @@ pub(crate) fn are_heard(control: &Control) -> Result<()> {
     Ok(())
 }
 
-/// Whether nothing at all came of them. Where there is no way to the address something did.
+/// Whether nobody answered any of them, nor refused it. Where the first step already finds no way that is left for connections to tell;
+/// what a router says of ways is silence to both.
 pub(crate) fn are_silent(address: IpAddr, ports: &[u16], control: &Control) -> Result<bool> {
     let socket = Socket::new(Domain::for_address(SocketAddr::new(address, 0)), Type::RAW, Some(Protocol::TCP))
         .context("cannot open a raw socket")?;
@@ -31,9 +33,10 @@ pub(crate) fn are_silent(address: IpAddr, ports: &[u16], control: &Control) -> R
     if socket.connect(&SocketAddr::new(address, 0).into()).is_err() {
         return Ok(false);
     }
+    let from = FIRST + (RandomState::new().hash_one(ports) % 4_000) as u16;
     let own = socket.local_addr().ok().and_then(|own| own.as_socket()).context("a connected socket has an address")?;
     for port in ports {
-        if socket.send(&segment((own.ip(), address), *port)).is_err() {
+        if socket.send(&segment((own.ip(), from), (address, *port))).is_err() {
             return Ok(false);
         }
     }
@@ -44,7 +47,7 @@ pub(crate) fn are_silent(address: IpAddr, ports: &[u16], control: &Control) -> R
     for _ in 0..STRAYS {
         let mut packet = [0; 128];
         match socket.read(&mut packet) {
-            Ok(length) if is_to_source(address, &packet[..length]) => return Ok(false),
+            Ok(length) if target_port(address, &packet[..length]) == Some(from) => return Ok(false),
             Ok(_) => {}
             Err(error) => return Ok(error.kind() == ErrorKind::WouldBlock),
         }
@@ -52,16 +55,16 @@ pub(crate) fn are_silent(address: IpAddr, ports: &[u16], control: &Control) -> R
     Ok(false)
 }
 
-/// Whether a packet of that address is for [`SOURCE`]. Over IPv4 the header comes along.
-fn is_to_source(address: IpAddr, packet: &[u8]) -> bool {
+/// The port that a packet of that address is for. Over IPv4 the header comes along.
+fn target_port(address: IpAddr, packet: &[u8]) -> Option<u16> {
     let header = if address.is_ipv4() { packet.first().map_or(0, |first| usize::from(first & 15) * 4) } else { 0 };
-    packet.get(header + 2..header + 4) == Some(&SOURCE.to_be_bytes())
+    packet.get(header + 2..)?.first_chunk().copied().map(u16::from_be_bytes)
 }
 
 /// A SYN of TCP (RFC 9293, section 3.1).
-fn segment((source, target): (IpAddr, IpAddr), port: u16) -> [u8; 20] {
+fn segment((source, from): (IpAddr, u16), (target, port): (IpAddr, u16)) -> [u8; 20] {
     let mut segment = [0; 20];
-    segment[..2].copy_from_slice(&SOURCE.to_be_bytes());
+    segment[..2].copy_from_slice(&from.to_be_bytes());
     segment[2..4].copy_from_slice(&port.to_be_bytes());
     // Any number will do for a sequence.
     segment[4..8].copy_from_slice(&[0xd0, 0x57, 0xd0, 0x57]);

@@ -197,9 +197,21 @@ pub(super) const CODES: &[Code] = &[
         "routed = [\"2001:db8:30::/56\"]",
     ),
     code(
+        "routed-internal",
+        "routed, and an internal network",
+        "An internal network reaches nothing but itself, and is reached by nothing.",
+        "[[daemons.web.networks]]\nname = \"front\"\nsubnet = \"2001:db8:30:1::/64\"",
+    ),
+    code(
+        "routed-two-gateways",
+        "routed, shared and two ways out",
+        "In the host's namespace what a container sends takes its daemon's first gateway, also an answer to what came through another. A zone knows which.",
+        "interfaces = [\"web\"]",
+    ),
+    code(
         "routed-overlap",
-        "one routed range holds another",
-        "The smaller one changes nothing.",
+        "a routed range that is there already",
+        "A router leads a range to one daemon. What another daemon, an interface or a second entry has is not for it.",
         "routed = [\"2001:db8:30::/56\", \"2001:db8:31::/64\"]",
     ),
     code(

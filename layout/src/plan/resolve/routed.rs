@@ -5,7 +5,8 @@ use ipnet::IpNet;
 use super::links::Link;
 use super::{Report, addresses, shared};
 use crate::plan::{Network, Pool};
-use crate::spec::{At, Daemon, Defaults, Field};
+use crate::spec::words::quoted;
+use crate::spec::{At, Daemon, Defaults, Field, HostSpec, List};
 
 /// Reads `routed`; `None` if part of it cannot be read.
 pub(super) fn read(
@@ -22,6 +23,9 @@ pub(super) fn read(
         Field::Given(list) => list,
     };
     addresses::not_empty(&daemon.routed, "routed", report);
+    if shared::asked(daemon) {
+        two_ways(list, links, report);
+    }
     if shared::asked(daemon) && daemon.expose.is_absent() && defaults.expose.is_absent() {
         let message = "every port of a routed container of a shared daemon would be reached, published or not";
         let diagnostic = list.place.error("routed-without-expose", message);
@@ -31,7 +35,7 @@ pub(super) fn read(
     for at in daemon.routed.items() {
         let Some(range) = addresses::range(at, "2001:db8:30::/56", report) else { continue };
         let at = at.with(range);
-        if let Some(first) = good.iter().find(|other| other.value.contains(&range) || range.contains(&other.value)) {
+        if let Some(first) = good.iter().find(|other| overlap(other.value, range)) {
             let message = format!("{range} overlaps {}", first.value);
             let diagnostic = at.place.error("routed-overlap", message).help("leave the smaller one out");
             report.push(diagnostic.related(first.place.value.clone(), "the first"));
@@ -47,6 +51,57 @@ pub(super) fn read(
         .then(|| good.into_iter().map(|at| at.value).collect())
 }
 
+/// Reports routed ranges that somebody else has too: an interface of the host, or another daemon.
+pub(super) fn apart(spec: &HostSpec, links: &[Link<'_>], report: &mut Report) {
+    let mut ranges: Vec<(IpNet, &At<String>, &Daemon)> = Vec::new();
+    for daemon in &spec.daemons {
+        for at in daemon.routed.items() {
+            let Some(range) = at.value.parse::<IpNet>().ok().filter(|range| range.addr().is_ipv6()) else { continue };
+            let other = ranges.iter().find(|(other, _, of)| overlap(*other, range) && !std::ptr::eq(*of, daemon));
+            if let Some((other, first, of)) = other {
+                let message = format!("{range} overlaps {other}, which is routed to daemon {}", quoted(&of.name.value));
+                let diagnostic = at.place.error("routed-overlap", message).help("write ranges that are apart");
+                report.push(diagnostic.related(first.place.value.clone(), "the first"));
+            }
+            // What a pool hides of the daemon's own interfaces is reported there.
+            let own = |link: &&Link<'_>| daemon.interfaces.items().iter().any(|own| own.value == link.text());
+            for link in links.iter().filter(|link| !own(link)) {
+                let subnet = link.addresses.iter().find(|net| overlap(net.value.trunc(), range));
+                let gateway = link.gateways.iter().find(|gateway| range.contains(&gateway.value));
+                let (what, place) = match (subnet, gateway) {
+                    (Some(net), _) => (format!("the subnet {}", net.value.trunc()), &net.place),
+                    (None, Some(gateway)) => (format!("the gateway {}", gateway.value), &gateway.place),
+                    (None, None) => continue,
+                };
+                let message = format!("{range} overlaps {what} of {}", quoted(link.text()));
+                let help = "write a range that no network around the host has";
+                let diagnostic = at.place.error("routed-overlap", message).help(help);
+                report.push(diagnostic.related(place.value.clone(), "is there already"));
+            }
+            ranges.push((range, at, daemon));
+        }
+    }
+}
+
+/// Reports a shared daemon whose routed containers would answer through one gateway whatever they were asked through.
+fn two_ways(list: &At<List<String>>, links: &[&Link<'_>], report: &mut Report) {
+    let leads = |link: &&&Link<'_>| link.gateways.iter().any(|gateway| gateway.value.is_ipv6());
+    let mut ways = links.iter().filter(leads);
+    if let (Some(first), Some(second)) = (ways.next(), ways.next()) {
+        let message = format!(
+            "routed containers of a shared daemon answer through the gateway of {} alone, and {} has one too",
+            quoted(first.text()),
+            quoted(second.text())
+        );
+        let help = "leave one of the IPv6 gateways out, or `isolation`: a zone answers through the one that it was asked through";
+        report.push(list.place.error("routed-two-gateways", message).help(help));
+    }
+}
+
+fn overlap(one: IpNet, other: IpNet) -> bool {
+    one.contains(&other) || other.contains(&one)
+}
+
 /// Reports a range that no network of the daemon is in.
 fn inside(
     at: &At<IpNet>,
@@ -56,6 +111,13 @@ fn inside(
     report: &mut Report,
 ) {
     let (Some(pools), Some(networks)) = (pools, networks) else { return };
+    let internal = networks.iter().filter(|network| network.internal);
+    let closed = internal.flat_map(|network| network.subnets.iter().map(move |subnet| (network, subnet.range)));
+    for (network, subnet) in closed.filter(|(_, subnet)| overlap(*subnet, at.value)) {
+        let message = format!("{} overlaps {subnet} of the internal network {}", at.value, quoted(&network.name));
+        let help = "leave its subnet out of `routed`: an internal network reaches nothing but itself, and is reached by nothing";
+        report.push(at.place.error("routed-internal", message).help(help));
+    }
     let subnets = networks.iter().flat_map(|network| &network.subnets).map(|subnet| subnet.range);
     if pools.iter().map(|pool| pool.base).chain(subnets).any(|range| range.contains(&at.value)) {
         return speaks(at, links, report);

@@ -3,7 +3,10 @@
 use ipnet::IpNet;
 
 use crate::plan::{Api, Daemon, Exposed, HostPlan, Isolation, PortRange, Protocol};
-use crate::render::rules::{Chain, port_range, ports, set};
+use crate::render::rules::{Chain, names, port_range, ports, set};
+
+/// The versions of IP by their names in a rule, and whether it is IPv4.
+const VERSIONS: [(&str, bool); 2] = [("ip", true), ("ip6", false)];
 
 /// The API, with `verdict` for those who may connect. Nothing else has its port.
 pub(in crate::render) fn api(chain: Chain, plan: &HostPlan, daemon: &Daemon, uplinks: &str, verdict: &str) -> Chain {
@@ -31,17 +34,26 @@ pub(in crate::render) fn api(chain: Chain, plan: &HostPlan, daemon: &Daemon, upl
 
 /// What a frame to a port that `expose` lists is known by, `of` being what its port is; `None` if it is absent.
 pub(in crate::render) fn listed(daemon: &Daemon, of: impl Fn(Protocol) -> String) -> Option<Vec<String>> {
-    let expose = daemon.expose.as_deref()?;
+    Some(entries(daemon.expose.as_deref()?, &VERSIONS, of))
+}
+
+/// The same for some versions of IP.
+fn entries(expose: &[Exposed], versions: &[(&'static str, bool)], of: impl Fn(Protocol) -> String) -> Vec<String> {
     let open = expose.iter().filter(|exposed| exposed.from.is_none()).map(|exposed| exposed.ports).collect::<Vec<_>>();
-    let open =
-        Protocol::ALL.into_iter().filter_map(|protocol| Some(format!("{} {}", of(protocol), ports(&open, protocol)?)));
-    let limited = limited(daemon).flat_map(|(range, from)| {
-        let port = format!("{} {}", of(range.protocol), port_range(range));
-        sources(from)
-            .into_iter()
-            .filter_map(move |(ip, nets)| (!nets.is_empty()).then(|| format!("{ip} saddr {} {port}", set(&nets))))
-    });
-    Some(open.chain(limited.collect::<Vec<_>>()).collect())
+    let mut all: Vec<String> = Protocol::ALL
+        .into_iter()
+        .filter_map(|protocol| Some(format!("{} {}", of(protocol), ports(&open, protocol)?)))
+        .collect();
+    for Exposed { ports: range, from } in expose {
+        let port = format!("{} {}", of(range.protocol), port_range(*range));
+        for (ip, v4) in versions {
+            let nets: Vec<_> = from.iter().flatten().filter(|net| net.addr().is_ipv4() == *v4).collect();
+            if !nets.is_empty() {
+                all.push(format!("{ip} saddr {} {port}", set(&nets)));
+            }
+        }
+    }
+    all
 }
 
 /// Ports of `expose` that not every source may reach, with those that may.
@@ -52,7 +64,7 @@ pub(in crate::render) fn limited(daemon: &Daemon) -> impl Iterator<Item = (PortR
 
 /// Sources of each IP version, with its name in a rule.
 pub(in crate::render) fn sources(from: &[IpNet]) -> [(&'static str, Vec<&IpNet>); 2] {
-    [("ip", true), ("ip6", false)].map(|(ip, v4)| (ip, from.iter().filter(|net| net.addr().is_ipv4() == v4).collect()))
+    VERSIONS.map(|(ip, v4)| (ip, from.iter().filter(|net| net.addr().is_ipv4() == v4).collect()))
 }
 
 /// A rule with `verdict` for the ports of `expose`, as sockets have them; `None` if it is absent.
@@ -63,8 +75,12 @@ pub(in crate::render) fn exposed(daemon: &Daemon, uplinks: &str, verdict: &str) 
 
 /// Containers that are reached by their own addresses, as `expose` says by their own ports: in a zone dockerd's own chains know besides
 /// which are published. `outside`: the interfaces with a wire.
-pub(in crate::render) fn routed(chain: Chain, daemon: &Daemon, uplinks: &str, outside: &str) -> Chain {
-    if daemon.routed.is_empty() {
+pub(in crate::render) fn routed(chain: Chain, plan: &HostPlan, daemon: &Daemon, outside: &str) -> Chain {
+    let led = plan.routed_by(daemon);
+    let port = |protocol: Protocol| format!("{} dport", protocol.as_str());
+    // Nothing else is an IPv4 address' port.
+    let listed = daemon.expose.as_deref().map(|expose| entries(expose, &[("ip6", false)], port));
+    if led.is_empty() || listed.as_ref().is_some_and(Vec::is_empty) {
         return chain;
     }
     let asked = match daemon.isolation {
@@ -72,15 +88,11 @@ pub(in crate::render) fn routed(chain: Chain, daemon: &Daemon, uplinks: &str, ou
         Isolation::Zone => "ct original ip6 daddr",
         Isolation::Shared => "ip6 daddr",
     };
-    let to = format!("iifname {uplinks} oifname != {outside} {asked} {}", set(&daemon.routed));
+    let to = format!("iifname {} oifname != {outside} {asked} {}", names(led), set(&daemon.routed));
     let chain = chain.note(format!("daemons.{}.routed: ports of its containers", daemon.name));
-    match listed(daemon, |protocol| format!("{} dport", protocol.as_str())) {
+    match listed {
         None => chain.rule(format!("{to} accept")),
-        Some(listed) => {
-            // IPv4 has none of these addresses.
-            let v6 = listed.into_iter().filter(|known| !known.starts_with("ip saddr"));
-            v6.fold(chain, |chain, known| chain.rule(format!("{to} {known} accept")))
-        }
+        Some(listed) => listed.into_iter().fold(chain, |chain, known| chain.rule(format!("{to} {known} accept"))),
     }
 }
 

@@ -28,7 +28,7 @@ pub(in crate::render) fn render(plan: &HostPlan, target: &Target, layout: &mut L
         })
         .when(any_own, |chain| {
             let shared = plan.shared().map(|(_, daemon)| daemon);
-            strong_host(shared.fold(chain, to_routed), &own_names)
+            strong_host(shared.fold(chain, |chain, daemon| to_routed(chain, plan, daemon)), &own_names)
         })
         .when(plan.shared().next().is_some(), |chain| at_home(chain, own.iter().map(|interface| &interface.name)));
     let input = Chain::base("input", "input priority filter", "drop")

@@ -2,8 +2,9 @@
 //! sockets of its unit: only they are reached on its addresses, and only they reach its containers.
 //!
 //! * input: from the wire the API and published ports; from containers what their own daemon publishes; from the host nothing;
-//! * forward: from a daemon's ranges to its own interfaces, and nothing else: published ports are docker-proxy's, which is input;
-//! * postrouting: what leaves has an address of the interface.
+//! * forward: from a daemon's ranges to its own interfaces, and back to `routed` containers: published ports are docker-proxy's, which is
+//!   input;
+//! * postrouting: what leaves has an address of the interface, or of a `routed` container.
 //!
 //! That a source is in a daemon's ranges is no word of the container's own: what does not come from where its source is at home is
 //! dropped in prerouting.
@@ -240,7 +241,8 @@ fn ways<'p>(
     plan.interfaces_of(daemon).flat_map(of).collect()
 }
 
-/// Containers leave on their own daemon's interfaces. Between its networks, between daemons and from the wire nothing is routed.
+/// Containers leave on their own daemon's interfaces. Between its networks and between daemons nothing is routed, and from the wire what is
+/// `routed` alone.
 pub(in crate::render) fn forward(chain: Chain, plan: &HostPlan) -> Chain {
     if plan.shared().next().is_none() {
         return chain.note("the host routes nothing, ever");
@@ -248,12 +250,12 @@ pub(in crate::render) fn forward(chain: Chain, plan: &HostPlan) -> Chain {
     let chain = chain.rule("ct state established,related accept").rule("ct state invalid drop");
     let uplinks = uplinks(plan);
     plan.shared().fold(chain, |chain, (_, daemon)| {
+        let chain = admit::routed(chain, plan, daemon, &uplinks);
         let chain = chain.note(format!("daemons.{}: its containers leave on its own interfaces", daemon.name));
         let verdict = match &daemon.egress {
             None => "accept".to_owned(),
             Some(_) => format!("jump {}", egress_of(daemon)),
         };
-        let chain = admit::routed(chain, daemon, &names(&daemon.interfaces), &uplinks);
         ways(plan, daemon, daemon.ranges()).into_iter().fold(chain, |chain, (ip, ranges, interface, _)| {
             let name = &interface.name;
             chain.rule(format!("iifname != {uplinks} {ip} saddr {} oifname \"{name}\" {verdict}", set(&ranges)))
@@ -265,9 +267,9 @@ fn nat(plan: &HostPlan) -> Chain {
     plan.shared().fold(Chain::nat("source", "postrouting priority srcnat"), |chain, (_, daemon)| {
         let (whole, part): (Vec<IpNet>, Vec<IpNet>) =
             daemon.routed.iter().partition(|range| daemon.ranges().contains(range));
-        let chain = chain.when(!part.is_empty(), |chain| {
+        let chain = chain.when(!part.is_empty() && !plan.routed_by(daemon).is_empty(), |chain| {
             let note = format!("daemons.{}.routed: containers leave with their own addresses", daemon.name);
-            chain.note(note).rule(format!("oifname {} ip6 saddr {} accept", names(&daemon.interfaces), set(&part)))
+            chain.note(note).rule(format!("oifname {} ip6 saddr {} accept", names(plan.routed_by(daemon)), set(&part)))
         });
         let chain = chain.note(format!("daemons.{}: its containers leave with its own address", daemon.name));
         let translated = daemon.ranges().into_iter().filter(|range| !whole.contains(range)).collect();

@@ -1,6 +1,6 @@
 //! The rules inside a zone, beside the ones dockerd makes there itself.
 //!
-//! * prerouting: nothing but the interface's own addresses (no routing to containers, no ICMP errors for others' addresses), and
+//! * prerouting: nothing but the interface's own addresses and `routed` containers (no ICMP errors for others' addresses), and
 //!   from containers nothing but their own sources;
 //! * input: the API from `api.from`, docker-proxy's ports, ICMP and neighbour discovery;
 //! * forward: published ports as `expose` says, matched on the port before DNAT; containers out, with their own addresses where they are
@@ -19,17 +19,17 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     let name = &daemon.name;
     let uplinks = names(&daemon.interfaces);
     let why = format!("The zone of daemons.{name}. dockerd's own tables stand beside this one.");
-    let prerouting = to_routed(Chain::base("prerouting", "prerouting priority raw", "accept"), daemon);
+    let prerouting = to_routed(Chain::base("prerouting", "prerouting priority raw", "accept"), plan, daemon);
     let prerouting = strong_host(prerouting, &uplinks);
     let mut chains = hints::sets(daemon);
     chains.push(hints::told(at_home(prerouting, &daemon.interfaces), daemon, &uplinks));
     chains.extend(replies(plan, daemon, &uplinks));
     chains.extend(hints::unlisted_sources(daemon, &uplinks));
-    chains.extend(unchanged(daemon, &uplinks));
+    chains.extend(unchanged(plan, daemon));
     chains.extend([
         input(plan, daemon, &uplinks),
         Chain::regular("published").note("filled when the daemon starts: what its docker-proxy listens on"),
-        forward(daemon, &uplinks),
+        forward(plan, daemon, &uplinks),
     ]);
     if let Some(egress) = destinations::chain(plan, daemon, EGRESS) {
         chains.extend([egress, output(plan, daemon, &uplinks)]);
@@ -65,15 +65,16 @@ fn replies(plan: &HostPlan, daemon: &Daemon, uplinks: &str) -> Option<Chain> {
 }
 
 /// Before dockerd's own rules, which give what leaves the zone's address: a connection has one source, and here it gets the one that it has.
-fn unchanged(daemon: &Daemon, uplinks: &str) -> Option<Chain> {
-    let routed = daemon.routed.iter();
-    (!daemon.routed.is_empty()).then(|| {
-        routed.fold(
+fn unchanged(plan: &HostPlan, daemon: &Daemon) -> Option<Chain> {
+    let led = plan.routed_by(daemon);
+    (!led.is_empty()).then(|| {
+        let led = names(led);
+        daemon.routed.iter().fold(
             Chain::nat("unchanged", "postrouting priority srcnat - 1")
                 .note(format!("daemons.{}.routed: containers leave with their own addresses", daemon.name)),
             |chain, range| {
                 let same = format!("snat ip6 prefix to ip6 saddr map {{ {range} : {range} }}");
-                chain.rule(format!("oifname {uplinks} ip6 saddr {range} {same}"))
+                chain.rule(format!("oifname {led} ip6 saddr {range} {same}"))
             },
         )
     })
@@ -113,7 +114,7 @@ fn input(plan: &HostPlan, daemon: &Daemon, uplinks: &str) -> Chain {
     }
 }
 
-fn forward(daemon: &Daemon, uplinks: &str) -> Chain {
+fn forward(plan: &HostPlan, daemon: &Daemon, uplinks: &str) -> Chain {
     let name = &daemon.name;
     let chain = Chain::base("forward", "forward priority filter", "drop").rule("ct state established,related accept");
     let before =
@@ -129,7 +130,7 @@ fn forward(daemon: &Daemon, uplinks: &str) -> Chain {
             hints::remembered(rules.fold(chain, Chain::rule), daemon, uplinks)
         }
     };
-    let chain = admit::routed(chain, daemon, uplinks, uplinks);
+    let chain = admit::routed(chain, plan, daemon, uplinks);
     match &daemon.egress {
         None => chain
             .note("containers out and among themselves: dockerd's own chains tell its networks apart")

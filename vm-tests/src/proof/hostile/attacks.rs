@@ -1,13 +1,15 @@
 //! The list of hostile frames from the wire. Each row makes its rounds from the plan; most ask for something that an honest
 //! frame from the right place would get, so that an answer is what would be wrong.
 
-use dmhost_layout::plan::{InterfaceKind, InterfaceName, Owner};
+use std::net::IpAddr;
+
+use dmhost_layout::plan::{Daemon, InterfaceKind, InterfaceName, Owner};
 use smoltcp::wire::TcpControl;
 
 use super::{Due, Round, Scene};
 use super::{frames, lies};
-use crate::fabric::{Host, packet};
-use crate::proof::question::{Subject, Target, Vantage, probe_ports};
+use crate::fabric::{Host, Mac, packet};
+use crate::proof::question::{CONTAINER_PORT, Subject, Target, Vantage, on_no_network, probe_ports};
 
 /// A row: its name, and what makes its rounds.
 pub(super) type Row = (&'static str, fn(&Scene<'_>) -> Vec<Round>);
@@ -20,6 +22,7 @@ pub(super) const ROWS: &[Row] = &[
     ("tagged on an untagged NIC", tagged_on_access),
     ("source of another interface's subnet", source_of_another),
     ("source of a daemon's pool", source_of_a_pool),
+    ("source of a range that is routed here", source_of_a_route),
     ("source is the target itself", source_is_target),
     ("ARP and ND lies about strangers", lies::about_strangers),
     ("ARP and ND lies about a gateway", lies::about_gateways),
@@ -147,6 +150,21 @@ fn source_of_a_pool(scene: &Scene<'_>) -> Vec<Round> {
     all
 }
 
+/// To containers by their own addresses, from an address of the range that a router would lead back here: the answer would leave.
+fn source_of_a_route(scene: &Scene<'_>) -> Vec<Round> {
+    let of = |(daemon, address, vantage, mac): (&Daemon, IpAddr, Vantage, Mac)| {
+        let port = probe_ports(daemon).open.unwrap_or(CONTAINER_PORT);
+        on_no_network(daemon).into_iter().map(move |ip| {
+            let (source, to) = (scene.stations.at(ip), Host { mac, ip: address });
+            let ports = [CONTAINER_PORT, port].into_iter();
+            let syns = ports.filter_map(|port| packet::tcp(source, to, (scene.port(), port), TcpControl::Syn, 1));
+            let frames = syns.chain(packet::echo(source, to, 0xd057, 1)).collect();
+            Round { vantage: vantage.clone(), source, frames, due: Due::Nothing, marks: Vec::new() }
+        })
+    };
+    scene.routed().into_iter().flat_map(of).collect()
+}
+
 fn source_is_target(scene: &Scene<'_>) -> Vec<Round> {
     let source = |scene: &Scene<'_>, target: &Target| Some(scene.stations.at(target.address));
     // What is asked of the neighbour alone: an address conflict is told of, by everybody.
@@ -159,7 +177,20 @@ fn through(scene: &Scene<'_>) -> Vec<Round> {
 }
 
 fn last_hop(scene: &Scene<'_>) -> Vec<Round> {
-    beyond(scene, |frame| frames::hops(frame, 1))
+    let mut all = beyond(scene, |frame| frames::hops(frame, 1));
+    // Who leads on to containers would say that it ends here.
+    for (daemon, address, vantage, mac) in scene.routed() {
+        let near = vantage.interface().and_then(|name| scene.address_on(name, false));
+        let Some(source) = near.and_then(|near| scene.stations.like(near)) else { continue };
+        for ip in on_no_network(daemon).into_iter().chain([address]) {
+            let to = Host { mac, ip };
+            let syn = packet::tcp(source, to, (scene.port(), CONTAINER_PORT), TcpControl::Syn, 1);
+            let frames = syn.into_iter().chain(packet::echo(source, to, 0xd057, 1));
+            let frames = frames.map(|frame| frames::hops(frame, 1)).collect();
+            all.push(Round { vantage: vantage.clone(), source, frames, due: Due::Nothing, marks: Vec::new() });
+        }
+    }
+    all
 }
 
 /// Frames for an address off-link, given to the host as to a router.

@@ -9,6 +9,7 @@ use smoltcp::wire::TcpControl;
 use super::frames;
 use super::{Mark, Scene};
 use crate::fabric::{Host, Mac, packet};
+use crate::proof::question::on_no_network;
 use crate::proof::topology;
 
 const HOSTILE: &[u8] = b"dmhost-hostile-frame-";
@@ -120,6 +121,9 @@ fn others(scene: &Scene<'_>, liar: &Liar<'_>) -> Vec<IpAddr> {
     // And what is led to the daemon leaves with its own address, but where no frame made by hand does.
     let led = |ip: &IpAddr| scene.plan.routed_on(liar.interface).iter().any(|range| range.contains(ip));
     all.extend(scene.inner.iter().copied().filter(|ip| !pooled(ip) && (liar.tagged || liar.listed || !led(ip))));
+    // What no network has is no container's, whoever is led there.
+    let owner = scene.plan.daemons.values().find(|daemon| daemon.interfaces.contains(&liar.interface.name));
+    all.extend(owner.filter(|_| liar.bridge.is_some()).into_iter().flat_map(on_no_network));
     let nets = &liar.interface.addresses;
     all.extend(nets.iter().filter_map(|net| scene.stations.beside(*net, &[]).map(|host| host.ip)));
     all.extend([true, false].into_iter().filter_map(|v4| scene.stations.far(v4)));

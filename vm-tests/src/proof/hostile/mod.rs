@@ -19,7 +19,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use dmhost_layout::plan::{HostPlan, Interface, InterfaceName, Owner};
+use dmhost_layout::plan::{Daemon, HostPlan, Interface, InterfaceName, Owner};
 use ipnet::IpNet;
 
 use self::captive::Networks;
@@ -128,6 +128,20 @@ impl<'a> Scene<'a> {
 
     fn nic_mac(&self, vantage: &Vantage) -> Option<Mac> {
         self.plan.mac_of(&self.plan.interfaces[vantage.interface()?]).map(mac)
+    }
+
+    /// Containers that are reached by their own addresses, over each interface where they are, with its MAC address.
+    fn routed(&self) -> Vec<(&'a Daemon, IpAddr, Vantage, Mac)> {
+        let mut all = Vec::new();
+        for daemon in self.plan.daemons.values() {
+            for name in self.plan.routed_by(daemon) {
+                let vantage = Vantage::Vlan(name.clone());
+                let Some(mac) = self.nic_mac(&vantage) else { continue };
+                let own = self.inner.iter().copied().filter(|address| daemon.routes(*address));
+                all.extend(own.map(|address| (daemon, address, vantage.clone(), mac)));
+            }
+        }
+        all
     }
 
     fn address_on(&self, name: &InterfaceName, v4: bool) -> Option<IpAddr> {
@@ -294,10 +308,12 @@ fn offence(
     // Whether its gateway is still there is asked at any time, and answered: what would be sent there then is seen too.
     let anyway = |seen: &Seen| {
         packet::question(&seen.frame).is_some_and(|(asked, by)| {
-            let own = |at: &(IpAddr, Segment, IpAddr)| {
-                let (gateway, segment, own) = *at;
+            let to = seen.frame.get(..6);
+            let own = |at: &Gateway| {
                 let near = matches!(by.ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
-                asked == gateway && seen.segment == Some(segment) && (by.ip == own || near)
+                // Of all, or of the gateway itself; of whoever lied, no.
+                let whom = to.is_some_and(|to| to[0] & 1 == 1 || at.mac.is_some_and(|mac| to == mac.as_bytes()));
+                whom && asked == at.address && seen.segment == Some(at.segment) && (by.ip == at.asker || near)
             };
             gateways.iter().any(own)
         })
@@ -331,13 +347,23 @@ fn offence(
     }
 }
 
-/// Each gateway with the segment that it is on, and each address that it is asked for from there.
-fn gateways(plan: &HostPlan, bed: &Testbed) -> Result<Vec<(IpAddr, Segment, IpAddr)>> {
+/// A gateway, and one that may ask for it.
+struct Gateway {
+    address: IpAddr,
+    mac: Option<Mac>,
+    segment: Segment,
+    asker: IpAddr,
+}
+
+fn gateways(plan: &HostPlan, bed: &Testbed) -> Result<Vec<Gateway>> {
+    let stations = Stations::new(plan);
     let mut all = Vec::new();
     for interface in plan.interfaces.values().filter(|interface| !interface.gateways.is_empty()) {
         let segment = bed.topology.segment(&Vantage::Vlan(interface.name.clone()))?;
-        for gateway in &interface.gateways {
-            all.extend(interface.addresses.iter().map(|net| (*gateway, segment, net.addr())));
+        let mac = stations.gateway(&interface.name);
+        for address in interface.gateways.iter().copied() {
+            let askers = interface.addresses.iter().map(IpNet::addr);
+            all.extend(askers.map(|asker| Gateway { address, mac, segment, asker }));
         }
     }
     Ok(all)

@@ -13,7 +13,7 @@ use crate::proof::stations::Stations;
 use crate::proof::topology::Strangers;
 
 /// What the program in a probe container listens on.
-const CONTAINER_PORT: u16 = 8000;
+pub const CONTAINER_PORT: u16 = 8000;
 
 /// The whole matrix of wire vantages. `inner`: what Docker told of the probe containers.
 pub fn questions(plan: &HostPlan, inner: &[Inner], ports: &Ports) -> Vec<Question> {
@@ -106,11 +106,12 @@ fn by_itself<'p>(plan: &'p HostPlan, inner: &[Inner], over: &Interface, target: 
     let daemon = &plan.daemons[name];
     // The container on the other network publishes nothing.
     let own = |own: &Inner| own.daemon == *name && own.address == target.address && own.network == Network::Default;
-    let here = daemon.routes(target.address) && daemon.interfaces.contains(&over.name);
+    let here = daemon.interfaces.contains(&over.name)
+        && plan.routed_on(over).iter().any(|range| range.contains(&target.address));
     (here && target.place == Place::Container && inner.iter().any(own)).then_some(daemon)
 }
 
-/// What is asked of a container by its own address: the port that it listens on, as `expose` says. Where only some sources reach it, it is
+/// What is asked of a container by its own address: the port that it listens on, as `expose` says. Ports that only some sources reach are
 /// not asked.
 fn routed(daemon: &Daemon, vantage: &Vantage, ports: &Ports) -> Vec<(Ask, Verdict)> {
     let promise = |protocol| match (&daemon.expose, daemon.exposed(protocol, CONTAINER_PORT)) {
@@ -124,8 +125,10 @@ fn routed(daemon: &Daemon, vantage: &Vantage, ports: &Ports) -> Vec<(Ask, Verdic
         Isolation::Shared => unserved(daemon, protocol, &[Some(CONTAINER_PORT)]),
     };
     let (tcp, udp) = (vacant(Protocol::Tcp), vacant(Protocol::Udp));
-    let but = |all: &[u16], some: &[u16]| {
-        all.iter().copied().filter(|port| *port != CONTAINER_PORT && !some.contains(port)).collect()
+    let but = |protocol, all: &[u16], some: &[u16]| {
+        let limited = |port| daemon.exposed(protocol, port).is_some_and(|exposed| exposed.from.is_some());
+        let rest = |port: &u16| *port != CONTAINER_PORT && !some.contains(port) && !limited(*port);
+        all.iter().copied().filter(rest).collect()
     };
     // No neighbour: a router leads there.
     let neighbour = matches!(vantage, Vantage::Vlan(_)).then_some((Ask::Neighbour, Verdict::Silent));
@@ -133,8 +136,8 @@ fn routed(daemon: &Daemon, vantage: &Vantage, ports: &Ports) -> Vec<(Ask, Verdic
     let datagram = promise(Protocol::Udp).map(|promise| (Ask::Datagram { port: CONTAINER_PORT }, promise));
     let rest = [
         (Ask::Echo, Verdict::Silent),
-        (Ask::SomePorts { ports: but(&ports.tcp, &tcp) }, Verdict::Silent),
-        (Ask::OtherDatagrams { ports: but(&ports.udp, &udp) }, Verdict::Silent),
+        (Ask::SomePorts { ports: but(Protocol::Tcp, &ports.tcp, &tcp) }, Verdict::Silent),
+        (Ask::OtherDatagrams { ports: but(Protocol::Udp, &ports.udp, &udp) }, Verdict::Silent),
     ];
     let vacant = (!tcp.is_empty()).then_some((Ask::Vacant { ports: tcp }, Verdict::Refuses));
     let udp = udp.into_iter().take(3).collect::<Vec<_>>();

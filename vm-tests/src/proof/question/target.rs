@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use dmhost_layout::plan::{DaemonName, HostPlan, Interface, InterfaceName, MacAddress, Owner};
+use dmhost_layout::plan::{Daemon, DaemonName, HostPlan, Interface, InterfaceName, MacAddress, Owner};
 use ipnet::IpNet;
 
 use super::{Network, Vantage};
@@ -143,7 +143,7 @@ pub(super) fn places(plan: &HostPlan, inner: &[Inner], vantage: &Vantage, over: 
     }
     // Of a range that is led to a daemon what none of its networks has.
     for (name, daemon) in &plan.daemons {
-        let nobodys = daemon.routed.iter().map(ipnet::IpNet::broadcast);
+        let nobodys = on_no_network(daemon).into_iter();
         places.extend(nobodys.map(|address| target(Place::Unplanned, address, Subject::Daemon(name.clone()))));
     }
     // Zones may have the same pools, and an interface two addresses of one subnet: asked once.
@@ -154,6 +154,13 @@ pub(super) fn places(plan: &HostPlan, inner: &[Inner], vantage: &Vantage, over: 
         new && (!beyond || version_of_gateway(over, target.address))
     });
     places
+}
+
+/// Of each range that is led to a daemon an address that none of its networks has. Networks from a pool are of 64 bits, the first ones first.
+pub fn on_no_network(daemon: &Daemon) -> Vec<IpAddr> {
+    let subnets = || daemon.networks.iter().flat_map(|network| &network.subnets);
+    let last = daemon.routed.iter().filter(|range| range.prefix_len() < 60).map(IpNet::broadcast);
+    last.filter(|address| !subnets().any(|subnet| subnet.range.contains(address))).collect()
 }
 
 /// Of each subnet of the plan an address that nobody has, and the one that all have: as they are asked from the wire, and as
