@@ -83,11 +83,9 @@ pub(in crate::render) fn routed(chain: Chain, plan: &HostPlan, daemon: &Daemon, 
     if led.is_empty() || listed.as_ref().is_some_and(Vec::is_empty) {
         return chain;
     }
-    let asked = match daemon.isolation {
-        // A port that Docker maps leads to their own address too.
-        Isolation::Zone => "ct original ip6 daddr",
-        Isolation::Shared => "ip6 daddr",
-    };
+    // A port that Docker maps leads to their own address too, listed or not.
+    let mapped = daemon.isolation == Isolation::Zone && daemon.expose.is_some();
+    let asked = if mapped { "ct original ip6 daddr" } else { "ip6 daddr" };
     let to = format!("iifname {} oifname != {outside} {asked} {}", names(led), set(&daemon.routed));
     let chain = chain.note(format!("daemons.{}.routed: ports of its containers", daemon.name));
     match listed {
