@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use dmhost_layout::plan::{Daemon, DaemonName, HostPlan, Isolation, Protocol};
 use serde_json::{Value, json};
 
-use super::question::{Inner, Network, Place, bound, probe_ports};
+use super::question::{CONTAINER_PORT, Inner, Network, Place, bound, probe_ports};
 use crate::bed::{BedRequest, Testbed};
 use crate::guest::Guest;
 use crate::vm::Waiting;
@@ -119,7 +119,7 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
     let name = &daemon.name;
     let ports = probe_ports(daemon);
     let of = |protocol: Protocol| {
-        ports.of(protocol).into_iter().map(move |port| format!("{port}:8000/{}", protocol.as_str()))
+        ports.of(protocol).into_iter().map(move |port| format!("{port}:{CONTAINER_PORT}/{}", protocol.as_str()))
     };
     let ports: Vec<String> = of(Protocol::Tcp).chain(of(Protocol::Udp)).collect();
     let places = places(plan, daemon).into_iter().map(|place| match place {
@@ -130,7 +130,7 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
     let mut publish: String =
         places.flat_map(|place| ports.iter().map(move |port| format!(" -p {place}{port}"))).collect();
     if let Some((address, port)) = bound(plan, daemon) {
-        let _ = write!(publish, " -p {}:8000", SocketAddr::new(address, port));
+        let _ = write!(publish, " -p {}:{CONTAINER_PORT}", SocketAddr::new(address, port));
     }
     let docker = format!("docker -H unix://{}", name.socket());
     let inspect = |container: &str| call(name, "GET", &format!("/containers/{container}/json"), &Value::Null);

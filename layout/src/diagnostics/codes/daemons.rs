@@ -191,6 +191,12 @@ pub(super) const CODES: &[Code] = &[
         "pools = [\"172.28.0.0/14\", \"2001:db8:30::/56\"]\nrouted = [\"2001:db8:30::/56\"]",
     ),
     code(
+        "routed-too-small",
+        "a part of a network, routed",
+        "Docker takes whole networks from a pool, and a part of one is no network's. IPv6 pools are cut into /64.",
+        "routed = [\"2001:db8:30:1::/64\"]",
+    ),
+    code(
         "routed-ipv4",
         "an IPv4 range without NAT",
         "Containers leave with their daemon's IPv4 address. A prefix for them is what IPv6 has.",

@@ -63,6 +63,11 @@ pub(super) fn range(at: &At<String>, example: &str, report: &mut Report) -> Opti
     Some(net)
 }
 
+/// Whether two ranges have an address in common: one of them holds the other then.
+pub(super) fn overlap(one: IpNet, other: IpNet) -> bool {
+    one.contains(&other) || other.contains(&one)
+}
+
 /// Says that an empty list has no effect.
 pub(super) fn not_empty(list: &Field<List<String>>, key: &str, report: &mut Report) {
     if let Some(at) = list.given().filter(|at| at.value.items.is_empty() && at.value.complete) {

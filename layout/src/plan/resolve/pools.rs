@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::addresses::overlap;
 use super::links::Link;
 use super::{Report, addresses, shared};
 use crate::plan::{DEFAULT_POOL_V4, DEFAULT_POOL_V6, Pool};
@@ -136,8 +137,4 @@ fn defaults(daemon: &Daemon, links: &[&Link<'_>], report: &mut Report) {
 fn outside<'l>(link: &'l Link<'_>, base: IpNet) -> Option<&'l At<IpAddr>> {
     let near = |server: &At<IpAddr>| link.addresses.iter().any(|net| net.value.contains(&server.value));
     link.dns.iter().find(|server| base.contains(&server.value) && !near(server))
-}
-
-fn overlap(one: IpNet, other: IpNet) -> bool {
-    one.contains(&other) || other.contains(&one)
 }

@@ -2,7 +2,9 @@
 
 use ipnet::IpNet;
 
+use super::addresses::overlap;
 use super::links::Link;
+use super::owners::Owned;
 use super::{Report, addresses, shared};
 use crate::plan::{Network, Pool};
 use crate::spec::words::quoted;
@@ -52,20 +54,30 @@ pub(super) fn read(
 }
 
 /// Reports routed ranges that somebody else has too: an interface of the host, or another daemon.
-pub(super) fn apart(spec: &HostSpec, links: &[Link<'_>], report: &mut Report) {
+pub(super) fn apart(spec: &HostSpec, links: &[Link<'_>], owners: &[Owned<'_>], report: &mut Report) {
     let mut ranges: Vec<(IpNet, &At<String>, &Daemon)> = Vec::new();
     for daemon in &spec.daemons {
         for at in daemon.routed.items() {
             let Some(range) = at.value.parse::<IpNet>().ok().filter(|range| range.addr().is_ipv6()) else { continue };
-            let other = ranges.iter().find(|(other, _, of)| overlap(*other, range) && !std::ptr::eq(*of, daemon));
+            // Of two in the host's namespace it is reported as of their pools.
+            let told = |of: &Daemon| shared::asked(daemon) && shared::asked(of);
+            let apart = |of: &Daemon| !std::ptr::eq(of, daemon) && !told(of);
+            let other = ranges.iter().find(|(other, _, of)| overlap(*other, range) && apart(of));
             if let Some((other, first, of)) = other {
                 let message = format!("{range} overlaps {other}, which is routed to daemon {}", quoted(&of.name.value));
                 let diagnostic = at.place.error("routed-overlap", message).help("write ranges that are apart");
                 report.push(diagnostic.related(first.place.value.clone(), "the first"));
             }
-            // What a pool hides of the daemon's own interfaces is reported there.
-            let own = |link: &&Link<'_>| daemon.interfaces.items().iter().any(|own| own.value == link.text());
-            for link in links.iter().filter(|link| !own(link)) {
+            for (link, owner) in links.iter().zip(owners) {
+                // So is what a pool hides of the daemon's own interfaces, and in the host's namespace of those there.
+                let elsewhere = match owner {
+                    Owned::Host => !shared::asked(daemon),
+                    Owned::Daemon(owner) => apart(owner),
+                    Owned::Carrier | Owned::Unclear => false,
+                };
+                if !elsewhere {
+                    continue;
+                }
                 let subnet = link.addresses.iter().find(|net| overlap(net.value.trunc(), range));
                 let gateway = link.gateways.iter().find(|gateway| range.contains(&gateway.value));
                 let (what, place) = match (subnet, gateway) {
@@ -98,10 +110,6 @@ fn two_ways(list: &At<List<String>>, links: &[&Link<'_>], report: &mut Report) {
     }
 }
 
-fn overlap(one: IpNet, other: IpNet) -> bool {
-    one.contains(&other) || other.contains(&one)
-}
-
 /// Reports a range that no network of the daemon is in.
 fn inside(
     at: &At<IpNet>,
@@ -118,9 +126,19 @@ fn inside(
         let help = "leave its subnet out of `routed`: an internal network reaches nothing but itself, and is reached by nothing";
         report.push(at.place.error("routed-internal", message).help(help));
     }
-    let subnets = networks.iter().flat_map(|network| &network.subnets).map(|subnet| subnet.range);
-    if pools.iter().map(|pool| pool.base).chain(subnets).any(|range| range.contains(&at.value)) {
+    let mut subnets = networks.iter().flat_map(|network| &network.subnets).map(|subnet| subnet.range);
+    if subnets.any(|subnet| subnet.contains(&at.value)) {
         return speaks(at, links, report);
+    }
+    if let Some(pool) = pools.iter().find(|pool| pool.base.contains(&at.value)) {
+        if at.value.prefix_len() <= pool.size {
+            return speaks(at, links, report);
+        }
+        let message =
+            format!("{} is less than a network of the pool {}, which has /{}", at.value, pool.base, pool.size);
+        let help = format!("write a prefix length of at most {}", pool.size);
+        report.push(at.place.error("routed-too-small", message).help(help));
+        return;
     }
     let message = format!("{} is in no pool and no network of the daemon", at.value);
     let help = format!(

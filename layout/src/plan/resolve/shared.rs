@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::Report;
+use super::addresses::overlap;
 use super::host::one_of;
 use super::links::Link;
 use super::owners::Owned;
@@ -209,8 +210,4 @@ pub(super) fn apart(spec: &HostSpec, links: &[Link<'_>], owners: &[Owned<'_>], r
             ranges.push(range);
         }
     }
-}
-
-fn overlap(one: IpNet, other: IpNet) -> bool {
-    one.contains(&other) || other.contains(&one)
 }

@@ -5,9 +5,6 @@ use ipnet::IpNet;
 use crate::plan::{Api, Daemon, Exposed, HostPlan, Isolation, PortRange, Protocol};
 use crate::render::rules::{Chain, names, port_range, ports, set};
 
-/// The versions of IP by their names in a rule, and whether it is IPv4.
-const VERSIONS: [(&str, bool); 2] = [("ip", true), ("ip6", false)];
-
 /// The API, with `verdict` for those who may connect. Nothing else has its port.
 pub(in crate::render) fn api(chain: Chain, plan: &HostPlan, daemon: &Daemon, uplinks: &str, verdict: &str) -> Chain {
     let name = &daemon.name;
@@ -34,26 +31,21 @@ pub(in crate::render) fn api(chain: Chain, plan: &HostPlan, daemon: &Daemon, upl
 
 /// What a frame to a port that `expose` lists is known by, `of` being what its port is; `None` if it is absent.
 pub(in crate::render) fn listed(daemon: &Daemon, of: impl Fn(Protocol) -> String) -> Option<Vec<String>> {
-    Some(entries(daemon.expose.as_deref()?, &VERSIONS, of))
+    entries(daemon, &["ip", "ip6"], of)
 }
 
-/// The same for some versions of IP.
-fn entries(expose: &[Exposed], versions: &[(&'static str, bool)], of: impl Fn(Protocol) -> String) -> Vec<String> {
+/// The same for some versions of IP, by their names in a rule.
+fn entries(daemon: &Daemon, versions: &[&str], of: impl Fn(Protocol) -> String) -> Option<Vec<String>> {
+    let expose = daemon.expose.as_deref()?;
     let open = expose.iter().filter(|exposed| exposed.from.is_none()).map(|exposed| exposed.ports).collect::<Vec<_>>();
-    let mut all: Vec<String> = Protocol::ALL
-        .into_iter()
-        .filter_map(|protocol| Some(format!("{} {}", of(protocol), ports(&open, protocol)?)))
-        .collect();
-    for Exposed { ports: range, from } in expose {
-        let port = format!("{} {}", of(range.protocol), port_range(*range));
-        for (ip, v4) in versions {
-            let nets: Vec<_> = from.iter().flatten().filter(|net| net.addr().is_ipv4() == *v4).collect();
-            if !nets.is_empty() {
-                all.push(format!("{ip} saddr {} {port}", set(&nets)));
-            }
-        }
-    }
-    all
+    let open =
+        Protocol::ALL.into_iter().filter_map(|protocol| Some(format!("{} {}", of(protocol), ports(&open, protocol)?)));
+    let limited = limited(daemon).flat_map(|(range, from)| {
+        let port = format!("{} {}", of(range.protocol), port_range(range));
+        let sources = sources(from).into_iter().filter(|(ip, nets)| versions.contains(ip) && !nets.is_empty());
+        sources.map(move |(ip, nets)| format!("{ip} saddr {} {port}", set(&nets)))
+    });
+    Some(open.chain(limited.collect::<Vec<_>>()).collect())
 }
 
 /// Ports of `expose` that not every source may reach, with those that may.
@@ -64,7 +56,7 @@ pub(in crate::render) fn limited(daemon: &Daemon) -> impl Iterator<Item = (PortR
 
 /// Sources of each IP version, with its name in a rule.
 pub(in crate::render) fn sources(from: &[IpNet]) -> [(&'static str, Vec<&IpNet>); 2] {
-    VERSIONS.map(|(ip, v4)| (ip, from.iter().filter(|net| net.addr().is_ipv4() == v4).collect()))
+    [("ip", true), ("ip6", false)].map(|(ip, v4)| (ip, from.iter().filter(|net| net.addr().is_ipv4() == v4).collect()))
 }
 
 /// A rule with `verdict` for the ports of `expose`, as sockets have them; `None` if it is absent.
@@ -78,8 +70,7 @@ pub(in crate::render) fn exposed(daemon: &Daemon, uplinks: &str, verdict: &str) 
 pub(in crate::render) fn routed(chain: Chain, plan: &HostPlan, daemon: &Daemon, outside: &str) -> Chain {
     let led = plan.routed_by(daemon);
     let port = |protocol: Protocol| format!("{} dport", protocol.as_str());
-    // Nothing else is an IPv4 address' port.
-    let listed = daemon.expose.as_deref().map(|expose| entries(expose, &[("ip6", false)], port));
+    let listed = entries(daemon, &["ip6"], port);
     if led.is_empty() || listed.as_ref().is_some_and(Vec::is_empty) {
         return chain;
     }
