@@ -64,11 +64,22 @@ const NO_LINE: &[(&str, Effect)] = &[
     ("expect[0].verdict", Effect::Proof),
     // The engine refuses a limit whose name is not its key's.
     ("defaults.settings.default-ulimits.nofile.Name", Effect::Fixed),
+    // Addresses of an interface are none of a bridge's, and its subnets are what a network on it has.
+    ("daemons.web.networks[0].driver", Effect::Fixed),
+    ("daemons.web.networks[1].driver", Effect::Fixed),
+    ("daemons.web.networks[0].subnet", Effect::Fixed),
+    ("daemons.web.networks[0].subnet[0]", Effect::Fixed),
+    ("daemons.web.networks[0].subnet[1]", Effect::Fixed),
+    ("daemons.web.networks[1].subnet", Effect::Fixed),
+    // A part of it goes with `routed`, and each without the other with nothing.
+    ("daemons.ci.routed", Effect::Fixed),
+    ("daemons.ci.routed[0]", Effect::Fixed),
+    ("daemons.ci.networks[0].subnet[1]", Effect::Fixed),
 ];
 
 #[test]
 fn no_key_of_a_spec_is_ignored() {
-    let mut seen = Vec::new();
+    let (mut seen, mut ignored) = (Vec::new(), Vec::new());
     for Case { name, blame, .. } in cases() {
         for origin in &blame.origins {
             let effect = origin.effect.unwrap_or_else(|| panic!("{name}: {} was not asked about", origin.path));
@@ -76,10 +87,13 @@ fn no_key_of_a_spec_is_ignored() {
                 continue;
             }
             let known = NO_LINE.iter().find(|known| **known == (origin.path.as_str(), effect));
-            assert!(known.is_some(), "{name}: {} makes no line: {effect:?}", origin.path);
+            if known.is_none() {
+                ignored.push(format!("{name}: {}: {effect:?}", origin.path));
+            }
             seen.extend(known);
         }
     }
+    assert!(ignored.is_empty(), "no line is made by {ignored:#?}");
     let stale: Vec<_> = NO_LINE.iter().filter(|known| !seen.contains(known)).collect();
     assert!(stale.is_empty(), "not seen any more: {stale:?}");
 }

@@ -78,6 +78,11 @@ fn prefixes_without_nat() {
 }
 
 #[test]
+fn containers_on_the_segments_of_interfaces() {
+    compare("segments");
+}
+
+#[test]
 fn two_vlans_with_an_admin_nic() {
     compare("two-vlans");
 }

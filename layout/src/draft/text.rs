@@ -156,7 +156,8 @@ fn daemons(trial: &Trial) -> String {
         text += "api = { port = 2376 }\n";
         if at == 0 {
             text += DAEMON;
-            text += "\n# A further Docker network, made when the daemon starts. Also driver, ipv6, subnet, gateway, ip-range, labels.\n";
+            text += "\n# A further Docker network, made when the daemon starts. Also driver (bridge,\n\
+                     # macvlan, ipvlan), parent, ipv6, subnet, gateway, ip-range, labels.\n";
             text += &format!("#[[daemons.{}.networks]]\n#name = \"backend\"\n#internal = true\n", self::name(name));
         }
     }
@@ -166,7 +167,7 @@ fn daemons(trial: &Trial) -> String {
                  # The API: mutual TLS on every address of its interfaces. Without `api`: the unix socket only.\n\
                  #api = { port = 2376, names = [\"web.example.org\"], from = [\"198.51.100.0/24\"] }\n";
         text += DAEMON;
-        text += "\n#[[daemons.web.networks]]     # made when the daemon starts; also driver, ipv6, subnet, gateway, ip-range, labels\n\
+        text += "\n#[[daemons.web.networks]]     # made when the daemon starts; also driver, parent, ipv6, subnet, gateway, ip-range, labels\n\
                  #name = \"backend\"\n#internal = true\n";
     }
     text

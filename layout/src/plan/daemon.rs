@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::{DaemonName, InterfaceName, Network, Resources};
+use super::{DaemonName, Driver, InterfaceName, Network, Resources, Subnet};
 
 /// `api.port` if a spec has none: what Docker's documentation uses for TLS.
 pub const DEFAULT_API_PORT: u16 = 2376;
@@ -214,11 +214,21 @@ impl Daemon {
         self.expose.iter().flatten().find(|exposed| exposed.ports.has(protocol, port))
     }
 
-    /// The ranges that its containers' addresses are in: its pools, and what its networks have outside of them.
+    /// Subnets of its networks on bridges, as far as the spec has them.
+    pub fn behind(&self) -> impl Iterator<Item = &Subnet> {
+        self.networks.iter().filter(|network| network.driver == Driver::Bridge).flat_map(|network| &network.subnets)
+    }
+
+    /// Its network whose containers are on the segment of an interface: Docker makes one there at most.
+    pub fn network_on(&self, interface: &InterfaceName) -> Option<&Network> {
+        self.networks.iter().find(|network| network.driver.parent() == Some(interface))
+    }
+
+    /// The ranges that its containers' addresses are in: its pools, and what its networks on bridges have outside of them.
     pub fn ranges(&self) -> Vec<IpNet> {
         let pools: Vec<IpNet> = self.pools.iter().map(|pool| pool.base).collect();
-        let subnets = self.networks.iter().flat_map(|network| &network.subnets).map(|subnet| subnet.range);
-        let outside = subnets.filter(|range| !pools.iter().any(|pool| pool.contains(range)));
+        let outside =
+            self.behind().map(|subnet| subnet.range).filter(|range| !pools.iter().any(|pool| pool.contains(range)));
         pools.iter().copied().chain(outside).collect()
     }
 }

@@ -13,7 +13,7 @@ mod resolve;
 pub mod settings;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -27,7 +27,7 @@ pub use daemon::{
 pub use expect::{Expect, Target, Vantage, Verdict};
 pub use host_file::{FileOwner, HostFile};
 pub use names::{BadDaemonName, BadInterfaceName, BadMacAddress, DaemonName, InterfaceName, MacAddress};
-pub use network::{Network, Subnet};
+pub use network::{Driver, Network, Subnet};
 pub(crate) use resolve::plan_from_document;
 pub use resolve::{plan_from_bytes, plan_from_toml, resolve};
 
@@ -309,6 +309,16 @@ impl HostPlan {
                 &self.daemons[name].routed
             }
             Owner::Daemon(_) | Owner::Host | Owner::Carrier => &[],
+        }
+    }
+
+    /// The subnets of containers that their neighbours on an interface ask for, with the addresses that are answered for.
+    pub fn proxied_on(&self, interface: &Interface) -> Vec<(IpNet, Vec<Ipv6Addr>)> {
+        match &interface.owner {
+            Owner::Daemon(name) => {
+                self.daemons[name].networks.iter().filter_map(|network| network.proxied_on(interface)).collect()
+            }
+            Owner::Host | Owner::Carrier => Vec::new(),
         }
     }
 

@@ -41,13 +41,27 @@ pub struct Network {
         extend("not" = { "enum": ["bridge", "default", "docker_gwbridge", "host", "ingress", "none"] })
     )]
     pub name: Field<String>,
-    /// Docker's driver for it. There is one: what other drivers send carries addresses that are not planned.
+    /// Docker's driver for it: `bridge`, behind the daemon; `macvlan` and `ipvlan`, where containers are neighbours on the
+    /// segment of one of the daemon's interfaces with addresses of its subnet: with MAC addresses of their own, or with the
+    /// interface's.
+    ///
+    /// Neighbours reach such containers on every port, and they reach the segment, its gateway and what is beyond, but not
+    /// their own daemon's addresses: so says the kernel of what shares an interface. `expose` and `egress` do not hold for
+    /// them, and a daemon that has either is refused; so is one in the host's namespace. Engine 28 and later give containers on
+    /// a macvlan MAC addresses by chance: `ipvlan` alone is taken there.
     ///
     /// Absent: `bridge`.
     ///
     /// Example: `driver = "bridge"`
-    #[schemars(default, extend("enum" = ["bridge"], "default" = "bridge"))]
+    #[schemars(default, extend("enum" = ["bridge", "macvlan", "ipvlan"], "default" = "bridge"))]
     pub driver: Field<String>,
+    /// The interface of the daemon that a network of driver `macvlan` or `ipvlan` is on, one network on each. No bridge has it.
+    ///
+    /// Absent: the daemon's one interface.
+    ///
+    /// Example: `parent = "web"`
+    #[schemars(default, regex(pattern = pattern::INTERFACE))]
+    pub parent: Field<String>,
     /// Whether its containers reach nothing but each other.
     ///
     /// Absent: `false`.
@@ -63,21 +77,22 @@ pub struct Network {
     #[schemars(default)]
     pub ipv6: Field<bool>,
     /// Its range, or one of each IP version: CIDR without host bits, apart from the daemon's interfaces, from other
-    /// networks and from `docker0`.
+    /// networks and from `docker0`. Of a network on an interface: the interface's own subnets, of IPv4 in any case.
     ///
     /// Absent: Docker takes one from the daemon's `pools`.
     ///
     /// Example: `subnet = ["172.20.1.0/24", "fd00:20:1::/64"]`
     #[schemars(default, rename = "subnet", schema_with = "schema::ranges")]
     pub subnets: Field<List<String>>,
-    /// The bridge's own address in `subnet`, or one of each IP version.
+    /// The bridge's own address in `subnet`, or one of each IP version. Of a network on an interface it is a gateway of that.
     ///
-    /// Absent: Docker takes the first address of the range.
+    /// Absent: Docker takes the first address of the range; on an interface its gateway in the subnet.
     ///
     /// Example: `gateway = "172.20.1.254"`
     #[schemars(default, rename = "gateway", schema_with = "schema::addresses")]
     pub gateways: Field<List<String>>,
-    /// The part of `subnet` that containers get their addresses from, or one of each IP version.
+    /// The part of `subnet` that containers get their addresses from, or one of each IP version. A network on an interface must
+    /// have it: addresses that nobody else has.
     ///
     /// Absent: the whole range.
     ///
@@ -99,6 +114,7 @@ pub(super) fn read(mut table: Table<'_>, report: &mut Report) -> Network {
         place: table.place.clone(),
         name: table.string("name", report),
         driver: table.string("driver", report),
+        parent: table.string("parent", report),
         internal: table.boolean("internal", report),
         ipv6: table.boolean("ipv6", report),
         subnets: table.one_or_more("subnet", report),

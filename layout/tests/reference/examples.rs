@@ -64,6 +64,15 @@ fn around(table: &Table, key: &str) -> (Toml, Vec<String>) {
             let network =
                 Toml::from_iter([("name".to_owned(), "front".into()), ("subnet".to_owned(), toml_of(subnet))]);
             put(&mut document, &steps(&["daemons", "web", "networks", "0"]), network.into());
+            if key == "parent" {
+                // On the segment: without lists of ports, with a part of the interface's subnet.
+                let web = document["daemons"]["web"].as_table_mut().expect("a table");
+                web.retain(|key, _| key != "expose" && key != "egress");
+                let text = "driver = \"ipvlan\"\nsubnet = \"198.51.100.0/24\"\nip-range = \"198.51.100.192/26\"";
+                for (key, value) in text.parse::<Toml>().expect("TOML") {
+                    put(&mut document, &steps(&["daemons", "web", "networks", "0", &key]), value);
+                }
+            }
         }
         (Some("daemons"), "pools") => {
             document["daemons"]["web"].as_table_mut().expect("a table").remove("routed");

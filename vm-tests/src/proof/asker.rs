@@ -11,10 +11,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use dmhost_layout::plan::HostPlan;
 
-use super::containers::{DEFAULT, PROGRAM, USER, exec, page};
+use super::containers::{PROGRAM, container, exec, page};
 use super::question::{
-    Ask, Inner, Network, Ports, Question, Subject, Target, Vantage, Verdict, control, datagrams_of, ports_of,
-    questions_within,
+    Ask, Inner, Ports, Question, Subject, Target, Vantage, Verdict, control, datagrams_of, ports_of, questions_within,
 };
 use super::report::Cell;
 use super::stations::Stations;
@@ -33,12 +32,18 @@ struct Heard {
     asked: u64,
 }
 
-/// Asks from all vantages inside at once; gives the cells, and the number of probes.
+/// Asks from these vantages inside at once; gives the cells, and the number of probes.
 ///
 /// # Errors
 /// If the machine has ended or a probe does not run.
-pub fn ask(plan: &HostPlan, bed: &Testbed, inner: &[Inner], ports: &Ports) -> Result<(Vec<Cell>, u64)> {
-    ask_through(plan, bed, inner, ports, Vantage::inside(plan), |vantage, sheet| {
+pub fn ask(
+    plan: &HostPlan,
+    bed: &Testbed,
+    inner: &[Inner],
+    ports: &Ports,
+    vantages: &[Vantage],
+) -> Result<(Vec<Cell>, u64)> {
+    ask_through(plan, bed, inner, ports, vantages.to_vec(), |vantage, sheet| {
         let output = bed.guest.run(&script(vantage, sheet)?, PATIENCE)?;
         let failed = || String::from_utf8_lossy(&output.stderr).trim().to_owned();
         Ok(if output.status == Some(0) { Ok(output.text()) } else { Err(failed()) })
@@ -123,13 +128,7 @@ fn ask_from(
 
 fn script(vantage: &Vantage, sheet: &str) -> Result<String> {
     let probe = match vantage {
-        Vantage::Container(name, network) => {
-            let container = match network {
-                Network::Default => DEFAULT,
-                Network::User => USER,
-            };
-            exec(name, container)
-        }
+        Vantage::Container(name, network) => exec(name, &container(network)),
         Vantage::Host => PROGRAM.to_owned(),
         Vantage::Vlan(_) | Vantage::Beyond(_) | Vantage::Trunk(_) => bail!("{vantage} is no vantage inside"),
     };

@@ -13,8 +13,9 @@ use anyhow::{Context, Result};
 use dmhost_layout::plan::{Daemon, DaemonName, HostPlan, Isolation, Protocol};
 use serde_json::{Value, json};
 
-use super::question::{CONTAINER_PORT, Inner, Network, Place, bound, probe_ports};
+use super::question::{CONTAINER_PORT, Inner, Network, Place, bound, inner_port, probe_ports};
 use crate::bed::{BedRequest, Testbed};
+use crate::fabric::Mac;
 use crate::guest::Guest;
 use crate::vm::Waiting;
 
@@ -34,6 +35,16 @@ pub(crate) const USER: &str = "dmhost-probe-user";
 pub(super) const SECOND: &str = "dmhost-probe-second";
 /// A container on the host's network: in a zone, the zone's.
 pub(super) const HOST: &str = "dmhost-probe-host";
+
+/// The container on a network that answers for it.
+pub(crate) fn container(network: &Network) -> String {
+    match network {
+        Network::Default => DEFAULT.to_owned(),
+        Network::User => USER.to_owned(),
+        // No name that the others have.
+        Network::Declared(name) => format!("{DEFAULT}.{name}"),
+    }
+}
 /// For one daemon, on the reference machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -106,10 +117,16 @@ pub(super) fn call(name: &DaemonName, method: &str, path: &str, body: &Value) ->
     format!("{PROGRAM} call {} {method} '{path}'{body}", name.socket())
 }
 
-/// Starts a container that nobody reaches from outside, on this network.
-fn start_on(name: &DaemonName, container: &str, network: &str, command: &[&str]) -> String {
+/// Starts a container on this network, which is published on a port of the loopback if at all.
+fn start_on(name: &DaemonName, container: &str, (network, port): (&str, Option<u16>), command: &[&str]) -> String {
     let command: Vec<&str> = [&[IN_IMAGE], command].concat();
-    let config = json!({ "Image": DEFAULT, "Cmd": command, "HostConfig": { "NetworkMode": network } });
+    let mut config = json!({ "Image": DEFAULT, "Cmd": command, "HostConfig": { "NetworkMode": network } });
+    if let Some(port) = port {
+        let at = json!([{ "HostIp": "::1", "HostPort": port.to_string() }]);
+        let [tcp, udp] = Protocol::ALL.map(|protocol| format!("{CONTAINER_PORT}/{}", protocol.as_str()));
+        config["ExposedPorts"] = json!({ &tcp: {}, &udp: {} });
+        config["HostConfig"]["PortBindings"] = json!({ &tcp: at, &udp: at });
+    }
     let create = call(name, "POST", &format!("/containers/create?name={container}"), &config);
     let start = call(name, "POST", &format!("/containers/{container}/start"), &Value::Null);
     format!("{create} >/dev/null\n{start}")
@@ -142,15 +159,30 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
              {network} >/dev/null
              {start}
          fi
-         printf '[%s,%s]' \"$({default})\" \"$({user})\"",
+         printf '[%s,%s' \"$({default})\" \"$({user})\"
+         {declared}
+         printf ']'",
         page = page(name),
         network = call(name, "POST", "/networks/create", &json!({ "Name": USER })),
-        start = [
-            start_on(name, USER, USER, &["serve", &page(name)]),
-            start_on(name, SECOND, "bridge", &["wait"]),
-            start_on(name, HOST, "host", &["wait"]),
-        ]
-        .join("\n"),
+        start = Network::declared(daemon)
+            .map(|network| match &network {
+                Network::Declared(on) => {
+                    let port = network.of(daemon).and_then(|network| inner_port(daemon, network));
+                    start_on(name, &container(&network), (on, port), &["serve", &page(name)])
+                }
+                Network::Default | Network::User => String::new(),
+            })
+            .chain([
+                start_on(name, USER, (USER, None), &["serve", &page(name)]),
+                start_on(name, SECOND, ("bridge", None), &["wait"]),
+                start_on(name, HOST, ("host", None), &["wait"]),
+            ])
+            .collect::<Vec<_>>()
+            .join("\n"),
+        declared = Network::declared(daemon)
+            .map(|network| format!("printf ',%s' \"$({})\"", inspect(&container(&network))))
+            .collect::<Vec<_>>()
+            .join("\n"),
         last = inspect(HOST),
         default = inspect(DEFAULT),
         user = inspect(USER),
@@ -159,7 +191,7 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
         guest.must(&script, PATIENCE).with_context(|| format!("daemon {name} does not run a probe container"))?;
     let told = serde_json::from_str(&told);
     told.map_err(anyhow::Error::from)
-        .and_then(|told| addresses(name, &told))
+        .and_then(|told| addresses(daemon, &told))
         .with_context(|| format!("what daemon {name} tells of its containers is not understood"))
 }
 
@@ -167,7 +199,7 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
 ///
 /// # Errors
 /// If it is not what that tells.
-pub(crate) fn addresses(name: &DaemonName, told: &Value) -> Result<Vec<Inner>> {
+pub(crate) fn addresses(daemon: &Daemon, told: &Value) -> Result<Vec<Inner>> {
     let mut found = Vec::new();
     for container in told.as_array().context("no list")? {
         let networks = container["NetworkSettings"]["Networks"].as_object().context("no networks")?;
@@ -183,12 +215,28 @@ pub(crate) fn addresses(name: &DaemonName, told: &Value) -> Result<Vec<Inner>> {
                     continue;
                 }
                 let address: IpAddr = text.parse().with_context(|| format!("{key} of {network}: {text}"))?;
-                let network = if network == USER { Network::User } else { Network::Default };
-                found.push(Inner { daemon: name.clone(), network, place, address });
+                let network = match network.as_str() {
+                    USER => Network::User,
+                    "bridge" => Network::Default,
+                    name => Network::Declared(name.to_owned()),
+                };
+                let parent = network.of(daemon).and_then(|network| network.driver.parent());
+                if parent.is_some() && place == Place::Bridge {
+                    // A gateway of the segment's is none of the host's.
+                    continue;
+                }
+                let mac = parent.and(keys["MacAddress"].as_str()).and_then(mac);
+                found.push(Inner { daemon: daemon.name.clone(), network, place, address, mac });
             }
         }
     }
     Ok(found)
+}
+
+/// A MAC address as Docker writes it.
+fn mac(text: &str) -> Option<Mac> {
+    let octets = text.split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect::<Option<Vec<_>>>()?;
+    <[u8; 6]>::try_from(octets).ok().map(Mac)
 }
 
 /// A container image that holds the probe alone: a tar of its root.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use dmhost_layout::plan::{HostPlan, Owner};
+use dmhost_layout::plan::{Driver, HostPlan, Owner};
 use ipnet::IpNet;
 use smoltcp::wire::IpProtocol;
 
@@ -18,6 +18,8 @@ use crate::fabric::packet::{self, Packet};
 use crate::fabric::{Event, Fabric, Inbox, Mac, Seen, Segment, Watch, tag};
 use crate::raised::Raised;
 
+/// What the MAC addresses begin with that Docker gives to containers.
+const ENGINES_MAC: [u8; 2] = [0x02, 0x42];
 /// How many offences are told.
 const MOST: usize = 8;
 /// How often the end of the watch is looked for while no frame comes.
@@ -32,6 +34,10 @@ struct Allowed {
     addresses: Vec<IpAddr>,
     /// Ranges whose containers speak for themselves.
     routed: Vec<IpNet>,
+    /// Of those what neighbours ask for.
+    proxied: Vec<IpNet>,
+    /// Containers on the segment itself: their ranges, and whether they have MAC addresses of their own.
+    containers: Option<(Vec<IpNet>, bool)>,
 }
 
 /// Runs `work` while every frame of the guest is held against the plan, and told to `late`; gives what was found beside the work's
@@ -98,6 +104,12 @@ impl Allowed {
             mac: mac(wire.nic.mac),
             addresses: wire.interface.addresses.iter().map(IpNet::addr).collect(),
             routed: plan.routed_on(wire.interface).to_vec(),
+            proxied: plan.proxied_on(wire.interface).into_iter().map(|(range, _)| range).collect(),
+            containers: match &wire.interface.owner {
+                Owner::Daemon(name) => plan.daemons[name].network_on(&wire.interface.name),
+                Owner::Host | Owner::Carrier => None,
+            }
+            .map(|network| (network.on_segment(), matches!(network.driver, Driver::Macvlan { .. }))),
         }
     }
 }
@@ -110,22 +122,39 @@ fn nested(frame: &[u8]) -> bool {
     })
 }
 
+/// Whether an address is the link-local one of a container on an ipvlan: the number of its link is where others have `ff:fe`
+/// (Linux, `addrconf_ifid_eui48`).
+fn of_ipvlan(mac: [u8; 6], address: IpAddr) -> bool {
+    let IpAddr::V6(address) = address else { return false };
+    let octets = address.octets();
+    address.is_unicast_link_local() && octets[8..11] == mac[..3] && octets[13..] == mac[3..]
+}
+
 /// What is wrong with a frame that left the host.
 fn offence(seen: &Seen, allowed: &BTreeMap<Segment, Allowed>) -> Option<String> {
     let Some(wire) = seen.segment.and_then(|segment| allowed.get(&segment)) else {
         return Some("a VID that nobody planned".to_owned());
     };
-    let Allowed { interface, carrier, mac, addresses, routed } = wire;
+    let Allowed { interface, carrier, mac, addresses, routed, proxied, containers } = wire;
     if *carrier {
         return Some(format!("an untagged frame on {interface}, which carries tagged ones only"));
     }
-    if seen.frame.get(6..12) != Some(mac.as_bytes()) {
+    // Of containers with MAC addresses of their own it tells which of the addresses are theirs, and which are not.
+    let theirs = |ranges: &Vec<IpNet>, ip: &IpAddr| ranges.iter().any(|range| range.contains(ip));
+    let containers = containers.as_ref();
+    let of_container = containers.is_some_and(|(_, own)| *own && seen.frame.get(6..8) == Some(&ENGINES_MAC));
+    if !of_container && seen.frame.get(6..12) != Some(mac.as_bytes()) {
         return Some(format!("a source MAC on {interface} that is not its NIC's"));
     }
     if nested(&seen.frame) {
         return Some(format!("a tag on {interface} besides the planned one"));
     }
-    let own = |ip: &IpAddr| addresses.contains(ip) || *ip == IpAddr::from(link_local(mac.0));
+    let beside = |ip: &IpAddr| containers.is_some_and(|(ranges, own)| *own == of_container && theirs(ranges, ip));
+    let own = |ip: &IpAddr| {
+        beside(ip)
+            || !of_container
+                && (theirs(proxied, ip) || addresses.contains(ip) || *ip == IpAddr::from(link_local(mac.0)))
+    };
     if let Some((who, _)) = packet::answer(&seen.frame).filter(|(who, _)| !own(&who.ip)) {
         return Some(format!("told on {interface} that {} were here", who.ip));
     }
@@ -138,8 +167,10 @@ fn offence(seen: &Seen, allowed: &BTreeMap<Segment, Allowed>) -> Option<String> 
             }
             // Neighbour discovery and multicast listener reports speak from link-local, and from nowhere before an address
             // is settled (RFC 4862 section 5.4.2, RFC 3810 section 5.2.13).
-            let local =
-                ip.source == IpAddr::from(link_local(mac.0)) || ip.source == IpAddr::from(Ipv6Addr::UNSPECIFIED);
+            let speaker = seen.frame.get(6..12).and_then(|mac| <[u8; 6]>::try_from(mac).ok()).unwrap_or_default();
+            let local = ip.source == IpAddr::from(link_local(speaker))
+                || ip.source == IpAddr::from(Ipv6Addr::UNSPECIFIED)
+                || containers.is_some_and(|(_, own)| !own) && of_ipvlan(speaker, ip.source);
             if local && ip.protocol == IpProtocol::Icmpv6 {
                 return None;
             }
@@ -147,6 +178,7 @@ fn offence(seen: &Seen, allowed: &BTreeMap<Segment, Allowed>) -> Option<String> 
         }
         Packet::Other => return Some(format!("neither ARP nor IP on {interface}")),
     };
-    let planned = addresses.contains(&source) || routed.iter().any(|range| range.contains(&source));
+    let planned = beside(&source)
+        || !of_container && (addresses.contains(&source) || routed.iter().any(|range| range.contains(&source)));
     (!planned).then(|| format!("the source address {source} on {interface}"))
 }

@@ -128,6 +128,7 @@ mod tests {
             place: Place::Planned,
             interface: "web".parse().expect("a name"),
             address: "198.51.100.2".parse().expect("an address"),
+            mac: None,
         };
         let vantage = Vantage::Vlan("lab".parse().expect("a name"));
         Cell { question: Question { vantage, target, ask, expected }, observed, frames: vec![1], note: String::new() }

@@ -202,7 +202,12 @@ fn matrix(
 ) -> Result<(Vec<Cell>, u64)> {
     stage("TCP ports from the wire; from containers and the host");
     let wires = questions(plan, inner, ports);
-    let inside = || asker::ask(plan, bed, inner, ports);
+    // Where containers are on a segment, they and their daemon ask for each other on the wire: not while that is asked for them.
+    let (after, beside): (Vec<_>, Vec<_>) = Vantage::inside(plan).into_iter().partition(|vantage| match vantage {
+        Vantage::Container(name, _) => plan.daemons[name].networks.iter().any(|on| on.driver.parent().is_some()),
+        Vantage::Host | Vantage::Vlan(_) | Vantage::Beyond(_) | Vantage::Trunk(_) => false,
+    });
+    let inside = || asker::ask(plan, bed, inner, ports, &beside);
     std::thread::scope(|scope| {
         // Scans of all ports keep that processor of the guest busy which serves the NIC with the most VLANs: the other one has a turn for
         // the probes inside.
@@ -214,8 +219,13 @@ fn matrix(
         stage("all else from the wire; from containers and the host");
         let within = within.unwrap_or_else(|| scope.spawn(inside));
         let mut cells = team.converse(&wires, scanned)?;
-        let (more, asked) = within.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let (more, mut asked) = within.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         cells.extend(more);
+        if !after.is_empty() && !team.halted() {
+            let (more, by_those) = asker::ask(plan, bed, inner, ports, &after)?;
+            cells.extend(more);
+            asked += by_those;
+        }
         Ok((cells, asked))
     })
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context, Result, bail};
-use dmhost_layout::plan::{HostPlan, Interface, InterfaceKind, InterfaceName, MacAddress, NicMatch};
+use dmhost_layout::plan::{self, HostPlan, Interface, InterfaceKind, InterfaceName, MacAddress, NicMatch};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::question::Vantage;
@@ -116,6 +116,8 @@ pub fn mac(address: MacAddress) -> Mac {
 pub struct Strangers {
     taken: HashSet<IpAddr>,
     local: Vec<IpNet>,
+    /// What containers on segments have.
+    containers: Vec<IpNet>,
 }
 
 /// The lowest addresses of a subnet, which are no stations: floods come from them, and are answered for long.
@@ -133,7 +135,17 @@ impl Strangers {
         let dns = plan.interfaces.values().flat_map(|interface| interface.dns.iter().copied());
         let subnets = plan.interfaces.values().flat_map(|interface| interface.addresses.iter().copied());
         let pools = plan.daemons.values().flat_map(|daemon| daemon.pools.iter().map(|pool| pool.base));
-        Self { taken: own.chain(gateways).chain(dns).collect(), local: subnets.chain(pools).collect() }
+        let networks = plan.daemons.values().flat_map(|daemon| &daemon.networks);
+        Self {
+            taken: own.chain(gateways).chain(dns).collect(),
+            local: subnets.chain(pools).collect(),
+            containers: networks
+                .flat_map(plan::Network::on_segment)
+                .chain(
+                    plan.interfaces.values().flat_map(|interface| plan.proxied_on(interface)).map(|(range, _)| range),
+                )
+                .collect(),
+        }
     }
 
     /// Leaves this address alone.
@@ -204,7 +216,9 @@ impl Strangers {
             Ok(bits) if v4 => IpAddr::V4(bits.into()),
             Ok(_) | Err(_) => IpAddr::V6(bits.into()),
         };
-        (lowest..=last).rev().map(address).filter(|address| !self.taken.contains(address))
+        let theirs = |address: &IpAddr| self.containers.iter().any(|range| range.contains(address));
+        let free = move |address: &IpAddr| !self.taken.contains(address) && !theirs(address);
+        (lowest..=last).rev().map(address).filter(free)
     }
 }
 

@@ -15,7 +15,7 @@ use super::served::Caller;
 use crate::bed::Outside;
 use crate::fabric::{ClientTls, HttpReply, Outcome};
 use crate::proof::clients::Clients;
-use crate::proof::containers::{DEFAULT, IN_IMAGE, USER, addresses, image, page, places};
+use crate::proof::containers::{DEFAULT, IN_IMAGE, USER, addresses, container, image, page, places};
 use crate::proof::question::{
     Ask, Credential, Inner, Network, Ports, Question, Subject, Verdict, bound, probe_ports, questions,
 };
@@ -111,7 +111,7 @@ impl<'a> Engine<'a> {
                 self.post(&format!("/containers/{container}/start"), &json!({}))?;
                 inspected.push(self.get(&format!("/containers/{container}/json"))?);
             }
-            addresses(name, &inspected.into())
+            addresses(self.daemon, &inspected.into())
         };
         start().with_context(|| format!("daemon {name} does not run a probe container"))
     }
@@ -120,11 +120,8 @@ impl<'a> Engine<'a> {
     ///
     /// # Errors
     /// If the daemon does not run it.
-    pub(super) fn probe(&self, network: Network, sheet: &str) -> Result<Result<String, String>> {
-        let container = match network {
-            Network::Default => DEFAULT,
-            Network::User => USER,
-        };
+    pub(super) fn probe(&self, network: &Network, sheet: &str) -> Result<Result<String, String>> {
+        let container = container(network);
         let mut tar = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o644);

@@ -12,7 +12,7 @@ use super::machine::{Installed, Machine};
 use super::served::{Served, served};
 use crate::bed::{BedRequest, Outside};
 use crate::proof::clients::Clients;
-use crate::proof::question::{Inner, Ports, Vantage, questions};
+use crate::proof::question::{Inner, Network, Ports, Vantage, questions};
 use crate::proof::report::{Fact, Report};
 use crate::proof::stations::Stations;
 use crate::proof::team::Team;
@@ -61,7 +61,7 @@ pub fn prove(plan: &HostPlan, outside: &Outside, pki: &Pki, extent: Extent, stag
         let vantages = Vantage::inside(plan).into_iter().filter(of).collect();
         let (within, asked) = asker::ask_through(plan, outside, &inner, &ports, vantages, |vantage, sheet| {
             let Vantage::Container(_, network) = vantage else { anyhow::bail!("{vantage} is no container") };
-            engine(&engines, vantage).context("a container without a daemon")?.probe(*network, sheet)
+            engine(&engines, vantage).context("a container without a daemon")?.probe(network, sheet)
         })?;
         cells.extend(within);
         Ok((cells, asked))
@@ -99,8 +99,15 @@ fn start(engines: &[Engine<'_>]) -> Result<(Vec<Inner>, Vec<Fact>)> {
 
 fn engine<'e, 'a>(engines: &'e [Engine<'a>], vantage: &Vantage) -> Option<&'e Engine<'a>> {
     match vantage {
-        Vantage::Container(name, _) => engines.iter().find(|engine| engine.name() == name),
-        Vantage::Vlan(_) | Vantage::Beyond(_) | Vantage::Trunk(_) | Vantage::Host => None,
+        Vantage::Container(name, Network::Default | Network::User) => {
+            engines.iter().find(|engine| engine.name() == name)
+        }
+        // Those on networks of the spec are not started.
+        Vantage::Container(_, Network::Declared(_))
+        | Vantage::Vlan(_)
+        | Vantage::Beyond(_)
+        | Vantage::Trunk(_)
+        | Vantage::Host => None,
     }
 }
 
@@ -119,6 +126,8 @@ fn unasked(plan: &HostPlan) -> Fact {
     ];
     let containers = plan.daemons.keys().filter(|name| deaf(name));
     left.extend(containers.map(|name| format!("containers of {name}, which has no API on a network")));
+    let networks = plan.daemons.values().filter(|daemon| !daemon.networks.is_empty());
+    left.extend(networks.map(|daemon| format!("containers on the networks of {}", daemon.name)));
     left.extend(plan.expects.iter().filter(|expect| !is_asked(expect, deaf)).map(|expect| expect.path.clone()));
     Fact { name: "not asked with --truth".to_owned(), holds: true, found: left.join("\n") }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::host;
 use super::links::Link;
 use super::owners::Owned;
+use super::segments::Terms;
 use super::{Report, api, budgets, egress, expose, networks, pools, routed, shared};
 use crate::engine::Reader;
 use crate::plan::{BadDaemonName, Daemon, DaemonName, settings};
@@ -62,11 +63,13 @@ fn one<'s>(
         Field::Given(at) => api::read(&at.value, spec, &own, names, report).map(Some),
     };
     // What daemons share is not for the networks of one.
-    let links: &[&Link<'_>] = if spec.expose.is_absent() { &[] } else { &own };
-    let expose = expose::read(or(&spec.expose, &defaults.expose), api.as_ref().and_then(Option::as_ref), links, report);
+    let around: &[&Link<'_>] = if spec.expose.is_absent() { &[] } else { &own };
+    let expose =
+        expose::read(or(&spec.expose, &defaults.expose), api.as_ref().and_then(Option::as_ref), around, report);
     let pools = pools::read(or(&spec.pools, &defaults.pools), spec, &own, report);
     let egress = egress::read(or(&spec.egress, &defaults.egress), &own, pools.as_deref(), report);
-    let networks = networks::read(spec, &own, pools.as_deref(), report);
+    let networks =
+        networks::read(Terms { daemon: spec, defaults, reader, own: &own, all: links }, pools.as_deref(), report);
     let routed = routed::read(spec, defaults, &own, pools.as_deref(), networks.as_deref(), report);
     let resources = budgets::resources(&spec.resources, &defaults.resources, report);
     settings::check(&spec.settings, reader, report);

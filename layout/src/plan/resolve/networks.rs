@@ -5,50 +5,69 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::links::Link;
-use super::{Report, addresses};
-use crate::plan::{Network, Pool, Subnet};
+use super::segments::Terms;
+use super::{Report, addresses, proxied, segments};
+use crate::plan::{Driver, Network, Pool, Subnet};
 use crate::spec::words::{nearest, quoted};
-use crate::spec::{self, At, Daemon, Field, List};
+use crate::spec::{self, At, Field, List};
 
 /// Names that Docker has for networks of its own.
 const TAKEN: [&str; 6] = ["bridge", "default", "docker_gwbridge", "host", "ingress", "none"];
 
-/// Drivers of Docker that are no bridge.
-const LATER: [&str; 3] = ["ipvlan", "macvlan", "overlay"];
-
 /// Reads a daemon's networks; `None` if one cannot be read.
-pub(super) fn read(
-    daemon: &Daemon,
-    links: &[&Link<'_>],
-    pools: Option<&[Pool]>,
-    report: &mut Report,
-) -> Option<Vec<Network>> {
-    let list = match &daemon.networks {
+pub(super) fn read(terms: Terms<'_, '_>, pools: Option<&[Pool]>, report: &mut Report) -> Option<Vec<Network>> {
+    let list = match &terms.daemon.networks {
         Field::Absent => return Some(Vec::new()),
         Field::Bad => return None,
         Field::Given(list) => &list.value,
     };
     let mut names: Vec<&At<String>> = Vec::new();
     let mut taken: Vec<At<IpNet>> = Vec::new();
+    let mut parents = Vec::new();
     let mut networks = Vec::new();
     for at in &list.items {
-        let network = one(&at.value, links, pools, &mut names, &mut taken, report);
-        networks.push(network);
+        let name = at.value.name.given().and_then(|at| name(at, &mut names, report));
+        let network = match driver(&at.value.driver, report) {
+            None => None,
+            Some("bridge") => bridge(&at.value, terms, pools, &mut taken, report),
+            Some(driver) => on_segment(&at.value, driver, terms, &mut parents, report),
+        };
+        networks.push(network.zip(name).map(|(network, name)| Network { name, ..network }));
     }
     networks.into_iter().collect::<Option<Vec<_>>>().filter(|_| list.complete)
 }
 
-fn one<'s>(
-    spec: &'s spec::Network,
-    links: &[&Link<'_>],
+/// A network on the segment of an interface, without its name.
+fn on_segment<'t, 's>(
+    spec: &'t spec::Network,
+    driver: &str,
+    terms: Terms<'t, 's>,
+    parents: &mut Vec<(&'t At<String>, &'t Link<'s>)>,
+    report: &mut Report,
+) -> Option<Network> {
+    let link = segments::parent(spec, terms, parents, report);
+    let labels = labels(&spec.labels, report);
+    let link = link?;
+    let subnets = segments::subnets(spec, link, terms, report)?;
+    let ipv6 = subnets.iter().any(|subnet| subnet.range.addr().is_ipv6());
+    let driver = segments::driver(driver, link)?;
+    Some(Network { name: String::new(), driver, internal: false, ipv6, subnets, labels: labels? })
+}
+
+/// A network behind the daemon, without its name.
+fn bridge(
+    spec: &spec::Network,
+    terms: Terms<'_, '_>,
     pools: Option<&[Pool]>,
-    names: &mut Vec<&'s At<String>>,
     taken: &mut Vec<At<IpNet>>,
     report: &mut Report,
 ) -> Option<Network> {
-    let name = spec.name.given().and_then(|at| name(at, names, report));
-    let driver = driver(&spec.driver, report);
-    let subnets = subnets(spec, links, pools, taken, report);
+    if let Some(at) = spec.parent.given() {
+        let help = "leave `parent` out, or write `driver = \"macvlan\"` or `\"ipvlan\"`";
+        report.push(at.place.key_error("network-parent", "a bridge is on no interface").help(help));
+    }
+    let subnets = subnets(spec, terms, pools, taken, report);
+    let subnets = subnets.and_then(|subnets| proxied::read(spec, subnets, terms, report));
     let labels = labels(&spec.labels, report);
     let ipv6 = match &spec.ipv6 {
         Field::Absent => Some(subnets.iter().flatten().any(|subnet| subnet.range.addr().is_ipv6())),
@@ -73,8 +92,8 @@ fn one<'s>(
         Field::Bad => None,
         field => Some(field.given().is_some_and(|at| at.value)),
     };
-    driver?;
-    Some(Network { name: name?, internal: internal?, ipv6: ipv6?, subnets: subnets?, labels: labels? })
+    let (name, driver) = (String::new(), Driver::Bridge);
+    Some(Network { name, driver, internal: internal?, ipv6: ipv6?, subnets: subnets?, labels: labels? })
 }
 
 /// A name as Docker takes it, and one that no shell, label or filter takes for something else.
@@ -103,25 +122,18 @@ fn name<'s>(at: &'s At<String>, names: &mut Vec<&'s At<String>>, report: &mut Re
     Some(text.to_owned())
 }
 
-fn driver(field: &Field<String>, report: &mut Report) -> Option<()> {
+fn driver<'f>(field: &'f Field<String>, report: &mut Report) -> Option<&'f str> {
     let at = match field {
-        Field::Absent => return Some(()),
+        Field::Absent => return Some("bridge"),
         Field::Bad => return None,
         Field::Given(at) => at,
     };
-    if at.value == "bridge" {
-        return Some(());
+    if Driver::NAMES.contains(&at.value.as_str()) {
+        return Some(&at.value);
     }
-    if LATER.contains(&at.value.as_str()) {
-        let message =
-            format!("this version of dmhost does not make Docker networks with driver {} yet", quoted(&at.value));
-        let help = "write `bridge`, or leave it out: what such a network sends carries addresses that are not planned";
-        report.push(at.place.error("not-yet", message).help(help));
-        return None;
-    }
-    let help = match nearest(&at.value, ["bridge"].into_iter().chain(LATER)) {
+    let help = match nearest(&at.value, Driver::NAMES) {
         Some(word) => format!("did you mean `{word}`?"),
-        None => "write `bridge`, or leave it out".to_owned(),
+        None => "write `bridge`, `macvlan` or `ipvlan`, or leave it out".to_owned(),
     };
     report.push(at.place.error("unknown-value", format!("there is no driver {}", quoted(&at.value))).help(help));
     None
@@ -129,7 +141,7 @@ fn driver(field: &Field<String>, report: &mut Report) -> Option<()> {
 
 fn subnets(
     spec: &spec::Network,
-    links: &[&Link<'_>],
+    terms: Terms<'_, '_>,
     pools: Option<&[Pool]>,
     taken: &mut Vec<At<IpNet>>,
     report: &mut Report,
@@ -147,7 +159,7 @@ fn subnets(
             let diagnostic = at.place.error("network-subnet", message).help("make a second network for the other");
             report.push(diagnostic.related(first.place.value.clone(), "the first"));
         }
-        apart(&range, links, pools, taken, report);
+        apart(&range, terms, pools, taken, report);
         taken.push(range.clone());
         good.push(at.with(Subnet { range: range.value, gateway: None, ip_range: None }));
     }
@@ -199,7 +211,7 @@ fn outside(at: &At<String>, what: &str, report: &mut Report) {
 }
 
 /// Reports what a network would hide from the daemon, and subnets that Docker has given away already.
-fn apart(range: &At<IpNet>, links: &[&Link<'_>], pools: Option<&[Pool]>, taken: &[At<IpNet>], report: &mut Report) {
+fn apart(range: &At<IpNet>, terms: Terms<'_, '_>, pools: Option<&[Pool]>, taken: &[At<IpNet>], report: &mut Report) {
     let net = range.value;
     let overlap = |other: IpNet| other.contains(&net) || net.contains(&other);
     let error = |message: String| range.place.error("network-subnet-overlap", message);
@@ -214,11 +226,14 @@ fn apart(range: &At<IpNet>, links: &[&Link<'_>], pools: Option<&[Pool]>, taken: 
         let diagnostic = diagnostic.help("write ranges that are apart");
         report.push(diagnostic.related(first.place.value.clone(), "the first"));
     }
-    for link in links {
+    for link in terms.own.iter().filter(|link| !proxied::is_asked(net, link, terms.daemon)) {
         if let Some(own) = link.addresses.iter().find(|own| overlap(own.value.trunc())) {
             let diagnostic =
                 error(format!("{net} overlaps the subnet {} of {}", own.value.trunc(), quoted(link.text())));
-            let diagnostic = diagnostic.help("write a range that no network around the host has");
+            let part = net.addr().is_ipv6() && own.value.trunc().contains(&net);
+            let also =
+                if part { ", or write this one into `routed` too: neighbours ask for its containers then" } else { "" };
+            let diagnostic = diagnostic.help(format!("write a range that no network around the host has{also}"));
             report.push(diagnostic.related(own.place.value.clone(), "the subnet"));
         }
     }

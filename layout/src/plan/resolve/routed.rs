@@ -6,7 +6,7 @@ use super::addresses::overlap;
 use super::links::Link;
 use super::owners::Owned;
 use super::{Report, addresses, shared};
-use crate::plan::{Network, Pool};
+use crate::plan::{Driver, Network, Pool};
 use crate::spec::words::quoted;
 use crate::spec::{At, Daemon, Defaults, Field, HostSpec, List};
 
@@ -126,7 +126,8 @@ fn inside(
         let help = "leave its subnet out of `routed`: an internal network reaches nothing but itself, and is reached by nothing";
         report.push(at.place.error("routed-internal", message).help(help));
     }
-    let mut subnets = networks.iter().flat_map(|network| &network.subnets).map(|subnet| subnet.range);
+    let behind = networks.iter().filter(|network| network.driver == Driver::Bridge);
+    let mut subnets = behind.flat_map(|network| &network.subnets).map(|subnet| subnet.range);
     if subnets.any(|subnet| subnet.contains(&at.value)) {
         return speaks(at, links, report);
     }

@@ -8,13 +8,18 @@ use std::net::Ipv6Addr;
 
 use ipnet::IpNet;
 
+use super::segment;
 use crate::layout::Layout;
 use crate::plan::{Daemon, HostPlan, Interface, InterfaceKind, Isolation, MacAddress};
 use crate::render::rules::{Chain, set, table};
 
 pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     let why = format!("What may leave on the interfaces of daemons.{}: their own addresses alone.", daemon.name);
-    let chains = plan.interfaces_of(daemon).map(|interface| chain(plan, daemon, interface));
+    let chains = plan.interfaces_of(daemon).flat_map(|interface| {
+        let segment =
+            daemon.network_on(&interface.name).map(|network| segment::chains(plan, daemon, interface, network));
+        segment.into_iter().flatten().chain([chain(plan, daemon, interface)])
+    });
     let text = match daemon.isolation {
         Isolation::Zone => table("netdev dmhost", &why, chains),
         // In the host's namespace each daemon has a table of its own, and users can put links of their own on its NICs.
@@ -61,15 +66,18 @@ fn chain(plan: &HostPlan, daemon: &Daemon, interface: &Interface) -> Chain {
     let chain = on_egress(interface);
     // `ether type` reads the frame as it will be: a tag that the NIC is to put in counts too.
     let chain = chain.note("a VLAN of a user's own below the interface").rule("ether type { 8021q, 8021ad } drop");
+    let network = daemon.network_on(&interface.name);
+    let chain = network.into_iter().fold(chain, |chain, network| segment::own_mac(chain, interface, network));
+    let same_mac =
+        |chain: Chain| network.into_iter().fold(chain, |chain, network| segment::same_mac(chain, interface, network));
     let (chain, local) = match plan.mac_of(interface) {
         Some(mac) => {
             let local = link_local(mac);
-            (
-                chain.rule(format!("ether saddr != {mac} drop")).when(!v6.is_empty(), |chain| told(chain, local, &v6)),
-                local.to_string(),
-            )
+            let chain = same_mac(chain.rule(format!("ether saddr != {mac} drop")));
+            let proxied: Vec<IpNet> = plan.proxied_on(interface).into_iter().map(|(range, _)| range).collect();
+            (chain.when(!v6.is_empty(), |chain| told(chain, local, &v6, &proxied)), local.to_string())
         }
-        None => (chain, "fe80::/10".to_owned()),
+        None => (same_mac(chain), "fe80::/10".to_owned()),
     };
     chain
         .note(match &daemon.egress {
@@ -102,15 +110,20 @@ fn chain(plan: &HostPlan, daemon: &Daemon, interface: &Interface) -> Chain {
 
 /// Neighbour advertisements for these addresses alone. Their target is 16 bytes from the ninth on (RFC 4861 section 4.4); nft
 /// has a word for it since 1.0.8 only.
-fn told(chain: Chain, local: Ipv6Addr, own: &[std::net::IpAddr]) -> Chain {
+fn told(chain: Chain, local: Ipv6Addr, own: &[std::net::IpAddr], proxied: &[IpNet]) -> Chain {
     let own = own.iter().filter_map(|address| match address {
         std::net::IpAddr::V6(address) => Some(*address),
         std::net::IpAddr::V4(_) => None,
     });
-    let targets: Vec<String> =
-        std::iter::once(local).chain(own).map(|address| format!("{:#034x}", u128::from(address))).collect();
+    let bits = |address: Ipv6Addr| format!("{:#034x}", u128::from(address));
+    let ranges = proxied.iter().filter_map(|range| match range {
+        IpNet::V6(range) => Some(format!("{}-{}", bits(range.network()), bits(range.broadcast()))),
+        IpNet::V4(_) => None,
+    });
+    let targets: Vec<String> = std::iter::once(local).chain(own).map(bits).chain(ranges).collect();
+    let whose = if proxied.is_empty() { "its own addresses" } else { "its own addresses and its containers'" };
     chain
-        .note("neighbour advertisements, by their target: of its own addresses alone")
+        .note(format!("neighbour advertisements, by their target: of {whose} alone"))
         .rule(format!("icmpv6 type nd-neighbor-advert @th,64,128 != {} drop", set(&targets)))
 }
 

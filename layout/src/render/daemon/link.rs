@@ -62,6 +62,13 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, target: &Target, layout: 
         }
     }
     starts.push(beside_links(daemon, target, &format!("{} -f {etc}/egress.nft", target.path(Program::Nft))));
+    let proxied: Vec<&Interface> =
+        plan.interfaces_of(daemon).filter(|interface| !plan.proxied_on(interface).is_empty()).collect();
+    if !proxied.is_empty() {
+        let sysctl = format!("{} {etc}/proxied.conf", target.path(Program::SystemdSysctl));
+        starts.push(beside_links(daemon, target, &sysctl));
+        layout.text(etc.join("proxied.conf"), answering(daemon, &proxied));
+    }
     if daemon.isolation == Isolation::Zone {
         for (table, interface) in plan.routing_tables(daemon) {
             starts.extend(rules(&within, table, interface));
@@ -98,6 +105,17 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, target: &Target, layout: 
     layout.text(etc.join("link.batch"), batch(plan, daemon));
 }
 
+/// That neighbours are answered for containers, and at once: the kernel waits up to 0.8 s for the address's owner (its
+/// ip-sysctl.rst, `proxy_delay`), and no container is on the wire.
+fn answering(daemon: &Daemon, interfaces: &[&Interface]) -> String {
+    let mut text = format!("# daemons.{}.routed: neighbours ask for containers.\n", daemon.name);
+    for Interface { name, .. } in interfaces {
+        // With `/` as separator, a name may have a `.` (sysctl.d(5)).
+        let _ = writeln!(text, "net/ipv6/conf/{name}/proxy_ndp = 1\nnet/ipv6/neigh/{name}/proxy_delay = 0");
+    }
+    text
+}
+
 /// `ip -batch` lines for all interfaces: addresses, then up, then routes. A second run changes nothing. In the host's namespace the routes
 /// are in the daemon's own table, and the rules that lead to tables come with the bridge.
 fn batch(plan: &HostPlan, daemon: &Daemon) -> String {
@@ -106,6 +124,16 @@ fn batch(plan: &HostPlan, daemon: &Daemon) -> String {
     let mut led: Vec<IpAddr> = Vec::new();
     for interface in plan.interfaces_of(daemon) {
         text.push_str(&links(interface));
+        for (range, addresses) in plan.proxied_on(interface) {
+            let _ = writeln!(
+                text,
+                "# daemons.{}.routed: no router leads to {range}, neighbours ask for its containers",
+                daemon.name
+            );
+            for address in addresses {
+                let _ = writeln!(text, "neigh replace proxy {address} dev {}", interface.name);
+            }
+        }
         // Of several the first is what the daemon's own questions take.
         let new = |gateway: &IpAddr| !led.iter().any(|other| other.is_ipv4() == gateway.is_ipv4());
         let gateways: Vec<IpAddr> = interface.gateways.iter().copied().filter(new).collect();

@@ -11,6 +11,7 @@ mod egress;
 pub(super) mod hints;
 mod link;
 mod networks;
+mod segment;
 mod service;
 
 use crate::layout::Layout;

@@ -48,7 +48,7 @@ fn text(name: &DaemonName, networks: &[Network], target: &Target) -> String {
          \t\t\techo \"network $name of daemon {name} is not the one in the host spec; remove it: docker network rm $name\" >&2\n\
          \t\t\tstatus=1\n\
          \t\tfi\n\
-         \telif ! {docker} network create --driver bridge --label \"{LABEL}=$definition\" \"$@\" \"$name\"; then\n\
+         \telif ! {docker} network create --label \"{LABEL}=$definition\" \"$@\" \"$name\"; then\n\
          \t\tstatus=1\n\
          \tfi\n\
          }}\n",
@@ -66,10 +66,11 @@ fn text(name: &DaemonName, networks: &[Network], target: &Target) -> String {
     text
 }
 
-/// What `docker network create` is told beside name, driver and label.
+/// What `docker network create` is told beside name and label.
 fn arguments(network: &Network) -> Vec<String> {
-    let Network { name: _, internal, ipv6, subnets, labels } = network;
-    let mut arguments = Vec::new();
+    let Network { name: _, driver, internal, ipv6, subnets, labels } = network;
+    let mut arguments = vec![format!("--driver={}", driver.as_str())];
+    arguments.extend(driver.parent().map(|parent| format!("--opt=parent={parent}")));
     if *internal {
         arguments.push("--internal".to_owned());
     }

@@ -45,8 +45,11 @@ pub(in crate::proof) struct Aim {
 }
 
 /// The interfaces that a stand's frames leave by.
-pub(super) fn ways<'p>(plan: &'p HostPlan, daemon: &'p Daemon, stand: Stand) -> Vec<&'p Interface> {
-    let hosts = stand == Stand::Itself && daemon.isolation == Isolation::Shared;
+pub(super) fn ways<'p>(plan: &'p HostPlan, daemon: &'p Daemon, stand: &Stand) -> Vec<&'p Interface> {
+    if let Some(parent) = stand.network(daemon).and_then(|network| network.driver.parent()) {
+        return vec![&plan.interfaces[parent]];
+    }
+    let hosts = *stand == Stand::Itself && daemon.isolation == Isolation::Shared;
     let of_host = plan.interfaces.values().filter(|interface| hosts && interface.owner == Owner::Host);
     plan.interfaces_of(daemon).chain(of_host).collect()
 }
@@ -56,10 +59,11 @@ pub(in crate::proof) fn aims(
     plan: &HostPlan,
     inner: &[Inner],
     daemon: &Daemon,
-    stand: Stand,
+    stand: &Stand,
     stations: &Stations,
 ) -> BTreeSet<Aim> {
     let listed = daemon.egress.as_deref().unwrap_or_default();
+    let inward = stand.network(daemon).is_some_and(|network| network.internal);
     let ways = ways(plan, daemon, stand);
     let servers: Vec<IpAddr> = ways.iter().flat_map(|way| way.dns.iter().copied()).collect();
     let nets = || ways.iter().flat_map(|way| way.addresses.iter().copied());
@@ -87,7 +91,7 @@ pub(in crate::proof) fn aims(
     asked
         .into_iter()
         .filter(|(address, _)| possible(address))
-        .map(|(address, what)| Aim { address, what, leaves: leaves(daemon, &servers, address, what) })
+        .map(|(address, what)| Aim { address, what, leaves: !inward && leaves(daemon, &servers, address, what) })
         .collect()
 }
 
@@ -134,11 +138,11 @@ fn edges(net: IpNet) -> Vec<IpAddr> {
 }
 
 /// Whether a stand has an address of this IP version.
-fn speaks(inner: &[Inner], daemon: &Daemon, stand: Stand, address: IpAddr, ways: &[&Interface]) -> bool {
+fn speaks(inner: &[Inner], daemon: &Daemon, stand: &Stand, address: IpAddr, ways: &[&Interface]) -> bool {
     match stand {
         Stand::On(network) => inner.iter().any(|own| {
             own.daemon == daemon.name
-                && own.network == network
+                && own.network == *network
                 && own.place == Place::Container
                 && own.address.is_ipv4() == address.is_ipv4()
         }),
@@ -149,7 +153,7 @@ fn speaks(inner: &[Inner], daemon: &Daemon, stand: Stand, address: IpAddr, ways:
 }
 
 /// Whether a route leads to an address that may be somebody else's.
-fn reaches(plan: &HostPlan, daemon: &Daemon, stand: Stand, address: IpAddr) -> bool {
+fn reaches(plan: &HostPlan, daemon: &Daemon, stand: &Stand, address: IpAddr) -> bool {
     let special = match address {
         IpAddr::V4(v4) => v4.octets()[0] == 0 || v4.octets()[0] >= 224 || v4.is_loopback() || v4.is_link_local(),
         IpAddr::V6(v6) => v6.to_bits() < 1 << 64 || v6.is_multicast() || v6.is_unicast_link_local(),
@@ -160,15 +164,24 @@ fn reaches(plan: &HostPlan, daemon: &Daemon, stand: Stand, address: IpAddr) -> b
     let inside = daemon.ranges().iter().any(|range| range.contains(&address));
     // What a program of the host's namespace says to a neighbour's subnet is the neighbour's affair too.
     let here = plan.interfaces.values().filter(|interface| plan.speaks_in_host(interface));
-    let elsewhere = stand == Stand::Itself
+    let elsewhere = *stand == Stand::Itself
         && daemon.isolation == Isolation::Shared
         && here.flat_map(|interface| &interface.addresses).any(|net| net.contains(&address))
         && !nets().any(|net| net.contains(&address));
     let near = nets().find(|net| net.contains(&address));
     // In the host's namespace a program that chose no address goes by the host's own routes, not by a daemon's.
-    let by_host = stand == Stand::Itself && daemon.isolation == Isolation::Shared;
+    let by_host = *stand == Stand::Itself && daemon.isolation == Isolation::Shared;
     let leads = ways.iter().filter(|way| !by_host || way.owner == Owner::Host);
-    let routed = leads.flat_map(|way| &way.gateways).any(|gateway| gateway.is_ipv4() == address.is_ipv4());
+    let mut leads = leads.flat_map(|way| &way.gateways);
+    let routed = match stand.network(daemon).filter(|network| network.driver.parent().is_some()) {
+        // A container on a segment has the gateway that is in its subnet.
+        Some(network) => network
+            .subnets
+            .iter()
+            .filter_map(|subnet| subnet.gateway)
+            .any(|gateway| gateway.is_ipv4() == address.is_ipv4()),
+        None => leads.any(|gateway| gateway.is_ipv4() == address.is_ipv4()),
+    };
     let whole = near.is_some_and(|net| {
         net.prefix_len() + 1 < net.max_prefix_len() && (address == net.network() || address == net.broadcast())
     });
@@ -184,7 +197,7 @@ mod tests {
     fn ends_are_asked_on_both_sides() {
         let plan = crate::example("atlas");
         let daemon = plan.daemons.values().find(|daemon| daemon.name.as_str() == "web").expect("it has a list");
-        let aims = aims(&plan, &[], daemon, Stand::Itself, &Stations::new(&plan));
+        let aims = aims(&plan, &[], daemon, &Stand::Itself, &Stations::new(&plan));
         let of = |text: &str, what: What| {
             let address: IpAddr = text.parse().expect("an address");
             aims.iter().find(|aim| aim.address == address && aim.what == what).map(|aim| aim.leaves)
@@ -228,7 +241,7 @@ mod tests {
         for daemon in plan.daemons.values() {
             for (far, expected) in [("100.127.0.9", true), ("2001:db8:fffe::9", false)] {
                 let far = far.parse().expect("an address");
-                assert_eq!(reaches(&plan, daemon, Stand::Itself, far), expected, "{} {far}", daemon.name);
+                assert_eq!(reaches(&plan, daemon, &Stand::Itself, far), expected, "{} {far}", daemon.name);
             }
         }
     }
@@ -237,7 +250,7 @@ mod tests {
     fn a_daemon_without_a_list_asks_what_has_to_leave() {
         let plan = crate::example("two-vlans");
         for daemon in plan.daemons.values() {
-            let aims = aims(&plan, &[], daemon, Stand::Itself, &Stations::new(&plan));
+            let aims = aims(&plan, &[], daemon, &Stand::Itself, &Stations::new(&plan));
             assert!(!aims.is_empty() && aims.iter().all(|aim| aim.leaves), "{}: {aims:?}", daemon.name);
         }
     }

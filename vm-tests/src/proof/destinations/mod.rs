@@ -14,11 +14,12 @@ mod host;
 mod left;
 mod round;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use anyhow::Result;
-use dmhost_layout::plan::{Daemon, HostPlan, Isolation};
+use dmhost_layout::plan::{self, Daemon, HostPlan, Isolation};
 
 pub(super) use aims::{Aim, What, aims};
 
@@ -34,7 +35,7 @@ use crate::bed::Testbed;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Who asks for a daemon.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stand {
     /// A container on this network.
     On(Network),
@@ -42,13 +43,24 @@ pub(super) enum Stand {
     Itself,
 }
 
+impl Stand {
+    /// The network of the spec that it is on, if it is one.
+    fn network<'p>(&self, daemon: &'p Daemon) -> Option<&'p plan::Network> {
+        match self {
+            Self::On(network) => network.of(daemon),
+            Self::Itself => None,
+        }
+    }
+}
+
 impl fmt::Display for Stand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::On(Network::Default) => "a container",
-            Self::On(Network::User) => "a container on a user's network",
-            Self::Itself => "itself",
-        })
+        match self {
+            Self::On(Network::Default) => f.write_str("a container"),
+            Self::On(Network::User) => f.write_str("a container on a user's network"),
+            Self::On(Network::Declared(name)) => write!(f, "a container on its network {name}"),
+            Self::Itself => f.write_str("itself"),
+        }
     }
 }
 
@@ -66,7 +78,7 @@ pub(super) fn facts(
     let _gateways = Gateways::play(plan, bed)?;
     let mut facts = Vec::new();
     for (stand, daemons) in rounds(plan) {
-        let round = Round { plan, bed, inner, stations, canaries, stand };
+        let round = Round { plan, bed, inner, stations, canaries, stand: &stand };
         facts.extend(round.facts(&daemons)?);
         if until_red && facts.iter().any(|fact: &Fact| !fact.holds) {
             return Ok(facts);
@@ -81,7 +93,12 @@ fn rounds(plan: &HostPlan) -> Vec<(Stand, Vec<&Daemon>)> {
     let all: Vec<&Daemon> = plan.daemons.values().collect();
     let (zones, shared): (Vec<&Daemon>, Vec<&Daemon>) =
         all.iter().partition(|daemon| daemon.isolation == Isolation::Zone);
-    let mut rounds = vec![(Stand::On(Network::Default), all.clone()), (Stand::On(Network::User), all)];
+    let mut rounds = vec![(Stand::On(Network::Default), all.clone()), (Stand::On(Network::User), all.clone())];
+    let declared: BTreeSet<Network> = all.iter().flat_map(|daemon| Network::declared(daemon)).collect();
+    for network in declared {
+        let have = all.iter().copied().filter(|daemon| network.of(daemon).is_some()).collect();
+        rounds.push((Stand::On(network), have));
+    }
     rounds.push((Stand::Itself, zones));
     rounds.extend(shared.into_iter().map(|daemon| (Stand::Itself, vec![daemon])));
     rounds.retain(|(_, daemons)| !daemons.is_empty());

@@ -16,7 +16,7 @@ use crate::fabric::packet::Packet;
 use crate::fabric::provoke::Provocation;
 use crate::fabric::{Seen, Segment, Station, Watch};
 use crate::proof::canaries::Canaries;
-use crate::proof::containers::{HOST, PROGRAM, SECOND, USER, exec};
+use crate::proof::containers::{HOST, PROGRAM, SECOND, container, exec};
 use crate::proof::inside::enter;
 use crate::proof::question::{Inner, Network, Vantage, control};
 use crate::proof::report::Fact;
@@ -33,7 +33,7 @@ pub(super) struct Round<'a> {
     pub(super) inner: &'a [Inner],
     pub(super) stations: &'a Stations,
     pub(super) canaries: &'a Canaries,
-    pub(super) stand: Stand,
+    pub(super) stand: &'a Stand,
 }
 
 /// All that one daemon's stand asks.
@@ -85,7 +85,7 @@ impl<'a> Round<'a> {
     }
 
     fn found(&self, asking: &Asking<'_>, seen: Result<&[Seen], String>) -> Vec<Fact> {
-        let among = (self.stand == Stand::On(Network::Default))
+        let among = (*self.stand == Stand::On(Network::Default))
             .then(|| among::fact(asking.daemon, self.inner, asking.said.as_deref().map_err(String::as_str)));
         std::iter::once(asking.fact(self.stand, seen)).chain(among.flatten()).collect()
     }
@@ -98,11 +98,14 @@ impl<'a> Round<'a> {
         Asking { daemon, aims, due, sources, said: Err("nothing was asked".to_owned()) }
     }
 
-    /// What frames of this stand leave with: the addresses of the interfaces, or the container's own where there is no NAT.
+    /// What frames of this stand leave with: the addresses of the interfaces, or the container's own where it is on a segment or there is no NAT.
     fn sources(&self, daemon: &Daemon, ways: &[&Interface]) -> Vec<IpNet> {
+        if let Some(network) = self.stand.network(daemon).filter(|network| network.driver.parent().is_some()) {
+            return network.on_segment();
+        }
         let of_interfaces = ways.iter().flat_map(|way| way.addresses.iter().map(|net| IpNet::from(net.addr())));
         let routed = |own: &&Inner| {
-            own.daemon == daemon.name && self.stand == Stand::On(own.network) && daemon.routes(own.address)
+            own.daemon == daemon.name && *self.stand == Stand::On(own.network.clone()) && daemon.routes(own.address)
         };
         if self.inner.iter().any(|own| routed(&own)) {
             of_interfaces.filter(|net| net.addr().is_ipv4()).chain(daemon.routed.iter().copied()).collect()
@@ -159,7 +162,7 @@ impl<'a> Round<'a> {
                 more = among::sheet(daemon, self.inner);
                 (exec(name, SECOND), self.bridge(daemon, Network::Default)?)
             }
-            Stand::On(Network::User) => (exec(name, USER), self.bridge(daemon, Network::User)?),
+            Stand::On(network) => (exec(name, &container(network)), self.bridge(daemon, network.clone())?),
             Stand::Itself => {
                 let probe = match daemon.isolation {
                     Isolation::Zone => enter(daemon) + PROGRAM,
@@ -207,7 +210,7 @@ fn sheet(control: IpAddr, aims: &BTreeSet<Aim>, due: &[(IpAddr, u16)]) -> String
 }
 
 impl Asking<'_> {
-    fn fact(&self, stand: Stand, seen: Result<&[Seen], String>) -> Fact {
+    fn fact(&self, stand: &Stand, seen: Result<&[Seen], String>) -> Fact {
         let name = format!("egress of {}, from {stand}", self.daemon.name);
         let nothing = |found| Fact { name: name.clone(), holds: false, found };
         let (seen, said) = match (seen, &self.said) {

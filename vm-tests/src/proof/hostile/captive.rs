@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use dmhost_layout::plan::{Daemon, Interface, Isolation};
+use dmhost_layout::plan::{self, Daemon, Interface, Isolation};
 use serde_json::{Value, json};
 
 use super::deeds::{self, Liar, Tell};
@@ -18,7 +18,7 @@ use crate::bed::Testbed;
 use crate::fabric::provoke::Provocation;
 use crate::fabric::{Host, Mac, Seen};
 use crate::proof::canaries::Canaries;
-use crate::proof::containers::{DEFAULT, HOST, USER, call, exec};
+use crate::proof::containers::{DEFAULT, HOST, USER, call, container, exec};
 use crate::proof::destinations::{self, What};
 use crate::proof::question::{Inner, Network, Place, Vantage};
 
@@ -40,6 +40,8 @@ enum Stand {
     Below(&'static str),
     /// On a network of this driver on a VLAN of the uplink.
     Tagged(&'static str),
+    /// On the network that the spec puts on the uplink.
+    Segment,
 }
 
 impl Stand {
@@ -49,6 +51,7 @@ impl Stand {
             Self::Uplink => b'u',
             Self::Below(driver) => driver.as_bytes()[0],
             Self::Tagged(driver) => driver.as_bytes()[0].to_ascii_uppercase(),
+            Self::Segment => b's',
         }
     }
 
@@ -59,13 +62,14 @@ impl Stand {
             Self::Uplink => format!("container of {daemon} on {uplink} itself"),
             Self::Below(driver) => format!("a user's {driver} on {uplink}"),
             Self::Tagged(driver) => format!("a user's {driver} on a VLAN of {uplink}"),
+            Self::Segment => format!("container of {daemon} on the segment of {uplink}"),
         }
     }
 
     /// The parent and the driver of the user's network, if it takes one.
     fn network(self, uplink: &str) -> Option<(String, &'static str)> {
         match self {
-            Self::Bridge | Self::Uplink => None,
+            Self::Bridge | Self::Uplink | Self::Segment => None,
             Self::Below(driver) => Some((uplink.to_owned(), driver)),
             Self::Tagged(driver) => Some((format!("{uplink}.{VID}"), driver)),
         }
@@ -74,7 +78,8 @@ impl Stand {
 
 /// Where they stand. A macvlan has a MAC address of its own, an ipvlan the NIC's: below the uplink the latter is what stands on the
 /// uplink itself, and on a VLAN of the user's the former is stopped twice.
-const STANDS: [Stand; 4] = [Stand::Bridge, Stand::Uplink, Stand::Below("macvlan"), Stand::Tagged("ipvlan")];
+const STANDS: [Stand; 5] =
+    [Stand::Bridge, Stand::Uplink, Stand::Below("macvlan"), Stand::Tagged("ipvlan"), Stand::Segment];
 
 /// All that the containers of one daemon do on one interface.
 #[derive(Debug)]
@@ -173,13 +178,16 @@ impl Trial {
         let mut sheets = Vec::new();
         for stand in STANDS.into_iter().filter(|stand| stand.is_possible(daemon, interface)) {
             let tell = [nth, stand.letter()];
+            let network = daemon.network_on(uplink);
             let (mac, bridge) = match stand {
+                Stand::Segment => (network.and_then(|network| on(inner, daemon, network).1).unwrap_or(own), None),
                 Stand::Bridge => (deeds::nobody(tell), Some(bridge)),
                 Stand::Uplink | Stand::Tagged(_) => (own, None),
                 Stand::Below(_) => (deeds::nobody(tell), None),
             };
             let addresses = match stand {
                 Stand::Bridge => inside(inner, daemon),
+                Stand::Segment => network.map(|network| on(inner, daemon, network).0).unwrap_or_default(),
                 Stand::Uplink | Stand::Below(_) | Stand::Tagged(_) => {
                     interface.addresses.iter().map(ipnet::IpNet::addr).collect()
                 }
@@ -187,7 +195,8 @@ impl Trial {
             let tagged = matches!(stand, Stand::Tagged(_));
             let listed = stand == Stand::Uplink && daemon.egress.is_some();
             let neighbours = &neighbours;
-            let liar = Liar { tell, mac, bridge, tagged, listed, own: addresses, interface, neighbours };
+            let apart = stand == Stand::Segment && mac != own;
+            let liar = Liar { tell, mac, bridge, tagged, listed, apart, own: addresses, interface, neighbours };
             let (mut frames, marks) = deeds::deeds(scene, &liar);
             let count = frames.len();
             let honest = match stand {
@@ -195,7 +204,7 @@ impl Trial {
                 // Where there is a list, of frames made by hand ARP alone leaves.
                 Stand::Uplink if listed => deeds::honest_questions(&liar),
                 // What stands on the uplink itself passes no rules but the uplink's own.
-                Stand::Bridge | Stand::Uplink => {
+                Stand::Bridge | Stand::Uplink | Stand::Segment => {
                     let near: Vec<(Host, u16)> = neighbours.iter().map(|host| (*host, 53)).collect();
                     deeds::honest(&liar, &near)
                 }
@@ -262,7 +271,10 @@ impl Stand {
         match self {
             // One bridge is enough, whichever interface its frames would leave by.
             Self::Bridge => daemon.interfaces.first() == Some(&interface.name),
-            Self::Uplink | Self::Below(_) => true,
+            Self::Uplink => true,
+            // Docker makes one network on an interface.
+            Self::Below(_) => daemon.network_on(&interface.name).is_none(),
+            Self::Segment => daemon.network_on(&interface.name).is_some(),
             Self::Tagged(_) => format!("{}.{VID}", interface.name).len() <= 15,
         }
     }
@@ -299,19 +311,25 @@ fn run_all(script: &mut String, daemon: &Daemon, uplink: &str, wires: &[Wire], s
         let end = json!({ "Container": USER, "EndpointConfig": { "IPAMConfig": { "IPv4Address": address } } });
         *script += &post(&format!("/networks/{name}/connect"), &end);
     }
-    let mut of_one: BTreeMap<&str, String> = BTreeMap::new();
+    let mut of_one: BTreeMap<String, String> = BTreeMap::new();
+    let segment =
+        daemon.networks.iter().find(|network| network.driver.parent().is_some_and(|on| on.as_str() == uplink));
     for (stand, frames) in sheets {
         let (container, on) = match (stand, Wire::of(*stand, uplink)) {
-            (_, Some(Wire { address, .. })) => (USER, address),
-            (Stand::Uplink, None) => (HOST, uplink.to_owned()),
-            (Stand::Bridge | Stand::Below(_) | Stand::Tagged(_), None) => (DEFAULT, "eth0".to_owned()),
+            (_, Some(Wire { address, .. })) => (USER.to_owned(), address),
+            (Stand::Uplink, None) => (HOST.to_owned(), uplink.to_owned()),
+            (Stand::Segment, None) => {
+                let network = segment.map_or(Network::Default, |network| Network::Declared(network.name.clone()));
+                (container(&network), "eth0".to_owned())
+            }
+            (Stand::Bridge | Stand::Below(_) | Stand::Tagged(_), None) => (DEFAULT.to_owned(), "eth0".to_owned()),
         };
         // A socket that passes by every rule of a link is given to nobody.
         let refused = if *stand == Stand::Uplink { format!("refused {AF_XDP}\n") } else { String::new() };
         let _ = write!(of_one.entry(container).or_default(), "on {on}\n{refused}{}", hex(frames));
     }
     for (container, sheet) in of_one {
-        let probe = exec(&daemon.name, container);
+        let probe = exec(&daemon.name, &container);
         let _ = write!(script, "{probe} send <<'FRAMES' &\n{sheet}FRAMES\npids=\"${{pids-}} $!\"\n");
     }
     // Each has to end well.
@@ -331,7 +349,8 @@ fn undo(daemon: &Daemon, wires: &[Wire]) -> String {
 
 /// Datagrams that a daemon with a list lets out, one for each IP version.
 fn outlets(scene: &Scene<'_>, inner: &[Inner], daemon: &Daemon) -> Vec<(Host, u16)> {
-    let aims = destinations::aims(scene.plan, inner, daemon, destinations::Stand::On(Network::Default), scene.stations);
+    let aims =
+        destinations::aims(scene.plan, inner, daemon, &destinations::Stand::On(Network::Default), scene.stations);
     let mut all: Vec<(Host, u16)> = Vec::new();
     for aim in aims.into_iter().filter(|aim| aim.leaves) {
         let What::Udp(port) = aim.what else { continue };
@@ -348,6 +367,13 @@ fn inside(inner: &[Inner], daemon: &Daemon) -> Vec<std::net::IpAddr> {
         inner.daemon == daemon.name && inner.network == Network::Default && inner.place == Place::Container
     });
     own.map(|inner| inner.address).collect()
+}
+
+/// The addresses of a daemon's container on a network of the spec, and the MAC address, if it has one of its own.
+fn on(inner: &[Inner], daemon: &Daemon, network: &plan::Network) -> (Vec<std::net::IpAddr>, Option<Mac>) {
+    let network = Network::Declared(network.name.clone());
+    let own = || inner.iter().filter(|inner| inner.daemon == daemon.name && inner.network == network);
+    (own().map(|inner| inner.address).collect(), own().find_map(|inner| inner.mac))
 }
 
 /// The MAC address of the default bridge, which every container on it knows.

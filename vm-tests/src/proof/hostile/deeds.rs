@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use dmhost_layout::plan::Interface;
+use dmhost_layout::plan::{self, Driver, Interface};
 use smoltcp::wire::TcpControl;
 
 use super::frames;
@@ -32,6 +32,8 @@ pub(super) struct Liar<'a> {
     pub(super) tagged: bool,
     /// Whether no datagram that it made by hand may leave, not even with its own address.
     pub(super) listed: bool,
+    /// Whether the interface's own addresses are another's: it has a MAC address of its own.
+    pub(super) apart: bool,
     /// Its addresses in its own network, for what only a known sender may ask of a bridge.
     pub(super) own: Vec<IpAddr>,
     /// The daemon's interface.
@@ -120,14 +122,20 @@ fn others(scene: &Scene<'_>, liar: &Liar<'_>) -> Vec<IpAddr> {
         |ip: &IpAddr| liar.bridge.is_some() && scene.pools_of(liar.interface).iter().any(|net| net.contains(ip));
     // And what is led to the daemon leaves with its own address, but where no frame made by hand does.
     let led = |ip: &IpAddr| scene.plan.routed_on(liar.interface).iter().any(|range| range.contains(ip));
-    all.extend(scene.inner.iter().copied().filter(|ip| !pooled(ip) && (liar.tagged || liar.listed || !led(ip))));
-    // What no network has is no container's, whoever is led there.
+    // On a segment containers with the interface's MAC address are told from it by nothing.
     let owner = scene.plan.daemons.values().find(|daemon| daemon.interfaces.contains(&liar.interface.name));
+    let network = owner.and_then(|daemon| daemon.network_on(&liar.interface.name));
+    let ipvlan = network.filter(|network| matches!(network.driver, Driver::Ipvlan { .. }) && liar.bridge.is_none());
+    let beside = ipvlan.map(plan::Network::on_segment).unwrap_or_default();
+    let known = |ip: &IpAddr| liar.own.contains(ip) || beside.iter().any(|range| range.contains(ip));
+    let elsewhere = |ip: &IpAddr| !pooled(ip) && (liar.tagged || liar.listed || !led(ip) && !known(ip));
+    all.extend(scene.inner.iter().copied().filter(elsewhere));
+    // What no network has is no container's, whoever is led there.
     all.extend(owner.filter(|_| liar.bridge.is_some()).into_iter().flat_map(on_no_network));
     let nets = &liar.interface.addresses;
     all.extend(nets.iter().filter_map(|net| scene.stations.beside(*net, &[]).map(|host| host.ip)));
     all.extend([true, false].into_iter().filter_map(|v4| scene.stations.far(v4)));
-    if liar.tagged {
+    if liar.tagged || liar.apart {
         all.extend(nets.iter().map(ipnet::IpNet::addr));
     }
     all

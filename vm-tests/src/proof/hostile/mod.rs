@@ -93,7 +93,9 @@ impl Mark {
 
 impl<'a> Scene<'a> {
     fn of(plan: &'a HostPlan, inner: &[Inner], stations: &'a Stations) -> Self {
-        let mut addresses: Vec<IpAddr> = inner.iter().map(|inner| inner.address).collect();
+        // Those on a segment are neighbours there as any others.
+        let behind = inner.iter().filter(|inner| inner.parent(plan).is_none());
+        let mut addresses: Vec<IpAddr> = behind.map(|inner| inner.address).collect();
         addresses.sort_unstable();
         addresses.dedup();
         Self { plan, targets: targets(plan), inner: addresses, stations, ports: std::cell::Cell::new(5000) }

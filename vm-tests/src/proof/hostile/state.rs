@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use dmhost_layout::plan::{HostPlan, Isolation, Owner};
+use dmhost_layout::plan::{Daemon, DaemonName, HostPlan, Isolation, Network, Owner};
 use serde_json::Value;
 
 use super::Mark;
 use crate::guest::Guest;
+use crate::proof::containers::container;
 use crate::proof::inside::enter;
+use crate::proof::question;
 use crate::proof::report::Fact;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,14 +27,30 @@ struct Tables {
     neighbours: Vec<String>,
 }
 
+/// What a command is put behind to run in the network namespace of the probe container on a network.
+fn into_container(daemon: &DaemonName, network: &Network) -> String {
+    let container = container(&question::Network::Declared(network.name.clone()));
+    let docker = format!("docker -H unix://{}", daemon.socket());
+    format!("nsenter --net=/proc/$({docker} inspect -f '{{{{.State.Pid}}}}' {container})/ns/net ")
+}
+
 impl State {
     pub(super) fn read(plan: &HostPlan, guest: &Guest) -> Result<Self> {
         let zones = plan.daemons.values().filter(|daemon| daemon.isolation == Isolation::Zone);
         let zones = zones.map(|daemon| (daemon.name.to_string(), enter(daemon)));
+        // Containers on a segment hear what is said there.
+        let on_segment = |daemon: &'_ Daemon| {
+            let networks = daemon.networks.iter().filter(|network| network.driver.parent().is_some());
+            let name = daemon.name.clone();
+            let enter = move |network: &Network| (format!("{name}/{}", network.name), into_container(&name, network));
+            networks.map(enter).collect::<Vec<_>>()
+        };
+        let containers = plan.daemons.values().flat_map(on_segment);
         std::thread::scope(|scope| {
             let reading: Vec<_> = [("host".to_owned(), String::new())]
                 .into_iter()
                 .chain(zones)
+                .chain(containers)
                 .map(|(name, enter)| scope.spawn(move || anyhow::Ok((Tables::of(&name, &enter, guest)?, name))))
                 .collect();
             let mut all = BTreeMap::new();
@@ -53,6 +71,8 @@ impl State {
             });
         self.0.iter().filter(|(name, _)| own.as_ref() != Some(*name)).find_map(|(name, tables)| {
             let Tables { addresses, routes, neighbours } = tables;
+            // A container on a segment believes its neighbours about themselves, as any host there does.
+            let neighbours = neighbours.iter().filter(|_| !name.contains('/'));
             let line = addresses.iter().chain(routes).chain(neighbours).find(|line| line.contains(&mark.text))?;
             Some(format!("{name} believes it: {line}"))
         })

@@ -332,7 +332,9 @@ fn at(target: &Target, nic: &Nic) -> Host {
         Place::Broadcast => Mac::BROADCAST,
         // RFC 2464 section 7: the last four bytes of the group's address.
         Place::AllNodes => Mac([0x33, 0x33, 0, 0, 0, 1]),
-        Place::Planned | Place::LinkLocal | Place::Unplanned | Place::Container | Place::Bridge => mac(nic.mac),
+        Place::Planned | Place::LinkLocal | Place::Unplanned | Place::Container | Place::Bridge => {
+            target.mac.unwrap_or(mac(nic.mac))
+        }
     };
     Host { mac, ip: target.address }
 }

@@ -48,7 +48,8 @@ impl Observer<'_> {
         self.probes += 1;
         let seen = match ask {
             Ask::Neighbour => from.who_has(target.address, terms).map(|finding| {
-                let right = matches!(finding.outcome, Outcome::Serves(answer) if answer == mac(nic.mac));
+                let right =
+                    matches!(finding.outcome, Outcome::Serves(answer) if answer == target.mac.unwrap_or(mac(nic.mac)));
                 let note = format!("{:?}", finding.outcome);
                 seen::seen(&finding, right, note)
             }),

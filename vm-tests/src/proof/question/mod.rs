@@ -13,9 +13,9 @@ mod within;
 use std::fmt;
 use std::net::IpAddr;
 
-use dmhost_layout::plan::{DaemonName, HostPlan, InterfaceName, Owner, Protocol};
+use dmhost_layout::plan::{self, Daemon, DaemonName, HostPlan, InterfaceName, Owner, Protocol};
 
-pub use ports::{Ports, ProbePorts, bound, probe_ports};
+pub use ports::{Ports, ProbePorts, bound, inner_port, probe_ports};
 pub use promise::{CONTAINER_PORT, datagrams_of, listed_by, listed_sources, ports_of, questions};
 pub use target::{Inner, Place, Subject, Target, free, on_no_network, subnet_of, targets};
 pub use within::{control, questions_within};
@@ -80,12 +80,29 @@ pub enum Vantage {
 }
 
 /// Which Docker network a container is on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Network {
     /// The default bridge.
     Default,
     /// A bridge that the proof makes as a user would.
     User,
+    /// One of the spec, by its name.
+    Declared(String),
+}
+
+impl Network {
+    /// The networks of a daemon that the spec has.
+    pub fn declared(daemon: &Daemon) -> impl Iterator<Item = Self> {
+        daemon.networks.iter().map(|network| Self::Declared(network.name.clone()))
+    }
+
+    /// What the spec says of it, if it does.
+    pub fn of<'p>(&self, daemon: &'p Daemon) -> Option<&'p plan::Network> {
+        match self {
+            Self::Default | Self::User => None,
+            Self::Declared(name) => daemon.networks.iter().find(|network| network.name == *name),
+        }
+    }
 }
 
 impl Vantage {
@@ -99,8 +116,14 @@ impl Vantage {
 
     /// Every vantage inside a host: a container on each kind of network of each daemon, and the host itself.
     pub fn inside(plan: &HostPlan) -> Vec<Self> {
-        let of = |name: &DaemonName| [Network::Default, Network::User].map(|on| Self::Container(name.clone(), on));
-        plan.daemons.keys().flat_map(of).chain([Self::Host]).collect()
+        let of = |daemon: &Daemon| {
+            let usual = [Network::Default, Network::User].into_iter();
+            usual
+                .chain(Network::declared(daemon))
+                .map(|on| Self::Container(daemon.name.clone(), on))
+                .collect::<Vec<_>>()
+        };
+        plan.daemons.values().flat_map(of).chain([Self::Host]).collect()
     }
 
     /// Every wire vantage of a host: each segment, what is beyond its gateways, and the untagged side of each carrier.
@@ -130,6 +153,7 @@ impl fmt::Display for Vantage {
             Self::Trunk(name) => write!(f, "trunk:{name}"),
             Self::Container(name, Network::Default) => write!(f, "container:{name}"),
             Self::Container(name, Network::User) => write!(f, "container:{name}/user"),
+            Self::Container(name, Network::Declared(network)) => write!(f, "container:{name}/{network}"),
             Self::Host => f.write_str("host"),
         }
     }
@@ -278,7 +302,8 @@ mod tests {
             for (network, third) in [(Network::Default, 0), (Network::User, 1)] {
                 for (place, last) in [(Place::Bridge, 1), (Place::Container, 2)] {
                     let address = IpAddr::from([172, nth, third, last]);
-                    inner.push(Inner { daemon: name.clone(), network, place, address });
+                    let (daemon, network) = (name.clone(), network.clone());
+                    inner.push(Inner { daemon, network, place, address, mac: None });
                 }
             }
         }

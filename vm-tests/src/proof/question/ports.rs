@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 
-use dmhost_layout::plan::{Daemon, Exposed, HostPlan, Isolation, PortRange, Protocol};
+use dmhost_layout::plan::{self, Daemon, Exposed, HostPlan, Isolation, PortRange, Protocol};
 
 /// How many random TCP ports are asked where not all are.
 const RANDOM: usize = 1000;
@@ -47,6 +47,20 @@ pub fn bound(plan: &HostPlan, daemon: &Daemon) -> Option<(IpAddr, u16)> {
     };
     Some((address, port?))
 }
+
+/// The port of the zone's loopback on which a container of a network of the spec is published, where it is reached by its own address:
+/// dockerd's rules let nobody through to what is not published at all.
+pub fn inner_port(daemon: &Daemon, network: &plan::Network) -> Option<u16> {
+    let led = network.subnets.iter().any(|subnet| daemon.routes(subnet.range.addr()));
+    let at =
+        daemon.networks.iter().filter(|_| led && daemon.isolation == Isolation::Zone).position(|own| own == network)?;
+    let api = daemon.api.as_ref().map(|api| api.port);
+    let free = |port: &u16| Some(*port) != api && daemon.exposed(Protocol::Tcp, *port).is_none();
+    (FIRST_INNER..).filter(free).nth(at)
+}
+
+/// Far from those of [`probe_ports`].
+const FIRST_INNER: u16 = 18_000;
 
 impl ProbePorts {
     /// All of one protocol.

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use dmhost_layout::plan::{Admin, Api, Daemon, Exposed, HostPlan, Interface, Isolation, Protocol};
+use dmhost_layout::plan::{Admin, Api, Daemon, Exposed, HostPlan, Interface, Isolation, Owner, Protocol};
 use ipnet::IpNet;
 
 use super::target::{places, version_of_gateway};
@@ -32,7 +32,8 @@ pub fn questions(plan: &HostPlan, inner: &[Inner], ports: &Ports) -> Vec<Questio
         }
         for target in places(plan, inner, &vantage, over) {
             let asks = match by_itself(plan, inner, over, &target) {
-                Some(daemon) => routed(daemon, &vantage, ports),
+                _ if target.mac.is_some() && is_answered(plan, inner, &vantage, &target) => neighbour(&vantage, ports),
+                Some(daemon) => routed(plan, daemon, &vantage, &target, ports),
                 None => unplanned(plan, &vantage, over, &target, ports),
             };
             let question =
@@ -92,20 +93,49 @@ fn unplanned(
     let promise = if lives { Verdict::Serves } else { Verdict::Silent };
     let group = matches!(target.place, Place::AllNodes | Place::Broadcast);
     let neighbour = (!group && !matches!(vantage, Vantage::Beyond(_))).then_some((Ask::Neighbour, promise));
+    // What is sent to all is sent to a container on the segment too, and its program may answer.
+    let beside = match &over.owner {
+        Owner::Daemon(name) => plan.daemons[name].network_on(&over.name).is_some(),
+        Owner::Host | Owner::Carrier => false,
+    };
+    let udp = ports.udp.iter().copied().filter(|port| !(group && beside && *port == CONTAINER_PORT)).collect();
     let rest = [
         (Ask::Echo, promise),
         (Ask::SomePorts { ports: ports.tcp.clone() }, Verdict::Silent),
-        (Ask::OtherDatagrams { ports: ports.udp.clone() }, Verdict::Silent),
+        (Ask::OtherDatagrams { ports: udp }, Verdict::Silent),
     ];
     neighbour.into_iter().chain(rest).collect()
+}
+
+/// Whether a container on the segment has a way back: to its neighbours, and through a gateway of its own subnet.
+fn is_answered(plan: &HostPlan, inner: &[Inner], vantage: &Vantage, target: &Target) -> bool {
+    let subnets = inner.iter().filter(|own| own.address == target.address).filter_map(|own| {
+        let network = own.network.of(&plan.daemons[&own.daemon])?;
+        network.subnets.iter().find(|subnet| subnet.range.contains(&target.address))
+    });
+    !matches!(vantage, Vantage::Beyond(_)) || subnets.into_iter().any(|subnet| subnet.gateway.is_some())
+}
+
+/// What is asked of a container on the segment itself: it answers as any host does, on the ports that its programs listen on.
+fn neighbour(vantage: &Vantage, ports: &Ports) -> Vec<(Ask, Verdict)> {
+    let but = |all: &[u16]| all.iter().copied().filter(|port| *port != CONTAINER_PORT).collect::<Vec<_>>();
+    let near = matches!(vantage, Vantage::Vlan(_)).then_some((Ask::Neighbour, Verdict::Serves));
+    let all = [
+        (Ask::Echo, Verdict::Serves),
+        (Ask::Published { port: CONTAINER_PORT }, Verdict::Serves),
+        (Ask::Datagram { port: CONTAINER_PORT }, Verdict::Serves),
+        (Ask::Vacant { ports: but(&ports.tcp) }, Verdict::Refuses),
+        (Ask::VacantDatagrams { ports: but(&ports.udp).into_iter().take(3).collect() }, Verdict::Refuses),
+    ];
+    near.into_iter().chain(all).collect()
 }
 
 /// The daemon whose container is reached by its own address over an interface.
 fn by_itself<'p>(plan: &'p HostPlan, inner: &[Inner], over: &Interface, target: &Target) -> Option<&'p Daemon> {
     let Subject::Daemon(name) = &target.subject else { return None };
     let daemon = &plan.daemons[name];
-    // The container on the other network publishes nothing.
-    let own = |own: &Inner| own.daemon == *name && own.address == target.address && own.network == Network::Default;
+    // The container on a user's network publishes nothing.
+    let own = |own: &Inner| own.daemon == *name && own.address == target.address && own.network != Network::User;
     let here = daemon.interfaces.contains(&over.name)
         && plan.routed_on(over).iter().any(|range| range.contains(&target.address));
     (here && target.place == Place::Container && inner.iter().any(own)).then_some(daemon)
@@ -113,7 +143,7 @@ fn by_itself<'p>(plan: &'p HostPlan, inner: &[Inner], over: &Interface, target: 
 
 /// What is asked of a container by its own address: the port that it listens on, as `expose` says. Ports that only some sources reach are
 /// not asked.
-fn routed(daemon: &Daemon, vantage: &Vantage, ports: &Ports) -> Vec<(Ask, Verdict)> {
+fn routed(plan: &HostPlan, daemon: &Daemon, vantage: &Vantage, target: &Target, ports: &Ports) -> Vec<(Ask, Verdict)> {
     let promise = |protocol| match (&daemon.expose, daemon.exposed(protocol, CONTAINER_PORT)) {
         (None, _) | (Some(_), Some(Exposed { from: None, .. })) => Some(Verdict::Serves),
         (Some(_), Some(Exposed { from: Some(_), .. })) => None,
@@ -130,8 +160,11 @@ fn routed(daemon: &Daemon, vantage: &Vantage, ports: &Ports) -> Vec<(Ask, Verdic
         let rest = |port: &u16| *port != CONTAINER_PORT && !some.contains(port) && !limited(*port);
         all.iter().copied().filter(rest).collect()
     };
-    // No neighbour: a router leads there.
-    let neighbour = matches!(vantage, Vantage::Vlan(_)).then_some((Ask::Neighbour, Verdict::Silent));
+    // A router leads there, or neighbours ask for it.
+    let proxied = plan.proxied_on(&plan.interfaces[&target.interface]);
+    let near = proxied.iter().any(|(range, _)| range.contains(&target.address));
+    let near = if near { Verdict::Serves } else { Verdict::Silent };
+    let neighbour = matches!(vantage, Vantage::Vlan(_)).then_some((Ask::Neighbour, near));
     let published = promise(Protocol::Tcp).map(|promise| (Ask::Published { port: CONTAINER_PORT }, promise));
     let datagram = promise(Protocol::Udp).map(|promise| (Ask::Datagram { port: CONTAINER_PORT }, promise));
     let rest = [

@@ -7,7 +7,8 @@ use dmhost_layout::plan::{Daemon, DaemonName, HostPlan, Interface, InterfaceName
 use ipnet::IpNet;
 
 use super::{Network, Vantage};
-use crate::proof::topology::{Strangers, link_local};
+use crate::fabric::Mac;
+use crate::proof::topology::{self, Strangers, link_local};
 
 /// Whose address is asked.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +73,8 @@ pub struct Target {
     pub interface: InterfaceName,
     /// The address.
     pub address: IpAddr,
+    /// Its MAC address, if it is a container's own.
+    pub mac: Option<Mac>,
 }
 
 impl fmt::Display for Target {
@@ -101,6 +104,15 @@ pub struct Inner {
     pub place: Place,
     /// The address.
     pub address: IpAddr,
+    /// Its MAC address on the segment, of a container that has one there.
+    pub mac: Option<Mac>,
+}
+
+impl Inner {
+    /// The interface whose segment a container is on; `None`: it is behind its daemon.
+    pub fn parent<'p>(&self, plan: &'p HostPlan) -> Option<&'p InterfaceName> {
+        self.network.of(&plan.daemons[&self.daemon])?.driver.parent()
+    }
 }
 
 /// Every address of a host, in the order of its interfaces.
@@ -113,6 +125,7 @@ pub fn targets(plan: &HostPlan) -> Vec<Target> {
                 place: Place::Planned,
                 interface: interface.name.clone(),
                 address: net.addr(),
+                mac: None,
             })
         })
         .collect()
@@ -127,7 +140,7 @@ fn subject(interface: &Interface) -> Subject {
 
 /// The addresses that are asked from a vantage besides those of the plan.
 pub(super) fn places(plan: &HostPlan, inner: &[Inner], vantage: &Vantage, over: &Interface) -> Vec<Target> {
-    let target = |place, address, subject| Target { subject, place, interface: over.name.clone(), address };
+    let target = |place, address, subject| Target { subject, place, interface: over.name.clone(), address, mac: None };
     let mut places = Vec::new();
     let beyond = matches!(vantage, Vantage::Beyond(_));
     if !beyond {
@@ -138,8 +151,12 @@ pub(super) fn places(plan: &HostPlan, inner: &[Inner], vantage: &Vantage, over: 
     }
     let at = |free: Target| Target { interface: over.name.clone(), ..free };
     places.extend(free(plan).0.into_iter().map(at));
-    for Inner { daemon, network: _, place, address } in inner {
-        places.push(target(*place, *address, Subject::Daemon(daemon.clone())));
+    for own in inner {
+        // On an ipvlan it is the interface's.
+        let near = own.parent(plan) == Some(&over.name);
+        let mac = own.mac.or_else(|| plan.mac_of(over).map(topology::mac)).filter(|_| near);
+        let there = target(own.place, own.address, Subject::Daemon(own.daemon.clone()));
+        places.push(Target { mac, ..there });
     }
     // Of a range that is led to a daemon what none of its networks has.
     for (name, daemon) in &plan.daemons {
@@ -158,7 +175,7 @@ pub(super) fn places(plan: &HostPlan, inner: &[Inner], vantage: &Vantage, over: 
 
 /// Of each range that is led to a daemon an address that none of its networks has. Networks from a pool are of 64 bits, the first ones first.
 pub fn on_no_network(daemon: &Daemon) -> Vec<IpAddr> {
-    let subnets = || daemon.networks.iter().flat_map(|network| &network.subnets);
+    let subnets = || daemon.behind();
     let last = daemon.routed.iter().filter(|range| range.prefix_len() < 60).map(IpNet::broadcast);
     last.filter(|address| !subnets().any(|subnet| subnet.range.contains(address))).collect()
 }
@@ -170,8 +187,13 @@ pub fn free(plan: &HostPlan) -> (Vec<Target>, Vec<Target>) {
     let mut strangers = Strangers::new(plan);
     let (mut wire, mut inside) = (Vec::new(), Vec::new());
     for interface in plan.interfaces.values() {
-        let target =
-            |place, address| Target { subject: subject(interface), place, interface: interface.name.clone(), address };
+        let target = |place, address| Target {
+            subject: subject(interface),
+            place,
+            interface: interface.name.clone(),
+            address,
+            mac: None,
+        };
         for net in &interface.addresses {
             if net.addr().is_ipv4() && net.prefix_len() < 31 {
                 wire.push(target(Place::Broadcast, net.broadcast()));

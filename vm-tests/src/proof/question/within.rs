@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use dmhost_layout::plan::{Admin, DaemonName, HostPlan, Isolation, Owner, Protocol};
+use dmhost_layout::plan::{Admin, DaemonName, Driver, HostPlan, Isolation, Owner, Protocol};
 
 use super::target::free;
 use super::{Ask, Inner, Network, Place, Ports, Question, Subject, Target, Vantage, Verdict};
@@ -16,7 +16,7 @@ pub fn questions_within(plan: &HostPlan, inner: &[Inner], ports: &Ports, vantage
     let mut questions = Vec::new();
     for target in targets(plan).into_iter().chain(behind(plan, inner, vantage)) {
         let asks = match vantage {
-            Vantage::Container(name, network) => container(plan, inner, (name, *network), &target, ports),
+            Vantage::Container(name, network) => container(plan, inner, (name, network), &target, ports),
             Vantage::Host => host(plan, &target, ports),
             Vantage::Vlan(_) | Vantage::Beyond(_) | Vantage::Trunk(_) => Vec::new(),
         };
@@ -44,7 +44,7 @@ pub fn questions_within(plan: &HostPlan, inner: &[Inner], ports: &Ports, vantage
 /// Addresses behind daemons that mean the same thing at this vantage: zones may have the same pools.
 fn behind(plan: &HostPlan, inner: &[Inner], vantage: &Vantage) -> Vec<Target> {
     let mut targets: Vec<Target> = Vec::new();
-    for Inner { daemon, network, place, address } in inner {
+    for Inner { daemon, network, place, address, mac: _ } in inner {
         let asked = match vantage {
             Vantage::Container(name, on) if name == daemon => network != on || *place == Place::Bridge,
             Vantage::Container(name, _) => !plan.daemons[name].pools.iter().any(|pool| pool.base.contains(address)),
@@ -53,7 +53,7 @@ fn behind(plan: &HostPlan, inner: &[Inner], vantage: &Vantage) -> Vec<Target> {
         let Some(interface) = plan.daemons[daemon].interfaces.first().filter(|_| asked) else { continue };
         if targets.iter().all(|target| target.address != *address) {
             let subject = Subject::Daemon(daemon.clone());
-            targets.push(Target { subject, place: *place, interface: interface.clone(), address: *address });
+            targets.push(Target { subject, place: *place, interface: interface.clone(), address: *address, mac: None });
         }
     }
     targets
@@ -62,18 +62,21 @@ fn behind(plan: &HostPlan, inner: &[Inner], vantage: &Vantage) -> Vec<Target> {
 fn container(
     plan: &HostPlan,
     inner: &[Inner],
-    (name, network): (&DaemonName, Network),
+    (name, network): (&DaemonName, &Network),
     target: &Target,
     ports: &Ports,
 ) -> Vec<(Ask, Verdict)> {
     // Without an address of this IP version there is no way at all.
     let speaks = inner.iter().any(|own| {
         own.daemon == *name
-            && own.network == network
+            && own.network == *network
             && own.place == Place::Container
             && own.address.is_ipv4() == target.address.is_ipv4()
     });
-    let own = target.subject == Subject::Daemon(name.clone()) && speaks;
+    // On a segment the kernel keeps apart what shares an interface; and from an internal network nothing leads elsewhere.
+    let own = target.subject == Subject::Daemon(name.clone())
+        && speaks
+        && network.of(&plan.daemons[name]).is_none_or(|of| of.driver == Driver::Bridge && !of.internal);
     match target.place {
         Place::Planned | Place::Bridge if own => {
             let probed = probe_ports(&plan.daemons[name]);
@@ -87,7 +90,7 @@ fn container(
             asks.extend(tcp.iter().map(|port| (Ask::Published { port: *port }, serves)));
             // From a socket on the wildcard address docker-proxy answers a datagram from the address of the bridge that it leaves by,
             // whichever was asked (moby, `cmd/docker-proxy/udp_proxy.go`): only there is it an answer.
-            let near = control(plan, inner, &Vantage::Container(name.clone(), network)) == Some(target.address);
+            let near = control(plan, inner, &Vantage::Container(name.clone(), network.clone())) == Some(target.address);
             asks.extend(udp.iter().filter(|_| shared || near).map(|port| (Ask::Datagram { port: *port }, serves)));
             asks.extend(rest(ports, &tcp, &udp));
             asks
@@ -132,10 +135,14 @@ fn rest(ports: &Ports, tcp: &[u16], udp: &[u16]) -> [(Ask, Verdict); 2] {
 /// The address that closes a vantage's windows: it answers an echo as long as the vantage lives.
 pub fn control(plan: &HostPlan, inner: &[Inner], vantage: &Vantage) -> Option<IpAddr> {
     match vantage {
-        Vantage::Container(name, network) => inner
-            .iter()
-            .find(|own| own.daemon == *name && own.network == *network && own.place == Place::Bridge)
-            .map(|own| own.address),
+        Vantage::Container(name, network) => {
+            let here = || inner.iter().filter(|own| own.daemon == *name && own.network == *network);
+            let bridge = here().find(|own| own.place == Place::Bridge).map(|own| own.address);
+            // On a segment nobody of the host answers its containers, and an internal network's have no gateway: what else they ask
+            // shows that they live.
+            let loopback = || matches!(network, Network::Declared(_)) && here().next().is_some();
+            bridge.or_else(|| loopback().then_some(std::net::Ipv4Addr::LOCALHOST.into()))
+        }
         Vantage::Host => {
             let own = plan.interfaces.values().filter(|interface| interface.owner == Owner::Host);
             let own = own.flat_map(|interface| &interface.addresses).map(ipnet::IpNet::addr).next();

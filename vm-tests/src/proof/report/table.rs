@@ -221,7 +221,8 @@ mod tests {
         let name = || whose.parse().expect("a name");
         let subject = if whose == "host" { Subject::Host } else { Subject::Daemon(name()) };
         let interface = if whose == "host" { "lan" } else { whose }.parse().expect("a name");
-        let target = Target { subject, place, interface, address: "198.51.100.2".parse().expect("an address") };
+        let target =
+            Target { subject, place, interface, address: "198.51.100.2".parse().expect("an address"), mac: None };
         let question = Question { vantage: vantage.clone(), target, ask, expected };
         Cell { question, observed, frames: vec![1], note: String::new() }
     }

@@ -1,0 +1,71 @@
+//! Networks of containers within the IPv6 subnet of their daemon's interface: neighbours there ask for each container, and the zone
+//! answers for it. No router knows of them.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+use super::links::Link;
+use super::segments::{self, Terms};
+use super::{Report, shared};
+use crate::plan::Subnet;
+use crate::spec::{self, Daemon};
+
+/// How many addresses of a network are answered for: the kernel has an entry for each, and a multicast group joined.
+const MOST: u32 = 1024;
+
+/// Whether a network within the subnet of an interface is meant to be: its daemon has it in `routed`.
+pub(super) fn is_asked(net: IpNet, link: &Link<'_>, daemon: &Daemon) -> bool {
+    let part = |own: IpNet| own.contains(&net) && own.prefix_len() < net.prefix_len();
+    let routed = || daemon.routed.items().iter().filter_map(|at| at.value.parse::<IpNet>().ok());
+    net.addr().is_ipv6()
+        && link.addresses.iter().any(|own| part(own.value.trunc()))
+        && routed().any(|range| range == net)
+}
+
+/// The subnets of a network with what is decided of those that are proxied; `None` if one cannot be.
+pub(super) fn read(
+    spec: &spec::Network,
+    subnets: Vec<Subnet>,
+    terms: Terms<'_, '_>,
+    report: &mut Report,
+) -> Option<Vec<Subnet>> {
+    let before = report.len();
+    let subnets = subnets
+        .into_iter()
+        .map(|subnet| {
+            let asked = terms.own.iter().any(|link| is_asked(subnet.range, link, terms.daemon));
+            if asked { one(spec, subnet, terms, report) } else { subnet }
+        })
+        .collect();
+    (report.len() == before).then_some(subnets)
+}
+
+fn one(spec: &spec::Network, subnet: Subnet, terms: Terms<'_, '_>, report: &mut Report) -> Subnet {
+    let is = |text: &str, net: IpNet| text.parse() == Ok(net);
+    let Some(at) = spec.subnets.items().iter().find(|at| is(&at.value, subnet.range)) else { return subnet };
+    if shared::asked(terms.daemon) {
+        let message =
+            format!("{} is part of the interface's subnet, and neighbours are answered for in a zone", subnet.range);
+        let help = "write a range that a router leads to the daemon, or leave `isolation` out";
+        report.push(at.place.error("network-proxied-shared", message).help(help));
+    }
+    let range = subnet.ip_range.unwrap_or(subnet.range);
+    let place = subnet.ip_range.and_then(|range| spec.ip_ranges.items().iter().find(|at| is(&at.value, range)));
+    let place = place.unwrap_or(at);
+    let bits = range.max_prefix_len() - range.prefix_len();
+    if u32::from(bits) > MOST.ilog2() {
+        let message =
+            format!("neighbours would be answered for every address of {range}, and that is for {MOST} at most");
+        let example = IpNet::new(range.addr(), 120).map(|net| net.to_string()).unwrap_or_default();
+        let help = format!("write which addresses are containers': `ip-range = \"{example}\"`");
+        report.push(place.place.error("network-proxied-size", message).help(help));
+    }
+    segments::free(&place.with(range), terms.all, report);
+    // Docker would take the first of `ip-range`.
+    let first = match subnet.range {
+        IpNet::V4(net) => Ipv4Addr::from(u32::from(net.network()) + 1).into(),
+        IpNet::V6(net) => Ipv6Addr::from(u128::from(net.network()) + 1).into(),
+    };
+    Subnet { gateway: subnet.gateway.or(Some(first)), ..subnet }
+}
