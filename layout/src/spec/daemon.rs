@@ -92,9 +92,9 @@ pub struct Daemon {
     /// container's own port there; in a zone a port is reached if it is published too (`docker run -p 80`). A shared daemon, whose
     /// rules do not know what is published, takes `expose`. Ports that are not listed are silent.
     ///
-    /// Where the range is a part of the interface's own subnet and a network's, no router leads to it: a zone answers the
-    /// neighbours who ask for its containers (neighbour discovery proxy, RFC 4389 section 4), of the network's `ip-range`, which
-    /// has up to 1,024 addresses.
+    /// Where the range is a part of the interface's own subnet and a network's, no router leads to it: neighbours
+    /// who ask for its containers are answered (neighbour discovery proxy, RFC 4389 section 4), of the network's
+    /// `ip-range`, which has up to 1,024 addresses.
     ///
     /// Absent: containers leave with their daemon's address.
     ///

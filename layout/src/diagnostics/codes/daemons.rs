@@ -264,12 +264,6 @@ pub(super) const CODES: &[Code] = &[
         "ipv6 = true\nsubnet = [\"172.20.1.0/24\", \"fd00:20:1::/64\"]",
     ),
     code(
-        "network-proxied-shared",
-        "containers in the interface's own subnet, in the host's namespace",
-        "No router leads to a part of the subnet that the interface itself is in, so that neighbours ask for each container. A zone answers them.",
-        "[daemons.web]\ninterfaces = [\"web\"]",
-    ),
-    code(
         "network-proxied-size",
         "too many addresses that neighbours ask for",
         "The kernel has an entry for each address of a container that it answers for, and joins a multicast group. `ip-range` says which they are.",

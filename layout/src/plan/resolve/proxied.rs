@@ -1,13 +1,13 @@
-//! Networks of containers within the IPv6 subnet of their daemon's interface: neighbours there ask for each container, and the zone
-//! answers for it. No router knows of them.
+//! Networks of containers within the IPv6 subnet of their daemon's interface: neighbours there ask for each container, and the
+//! daemon's namespace answers for it. No router knows of them.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
+use super::Report;
 use super::links::Link;
 use super::segments::{self, Terms};
-use super::{Report, shared};
 use crate::plan::Subnet;
 use crate::spec::{self, Daemon};
 
@@ -44,12 +44,6 @@ pub(super) fn read(
 fn one(spec: &spec::Network, subnet: Subnet, terms: Terms<'_, '_>, report: &mut Report) -> Subnet {
     let is = |text: &str, net: IpNet| text.parse() == Ok(net);
     let Some(at) = spec.subnets.items().iter().find(|at| is(&at.value, subnet.range)) else { return subnet };
-    if shared::asked(terms.daemon) {
-        let message =
-            format!("{} is part of the interface's subnet, and neighbours are answered for in a zone", subnet.range);
-        let help = "write a range that a router leads to the daemon, or leave `isolation` out";
-        report.push(at.place.error("network-proxied-shared", message).help(help));
-    }
     let range = subnet.ip_range.unwrap_or(subnet.range);
     let place = subnet.ip_range.and_then(|range| spec.ip_ranges.items().iter().find(|at| is(&at.value, range)));
     let place = place.unwrap_or(at);
