@@ -113,6 +113,11 @@ fn dual_stack_with_several_addresses() {
 }
 
 #[test]
+fn routers_that_are_learnt() {
+    compare("learnt-routers");
+}
+
+#[test]
 fn a_daemon_with_two_gateways() {
     compare("two-gateways");
 }

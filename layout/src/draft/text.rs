@@ -88,7 +88,7 @@ fn interfaces(machine: &Machine, trial: &Trial) -> String {
         text.push('\n');
         if at == 0 {
             text += "# Each is a NIC, told by its MAC address (or path = \"pci-0000:00:03.0\", or name = \"enp1s0\"), or a VLAN on one. \
-                     It may have\n# gateways, one of each IP version, and dns, the name servers reached through it.\n";
+                     It may have\n# gateways, one of each IP version, or for IPv6 accept-ra = true, and dns, the name servers reached through it.\n";
         }
         if section.name != machine.links[at].name {
             text += &comment(&format!("On this machine: {}", plain(&machine.links[at].name, 60)));
@@ -105,6 +105,7 @@ fn interfaces(machine: &Machine, trial: &Trial) -> String {
                  #nic = { mac = \"52:54:00:00:00:01\" }  # `ip link` shows it; or path = \"pci-0000:00:03.0\", or name = \"enp1s0\"\n\
                  #addresses = [\"192.0.2.10/24\"]\n\
                  #gateways = [\"192.0.2.1\"]\n\
+                 #accept-ra = false\n\
                  #dns = [\"192.0.2.53\"]\n";
     }
     text

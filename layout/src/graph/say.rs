@@ -29,7 +29,8 @@ pub(super) fn vlan(interface: &Interface, id: u16) -> Vec<String> {
 
 fn addresses(interface: &Interface) -> impl Iterator<Item = String> {
     let gateways = interface.gateways.iter().map(|gateway| format!("via {gateway}"));
-    interface.addresses.iter().map(ToString::to_string).chain(gateways)
+    let learnt = interface.accept_ra.then(|| "via an IPv6 router that is learnt".to_owned());
+    interface.addresses.iter().map(ToString::to_string).chain(gateways).chain(learnt)
 }
 
 /// A daemon and where it is, with its budget.

@@ -183,10 +183,24 @@ pub struct Interface {
     /// Default gateways, at most one of each IP version. What a daemon asks for itself takes the first in the order of its
     /// interfaces.
     pub gateways: Vec<IpAddr>,
+    /// Whether its IPv6 default route is learnt from router advertisements: then it is the only one of its namespace.
+    pub accept_ra: bool,
     /// Name servers reached through it.
     pub dns: Vec<IpAddr>,
     /// Who has it.
     pub owner: Owner,
+}
+
+impl Interface {
+    /// Whether a router leads beyond its subnets in this IP version: a gateway, or one that is learnt.
+    pub fn leads_out(&self, v4: bool) -> bool {
+        self.gateways.iter().any(|gateway| gateway.is_ipv4() == v4) || (self.accept_ra && !v4)
+    }
+
+    /// The same in either IP version.
+    pub fn is_routed(&self) -> bool {
+        [true, false].into_iter().any(|v4| self.leads_out(v4))
+    }
 }
 
 /// What an interface is.
@@ -246,6 +260,8 @@ impl HostPlan {
 
     /// The interfaces of a daemon that have a routing table of their own, each with the table's number in its namespace: all that it
     /// has, where more than one leads to a gateway. A reply leaves by the interface that was asked.
+    ///
+    /// A route that is learnt is in the namespace's main table, which is asked where these have none: it is the only one of IPv6.
     pub fn routing_tables<'a>(&'a self, daemon: &'a Daemon) -> Vec<(u32, &'a Interface)> {
         let routed = self.interfaces_of(daemon).filter(|interface| !interface.gateways.is_empty()).count();
         if routed < 2 {

@@ -5,7 +5,7 @@
 
 use std::fmt::{Display, Write};
 
-use crate::plan::{Daemon, HostPlan, InterfaceName, PortRange, Protocol};
+use crate::plan::{Daemon, HostPlan, Interface, InterfaceName, PortRange, Protocol};
 
 /// A base or regular chain under construction, or a set.
 #[derive(Debug)]
@@ -97,16 +97,24 @@ pub(super) fn port_range(PortRange { protocol: _, first, last }: PortRange) -> S
     if first == last { first.to_string() } else { format!("{first}-{last}") }
 }
 
-/// ICMP that an address answers or needs: echo, errors, neighbour discovery. No redirects, no router advertisements:
-/// routes are the spec's.
-pub(super) fn icmp(chain: Chain) -> Chain {
-    chain
+/// ICMP that an address answers or needs: echo, errors, neighbour discovery. No redirects, and router advertisements where these
+/// interfaces learn from them alone: routes are the spec's.
+pub(super) fn icmp<'a>(chain: Chain, interfaces: impl IntoIterator<Item = &'a Interface>) -> Chain {
+    let chain = chain
         .note("echo, errors and neighbour discovery; no redirects and no router advertisements")
         .rule("icmp type { echo-request, destination-unreachable, time-exceeded, parameter-problem } accept")
         .rule(
             "icmpv6 type { echo-request, destination-unreachable, packet-too-big, time-exceeded, parameter-problem, \
              nd-neighbor-solicit, nd-neighbor-advert, mld-listener-query } accept",
-        )
+        );
+    interfaces.into_iter().filter(|interface| interface.accept_ra).fold(chain, |chain, Interface { name, .. }| {
+        let local = "ip6 saddr fe80::/10 ip6 hoplimit 255";
+        chain
+            .note(format!(
+                "interfaces.{name}.accept-ra: a router of the segment tells of itself (RFC 4861 section 6.1.2)"
+            ))
+            .rule(format!("iifname \"{name}\" {local} icmpv6 type nd-router-advert accept"))
+    })
 }
 
 /// Where frames come in: nothing but an interface's own addresses, and link-local ones for ICMP alone.

@@ -54,6 +54,18 @@ pub struct Interface {
     /// Example: `gateways = ["198.51.100.1", "fe80::1"]`
     #[schemars(default, length(min = 1), inner(regex(pattern = pattern::ADDRESS)))]
     pub gateways: Field<List<String>>,
+    /// Whether its IPv6 default route is learnt from router advertisements (RFC 4861 section 6.3.4), in a zone by the kernel with
+    /// `accept_ra = 2` (its `ip-sysctl.rst`): a zone forwards. That route is all that is learnt: addresses, subnets, name servers, MTU and
+    /// hop limit stay those of the spec.
+    ///
+    /// Whoever is on the segment can be its router. No other source of an IPv6 default route goes with it: neither an IPv6 address in
+    /// `gateways`, nor another interface of the same namespace with one. A daemon with `isolation = "shared"` has none.
+    ///
+    /// Absent: `false`.
+    ///
+    /// Example: `accept-ra = true`
+    #[schemars(default, extend("default" = false))]
+    pub accept_ra: Field<bool>,
     /// Name servers that are reached through it, without a prefix length, in the order in which they are asked. They are
     /// the daemon's and its containers' if the interface is a daemon's, else the host's.
     ///
@@ -275,6 +287,7 @@ pub(super) fn read(name: At<String>, mut table: Table<'_>, report: &mut Report) 
     let kinds = KINDS.map(|kind| (kind, table.table(kind, report)));
     let addresses = table.strings("addresses", report);
     let gateways = table.strings("gateways", report);
+    let accept_ra = table.boolean("accept-ra", report);
     let dns = table.strings("dns", report);
     let meant = table.finish(report);
     let said = KINDS.into_iter().any(|kind| meant.has(kind));
@@ -282,6 +295,7 @@ pub(super) fn read(name: At<String>, mut table: Table<'_>, report: &mut Report) 
         kind: kind(kinds, &name, said, report),
         addresses: meant.field("addresses", addresses),
         gateways,
+        accept_ra,
         dns,
         name,
     }

@@ -27,6 +27,7 @@ pub(crate) use self::wires::{Wires, bare, start};
 use self::wires::{machine, plug};
 use crate::fabric::{Fabric, PortId};
 use crate::guest::{Guest, with_login};
+use crate::proof::routers::Routers;
 use crate::proof::topology::Topology;
 use crate::states;
 use crate::vm::{self, Accel, Console, Limit, Turn, Verdict, Vm, VmSpec, Waiting};
@@ -55,6 +56,7 @@ pub struct Outside {
     pub topology: Topology,
     /// A port that is no NIC's of the host.
     extra: Option<PortId>,
+    _routers: Routers,
     /// The machine.
     pub vm: Vm,
     /// What it is, for whoever restores it: see [`crate::states::machine`].

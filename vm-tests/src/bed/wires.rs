@@ -12,6 +12,7 @@ use super::{BedRequest, Outside, Testbed};
 use crate::fabric::{Fabric, PortId};
 use crate::guest::{Guest, with_agent};
 use crate::proof::question::Vantage;
+use crate::proof::routers::Routers;
 use crate::proof::topology::Topology;
 use crate::states::{self, Saved, State};
 use crate::vm::{
@@ -27,6 +28,7 @@ pub(crate) struct Wires {
     pub(super) fabric: Fabric,
     pub(super) topology: Topology,
     extra: Option<PortId>,
+    routers: Routers,
     pub(super) run: Run,
 }
 
@@ -47,7 +49,9 @@ impl Wires {
             Some((name, on)) => Some(builder.guest_access(name, topology.segment(on)?)),
             None => None,
         };
-        Ok(Self { fabric: builder.start()?, topology, extra, run })
+        let fabric = builder.start()?;
+        let routers = Routers::play(plan, &fabric, &topology)?;
+        Ok(Self { fabric, topology, extra, routers, run })
     }
 
     /// The machine of a request, with its NICs on these wires and the agent.
@@ -103,8 +107,8 @@ impl Wires {
     }
 
     pub(super) fn with(self, vm: Vm, machine: String, turn: Turn) -> Outside {
-        let Self { fabric, topology, extra, run } = self;
-        Outside { fabric, topology, extra, vm, machine, run, _turn: turn }
+        let Self { fabric, topology, extra, routers, run } = self;
+        Outside { fabric, topology, extra, _routers: routers, vm, machine, run, _turn: turn }
     }
 }
 

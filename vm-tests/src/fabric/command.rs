@@ -31,6 +31,8 @@ pub(super) enum Command {
         mac: EthernetAddress,
         addresses: Vec<IpAddr>,
         deliver: Option<u64>,
+        /// Whether it tells of itself as a router where one is asked for.
+        router: bool,
         reply: Sender<PortId>,
     },
     /// A station is gone.

@@ -20,7 +20,7 @@ use super::command::{Command, Counters, Links};
 use super::inbox::{Event, Events, Seen, Watch};
 use super::link::{Deframer, Outbox};
 use super::switch::{Port, PortId, Segment, Switch};
-use super::{packet, tag};
+use super::{Host, packet, tag};
 
 /// A guest's NIC: its listening socket and its connection.
 pub(super) struct Guest {
@@ -50,6 +50,7 @@ struct Resident {
     mac: EthernetAddress,
     addresses: Vec<IpAddr>,
     deliver: Option<u64>,
+    router: bool,
 }
 
 /// The token of the waker; guests have 2n for the listener and 2n + 1 for the link.
@@ -172,10 +173,10 @@ impl Core {
                     }
                 }
                 Command::Close { client } => drop(self.clients.remove(&client)),
-                Command::Attach { segment, mac, addresses, deliver, reply } => {
+                Command::Attach { segment, mac, addresses, deliver, router, reply } => {
                     let port = self.switch.add(Port::access(segment));
                     self.switch.learn(segment, mac, port);
-                    self.residents.insert(port, Resident { segment, mac, addresses, deliver });
+                    self.residents.insert(port, Resident { segment, mac, addresses, deliver, router });
                     // Who asked may have given up; it would then detach nothing, so the station goes at once.
                     if reply.send(port).is_err() {
                         self.detach(port);
@@ -308,10 +309,18 @@ impl Core {
     fn deliver(&mut self, to: PortId, frame: Vec<u8>) -> Option<Vec<u8>> {
         let resident = self.residents.get(&to)?;
         // No reply to a tagged frame: what is inside a second tag is opaque.
-        if tag::outer(&frame).is_some_and(|(tag, _)| tag.is_none())
-            && let Some(reply) = packet::reply(&frame, resident.mac, &resident.addresses)
-        {
-            return Some(reply);
+        if tag::outer(&frame).is_some_and(|(tag, _)| tag.is_none()) {
+            let Resident { mac, addresses, .. } = resident;
+            let router = || addresses.first().filter(|_| resident.router && packet::asks_for_a_router(&frame));
+            let told = || packet::router(Host { mac: *mac, ip: *router()? });
+            // Who stands in for a router is one.
+            let is_router = || {
+                let at = |other: &Resident| (other.segment, other.mac);
+                self.residents.values().any(|other| other.router && at(other) == at(resident))
+            };
+            if let Some(reply) = packet::reply(&frame, *mac, addresses, is_router()).or_else(told) {
+                return Some(reply);
+            }
         }
         let client = self.clients.get_mut(&resident.deliver?)?;
         client.batch.push(Event::Delivered(to, frame.into()));

@@ -3,7 +3,7 @@
 //! An inbox belongs to one thread. The fabric's thread sends it batches; nothing is lost between attaching and
 //! detaching, since commands and frames are handled in the order in which they came.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
@@ -80,9 +80,27 @@ impl Inbox {
         addresses: &[IpAddr],
         listen: bool,
     ) -> Result<Station> {
+        self.attach(segment, mac, addresses, listen.then_some(self.client), false)
+    }
+
+    /// Puts a router on a segment, which is a station too: where one is asked for, the fabric tells of it at once.
+    ///
+    /// # Errors
+    /// If the fabric has stopped.
+    pub fn router(&self, segment: Segment, mac: EthernetAddress, address: Ipv6Addr) -> Result<Station> {
+        self.attach(segment, mac, &[address.into()], None, true)
+    }
+
+    fn attach(
+        &self,
+        segment: Segment,
+        mac: EthernetAddress,
+        addresses: &[IpAddr],
+        deliver: Option<u64>,
+        router: bool,
+    ) -> Result<Station> {
         let (reply, port) = channel();
-        let deliver = listen.then_some(self.client);
-        self.handle.send(Command::Attach { segment, mac, addresses: addresses.to_vec(), deliver, reply })?;
+        self.handle.send(Command::Attach { segment, mac, addresses: addresses.to_vec(), deliver, router, reply })?;
         let port = port.recv().map_err(|_| stopped())?;
         Ok(Station { handle: self.handle.clone(), port })
     }

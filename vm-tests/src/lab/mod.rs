@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bed::{BedRequest, Testbed, Wires, start};
 use crate::proof::question::Vantage;
+use crate::proof::routers;
 use crate::proof::stations::Stations;
 use crate::vm::{Verdict, Waiting};
 
@@ -124,14 +125,16 @@ impl Place {
                 bail!("nobody can stand on {on}: `vlan:INTERFACE` or `trunk:INTERFACE`")
             }
         };
-        let Some(interface) = plan.interfaces.get(name) else {
+        if !plan.interfaces.contains_key(name) {
             let known: Vec<_> = plan.interfaces.keys().map(ToString::to_string).collect();
             bail!("the host has no interface {name}; it has {}", known.join(", "));
-        };
+        }
         let daemons: Vec<&Daemon> = plan.daemons.values().filter(|daemon| daemon.interfaces.contains(name)).collect();
         // A place that api.from lists, where it lists some.
         let listed: Vec<IpNet> =
             daemons.iter().filter_map(|daemon| daemon.api.as_ref()?.from.clone()).flatten().collect();
+        let plan = &routers::known(plan);
+        let interface = &plan.interfaces[name];
         let stations = Stations::new(plan);
         let mut addresses = Vec::new();
         let mut mac = None;

@@ -52,6 +52,8 @@ enum Needs {
     Gateway6,
     /// A link-local gateway.
     LinkLocalGateway,
+    /// An interface that learns no router.
+    WrittenRouter,
     /// Addresses on more than one interface, bridges included.
     OtherAddresses,
     /// No translation of sources: neither dockerd's nor that for shared daemons.
@@ -242,7 +244,7 @@ const BEHIND: &[Behind] = &[
         key: "net.ipv6.conf.*.accept_ra the other way",
         open: &["nft insert rule inet dmhost input icmpv6 type nd-router-advert accept"],
         shows: Shows::Part(Part::Routes("rogue router advertisement")),
-        needs: &[],
+        needs: &[(Needs::WrittenRouter, "each interface of the namespace learns its router")],
     },
     Behind {
         key: "disable_ipv6 the other way",
@@ -276,12 +278,15 @@ pub(super) fn behind(plan: &HostPlan, mutant: &Mutant) -> Option<Result<&'static
         None => plan.interfaces.values().filter(|interface| plan.speaks_in_host(interface)).collect(),
     };
     let gateways = || interfaces.iter().flat_map(|interface| &interface.gateways);
+    let learnt = || interfaces.iter().any(|interface| interface.accept_ra);
     let met = |needs: Needs| match needs {
         Needs::Gateway4 => gateways().any(IpAddr::is_ipv4),
-        Needs::Gateway6 => gateways().any(IpAddr::is_ipv6),
+        Needs::Gateway6 => gateways().any(IpAddr::is_ipv6) || learnt(),
         Needs::LinkLocalGateway => {
-            gateways().any(|gateway| matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local()))
+            let local = |gateway: &IpAddr| matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local());
+            gateways().any(local) || learnt()
         }
+        Needs::WrittenRouter => interfaces.iter().any(|interface| !interface.accept_ra),
         Needs::OtherAddresses => daemon.is_some() || interfaces.len() > 1,
         Needs::NoNat => daemon.is_none() && plan.shared().next().is_none(),
     };

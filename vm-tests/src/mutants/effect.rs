@@ -32,7 +32,13 @@ pub(super) fn commands(plan: &HostPlan, path: &Utf8Path, entry: &Entry) -> Optio
             Some(format!("{enter}nft -f {path}\n{enter}nft -f {}/published.nft\n", daemon.name.etc()))
         }
         (Some(daemon), "egress.nft" | "published.nft") => Some(format!("{}nft -f {path}\n", enter(daemon))),
-        (Some(daemon), "sysctl.conf") => Some(sysctls(text, &enter(daemon))),
+        (Some(daemon), "sysctl.conf") => {
+            let (enter, learnt) = (enter(daemon), daemon.name.etc().join("accept-ra.conf"));
+            // What is the links' own comes after.
+            let any = plan.interfaces_of(daemon).any(|interface| interface.accept_ra);
+            let own = if any { format!("{enter}sysctl -qp {learnt}\n") } else { String::new() };
+            Some(sysctls(text, &enter) + &own)
+        }
         (None, name) if name.starts_with("dmhost-") && name.ends_with(".service") => {
             Some("systemctl daemon-reload\n".to_owned())
         }
@@ -61,7 +67,8 @@ fn sysctls(text: &str, enter: &str) -> String {
 pub(super) fn is_live(plan: &HostPlan, mutant: &Mutant) -> bool {
     // What dockerd reads when it starts is as it found it, or it does so before; rules that it has made stay when it is started anew.
     let early = ["forward the other way", "forwarding the other way", "tables off"];
-    let early = early.iter().any(|part| mutant.name.contains(part));
+    // A router that is known stays for hours.
+    let early = early.iter().chain(&["nd-router-"]).any(|part| mutant.name.contains(part));
     let unit = mutant.files.keys().any(|path| path.extension() == Some("service"));
     !early && !unit && mutant.files.iter().all(|(path, entry)| commands(plan, path, entry).is_some())
 }

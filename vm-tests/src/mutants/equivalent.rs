@@ -25,7 +25,7 @@ const EQUIVALENT: &[(&str, &str, &str)] = &[
     (
         "/etc/",
         "net.ipv6.conf.*.autoconf the other way",
-        "it makes addresses from router advertisements, and none is taken in",
+        "it makes addresses from prefixes of router advertisements, and none is taken in",
     ),
     (
         "/etc/systemd/system/dmhost-grow.service",

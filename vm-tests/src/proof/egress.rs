@@ -32,6 +32,8 @@ struct Allowed {
     carrier: bool,
     mac: Mac,
     addresses: Vec<IpAddr>,
+    /// Whether routers are asked for.
+    learns: bool,
     /// Ranges whose containers speak for themselves.
     routed: Vec<IpNet>,
     /// Of those what neighbours ask for.
@@ -103,6 +105,7 @@ impl Allowed {
             carrier: wire.interface.owner == Owner::Carrier,
             mac: mac(wire.nic.mac),
             addresses: wire.interface.addresses.iter().map(IpNet::addr).collect(),
+            learns: wire.interface.accept_ra,
             routed: plan.routed_on(wire.interface).to_vec(),
             proxied: plan.proxied_on(wire.interface).into_iter().map(|(range, _)| range).collect(),
             containers: match &wire.interface.owner {
@@ -135,7 +138,7 @@ fn offence(seen: &Seen, allowed: &BTreeMap<Segment, Allowed>) -> Option<String> 
     let Some(wire) = seen.segment.and_then(|segment| allowed.get(&segment)) else {
         return Some("a VID that nobody planned".to_owned());
     };
-    let Allowed { interface, carrier, mac, addresses, routed, proxied, containers } = wire;
+    let Allowed { interface, carrier, mac, addresses, learns, routed, proxied, containers } = wire;
     if *carrier {
         return Some(format!("an untagged frame on {interface}, which carries tagged ones only"));
     }
@@ -162,8 +165,10 @@ fn offence(seen: &Seen, allowed: &BTreeMap<Segment, Allowed>) -> Option<String> 
         Packet::Arp { source, .. } => source.ip,
         Packet::Ip(ip) => {
             // Router solicitations, router advertisements, redirects (RFC 4861).
-            if ip.protocol == IpProtocol::Icmpv6 && matches!(ip.icmp(), Some((133 | 134 | 137, ..))) {
-                return Some(format!("a router's word on {interface}"));
+            if ip.protocol == IpProtocol::Icmpv6
+                && matches!(ip.icmp(), Some((kind @ (133 | 134 | 137), ..)) if !(kind == 133 && *learns))
+            {
+                return Some(format!("a word to routers or of one on {interface}"));
             }
             // Neighbour discovery and multicast listener reports speak from link-local, and from nowhere before an address
             // is settled (RFC 4862 section 5.4.2, RFC 3810 section 5.2.13).

@@ -1,7 +1,7 @@
 //! Who can reach what: questions from the plan, answers from frames.
 //!
 //! * [`question`]: every vantage asks every address; the promise comes from the plan alone;
-//! * [`topology`], [`stations`]: the host's wires on the fabric, and who stands on them;
+//! * [`topology`], [`stations`], [`routers`]: the host's wires on the fabric, and who stands on them;
 //! * [`inside`], [`containers`], [`clients`]: what the guest says of itself, something to reach in it, and who may;
 //! * [`canaries`], [`observe`], [`team`]: asking from the wire, and judging by the frames that were seen; [`egress`]: judging all others
 //!   too, [`late`]: and answers that come late; [`asker`]: asking from inside; `loopback`: what a namespace says to itself;
@@ -25,6 +25,7 @@ mod loopback;
 pub mod observe;
 pub mod question;
 pub mod report;
+pub mod routers;
 pub mod stations;
 pub mod team;
 pub mod timeline;
@@ -87,6 +88,7 @@ pub fn verify(
 /// # Errors
 /// As [`verify`].
 pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: Stage<'_>) -> Result<Report> {
+    let plan = &routers::known(plan);
     stage("daemons and their sockets");
     let mut report =
         Report { quick: extent != Extent::Whole, facts: inside::facts(plan, &bed.guest)?, ..Report::default() };
@@ -167,6 +169,7 @@ pub fn prove_part(
     part: Part,
     first: impl FnOnce() -> Result<()>,
 ) -> Result<Option<String>> {
+    let plan = &routers::known(plan);
     let inner = containers::start(plan, &bed.guest)?;
     let mut team = Team::new(plan, bed, pki)?;
     let mut report = Report::default();

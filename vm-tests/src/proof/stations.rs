@@ -9,6 +9,7 @@ use dmhost_layout::plan::{HostPlan, InterfaceName};
 use ipnet::IpNet;
 
 use super::question::free;
+use super::routers;
 use super::topology::{Strangers, link_local};
 use crate::fabric::{Host, Mac};
 
@@ -62,10 +63,7 @@ impl Stations {
             .interfaces
             .values()
             .zip(0_u32..)
-            .map(|(interface, index)| {
-                let [a, b, c, d] = index.to_be_bytes();
-                (interface.name.clone(), (Mac([0x06, 0xd1, a, b, c, d]), interface.gateways.clone()))
-            })
+            .map(|(interface, index)| (interface.name.clone(), (routers::mac(index), interface.gateways.clone())))
             .collect();
         let mut strangers = Strangers::new(plan);
         // Nobody is where the proof asks for nobody.

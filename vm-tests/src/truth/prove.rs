@@ -16,7 +16,7 @@ use crate::proof::question::{Inner, Network, Ports, Vantage, questions};
 use crate::proof::report::{Fact, Report};
 use crate::proof::stations::Stations;
 use crate::proof::team::Team;
-use crate::proof::{Extent, Stage, asker, egress, expects};
+use crate::proof::{Extent, Stage, asker, egress, expects, routers};
 use crate::vm::DiskBus;
 
 /// From the start of QEMU to the last API, on the reference machine.
@@ -42,6 +42,7 @@ pub fn verify(request: &BedRequest<'_>, pki: &Pki, extent: Extent, stage: Stage<
 /// # Errors
 /// As [`verify`].
 pub fn prove(plan: &HostPlan, outside: &Outside, pki: &Pki, extent: Extent, stage: Stage<'_>) -> Result<Report> {
+    let plan = &routers::known(plan);
     let answers = served(plan, outside, pki, BOOT)?;
     stage("probe containers");
     let mut report = Report { quick: extent == Extent::Quick, facts: vec![up(&answers)], ..Report::default() };

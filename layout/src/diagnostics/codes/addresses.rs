@@ -100,6 +100,24 @@ pub(super) const CODES: &[Code] = &[
         "pools = [\"10.200.0.0/16\", \"fd00:200::/48\"]",
     ),
     code(
+        "accept-ra-without-address",
+        "a router is learnt and never used",
+        "Of a router's advertisements the default route is learnt, and no address: one of the spec's is what it is used from. What carries VLANs has none.",
+        "addresses = [\"2001:db8::10/64\"]\naccept-ra = true",
+    ),
+    code(
+        "accept-ra-beside",
+        "a learnt router beside another way out",
+        "What is learnt is one default route of the whole namespace, for every source: beside another one what was asked through one interface would be answered through the other.",
+        "addresses = [\"2001:db8::10/64\"]\ngateways = [\"192.0.2.1\"]\naccept-ra = true",
+    ),
+    code(
+        "accept-ra-shared",
+        "a shared daemon's router is learnt",
+        "Its routes are in a table of its own, so that no other takes them; what the kernel learns is in the table that all share.",
+        "gateways = [\"fe80::1\"]",
+    ),
+    code(
         "pool-too-small",
         "a pool holds no network",
         "Networks are taken from a pool with a prefix length of 24 to 28, or 64 for IPv6.",

@@ -312,6 +312,12 @@ pub(super) const CODES: &[Code] = &[
         "[interfaces.web]\naddresses = [\"198.51.100.2/24\"]\ngateways = [\"198.51.100.1\"]",
     ),
     code(
+        "network-segment-router",
+        "a network on an interface that learns its router",
+        "A container's kernel takes addresses from router advertisements as well as routes (the kernel's ip-sysctl.rst, `accept_ra_pinfo`), and would send from what nobody planned. Where the router is written, no advertisement reaches containers.",
+        "[interfaces.web]\naddresses = [\"198.51.100.2/24\", \"2001:db8:10::2/64\"]\ngateways = [\"2001:db8:10::1\"]",
+    ),
+    code(
         "network-segment-range",
         "addresses for containers that others have",
         "Docker gives the addresses of `ip-range` away one after another, and asks nobody on the segment. So the range is written, and nothing of the spec is in it.",

@@ -136,7 +136,7 @@ fn leads_somewhere(at: &At<Destination>, links: &[&Link<'_>], pools: Option<&[Po
     let version = if is_v4 { "IPv4" } else { "IPv6" };
     let own =
         || links.iter().flat_map(|link| &link.addresses).map(|at| at.value).filter(|own| own.addr().is_ipv4() == is_v4);
-    let routed = links.iter().flat_map(|link| &link.gateways).any(|gateway| gateway.value.is_ipv4() == is_v4);
+    let routed = links.iter().any(|link| link.leads_out(is_v4));
     let near = |own: IpNet| own.contains(&net) || net.contains(&own.trunc());
     let (message, help) = if let Some(pool) = pools.unwrap_or_default().iter().find(|pool| pool.base.contains(&net)) {
         (

@@ -92,7 +92,7 @@ fn vantage(
             ("carries no VLANs: it has no silent side", format!("write `vlan:{name}`"))
         }
         (_, Owned::Carrier) => ("has no addresses: nobody is on its untagged side", format!("write `trunk:{name}`")),
-        ("beyond", Owned::Host | Owned::Daemon(_)) if link.gateways.is_empty() => {
+        ("beyond", Owned::Host | Owned::Daemon(_)) if !link.leads_out(true) && !link.leads_out(false) => {
             ("has no gateway that anything could come through", format!("write `vlan:{name}`, or give it `gateways`"))
         }
         ("beyond", Owned::Host | Owned::Daemon(_)) => return Some(Vantage::Beyond(name)),
@@ -194,7 +194,7 @@ fn contradiction(spec: &HostSpec, plan: &HostPlan, expect: &Expect) -> Option<Co
         (Vantage::Container(other), Target::Daemon(name)) if other != name => {
             // Through the network around the host it may still get there, as any stranger.
             plan.interfaces_of(&plan.daemons[other])
-                .all(|own| own.gateways.is_empty() && !neighbours(plan, own, name))
+                .all(|own| !own.is_routed() && !neighbours(plan, own, name))
                 .then(|| silent(format!("nothing passes from daemon `{other}` to daemon `{name}`"), None))
                 .flatten()
         }

@@ -37,12 +37,12 @@ pub(super) fn check(links: &[Link<'_>], owners: &[Owned<'_>], report: &mut Repor
         }
     }
     for (link, owner) in links.iter().zip(owners) {
-        let gateways =
-            || firsts.iter().filter(|(other, _, _)| same_namespace(*other, *owner)).map(|(_, _, at)| at.value);
+        let led =
+            |v4| links.iter().zip(owners).any(|(link, other)| same_namespace(*other, *owner) && link.leads_out(v4));
         for at in link.dns.iter().filter(|_| link.complete && !matches!(owner, Owned::Unclear)) {
             let on_link = |link: &Link<'_>| link.addresses.iter().any(|net| net.value.contains(&at.value));
             let near = links.iter().zip(owners).any(|(link, other)| same_namespace(*other, *owner) && on_link(link));
-            if !near && !gateways().any(|gateway| gateway.is_ipv4() == at.value.is_ipv4()) {
+            if !near && !led(at.value.is_ipv4()) {
                 let message = format!("no route leads to the name server {}", at.value);
                 let help = format!("write a gateway for {}, or a name server on the subnet", version(at.value));
                 report.push(at.place.error("dns-unreachable", message).as_warning().help(help));
@@ -79,7 +79,7 @@ fn reachable(link: &Link<'_>, at: &At<IpAddr>, report: &mut Report) {
     }
 }
 
-fn same_namespace(one: Owned<'_>, other: Owned<'_>) -> bool {
+pub(super) fn same_namespace(one: Owned<'_>, other: Owned<'_>) -> bool {
     match (one, other) {
         (Owned::Host, Owned::Host) => true,
         (Owned::Daemon(one), Owned::Daemon(other)) => std::ptr::eq(one, other),

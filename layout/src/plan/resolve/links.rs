@@ -55,6 +55,16 @@ impl Link<'_> {
         }
     }
 
+    /// Where it says that its IPv6 router is learnt.
+    pub(super) fn learns(&self) -> Option<&At<bool>> {
+        self.spec.accept_ra.given().filter(|at| at.value)
+    }
+
+    /// Whether a router leads beyond its subnets in this IP version.
+    pub(super) fn leads_out(&self, v4: bool) -> bool {
+        self.gateways.iter().any(|gateway| gateway.value.is_ipv4() == v4) || (self.learns().is_some() && !v4)
+    }
+
     pub(super) fn planned_kind(&self, links: &[Link<'_>]) -> Option<InterfaceKind> {
         match self.kind.as_ref()? {
             LinkKind::Nic { matched, .. } => matched.clone().map(InterfaceKind::Nic),

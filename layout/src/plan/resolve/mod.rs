@@ -25,6 +25,7 @@ mod packages;
 mod pools;
 mod proxied;
 mod routed;
+mod routers;
 mod segments;
 mod shared;
 mod size;
@@ -90,6 +91,7 @@ fn judge(spec: &HostSpec, report: &mut Report) -> Option<HostPlan> {
     let owners = owners::assign(&links, &spec.daemons, report);
     overlap::check(&links, &owners, report);
     gateways::check(&links, &owners, report);
+    routers::check(&links, &owners, report);
     let daemons = daemons::read(spec, &links, &owners, report);
     let host = spec.host.given().and_then(|host| host::read(&host.value, &links, &owners, report));
     let expects = expects::read(spec, &links, &owners, report);
@@ -101,6 +103,7 @@ fn judge(spec: &HostSpec, report: &mut Report) -> Option<HostPlan> {
             kind: link.planned_kind(&links)?,
             addresses: link.addresses.iter().map(|at| at.value).collect(),
             gateways: link.gateways.iter().map(|at| at.value).collect(),
+            accept_ra: link.learns().is_some(),
             dns: link.dns.iter().map(|at| at.value).collect(),
             owner: owner.planned()?,
         };

@@ -134,6 +134,14 @@ pub(super) fn subnets(
             let diagnostic = at.place.error("network-subnet", message).help("leave one of them out");
             report.push(diagnostic.related(first.place.value.clone(), "the first"));
         }
+        if let Some(learns) = link.learns().filter(|_| range.addr().is_ipv6()) {
+            let message =
+                format!("containers on {} would take the router's word for their addresses too", quoted(link.text()));
+            let diagnostic = at.place.error("network-segment-router", message);
+            let diagnostic =
+                diagnostic.help("leave the IPv6 subnet out, or write the interface's router into its `gateways`");
+            report.push(diagnostic.related(learns.place.value.clone(), "the router is learnt"));
+        }
         let gateway = link.gateways.iter().map(|gateway| gateway.value).find(|gateway| range.contains(gateway));
         good.push(at.with(Subnet { range, gateway, ip_range: None }));
     }

@@ -37,7 +37,7 @@ fn matches_something(at: &At<IpNet>, links: &[&Link<'_>], report: &mut Report) {
     let version = if is_v4 { "IPv4" } else { "IPv6" };
     let own =
         || links.iter().flat_map(|link| &link.addresses).map(|at| at.value).filter(|own| own.addr().is_ipv4() == is_v4);
-    let routed = links.iter().flat_map(|link| &link.gateways).any(|gateway| gateway.value.is_ipv4() == is_v4);
+    let routed = links.iter().any(|link| link.leads_out(is_v4));
     let (message, help) = if own().next().is_none() {
         (
             format!("nothing can come from {net}: the daemon has no {version} address"),

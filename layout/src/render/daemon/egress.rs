@@ -105,6 +105,11 @@ fn chain(plan: &HostPlan, daemon: &Daemon, interface: &Interface) -> Chain {
                     "ip6 saddr {{ ::, {local} }} icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert, \
                      mld-listener-report, mld2-listener-report, echo-reply }} {by_route}accept"
                 ))
+                .when(interface.accept_ra, |chain| {
+                    chain
+                        .note(format!("interfaces.{name}.accept-ra: routers are asked for (RFC 4861 section 6.3.7)"))
+                        .rule(format!("ip6 saddr {{ ::, {local} }} icmpv6 type nd-router-solicit {by_route}accept"))
+                })
         })
 }
 

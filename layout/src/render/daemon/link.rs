@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use super::beside_links;
 use crate::layout::Layout;
 use crate::plan::{Daemon, HostPlan, Interface, InterfaceKind, Isolation};
+use crate::render::host::sysctl;
 use crate::render::unit::{UnitFile, put_unit, want};
 use crate::render::{Program, Target};
 
@@ -68,6 +69,14 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, target: &Target, layout: 
         let sysctl = format!("{} {etc}/proxied.conf", target.path(Program::SystemdSysctl));
         starts.push(beside_links(daemon, target, &sysctl));
         layout.text(etc.join("proxied.conf"), answering(daemon, &proxied));
+    }
+    let learnt: String =
+        plan.interfaces_of(daemon).filter(|interface| interface.accept_ra).map(sysctl::learnt).collect();
+    if !learnt.is_empty() {
+        // They are the link's own: a new one has the namespace's defaults.
+        let file = etc.join("accept-ra.conf");
+        starts.push(beside_links(daemon, target, &format!("{} {file}", target.path(Program::SystemdSysctl))));
+        layout.text(file, learnt);
     }
     if daemon.isolation == Isolation::Zone {
         for (table, interface) in plan.routing_tables(daemon) {

@@ -34,7 +34,7 @@ pub(in crate::render) fn render(plan: &HostPlan, target: &Target, layout: &mut L
     let input = Chain::base("input", "input priority filter", "drop")
         .rule("ct state established,related accept")
         .rule("ct state invalid drop");
-    let input = icmp(shared::local(input, plan));
+    let input = icmp(shared::local(input, plan), own.iter().copied());
     let input = match &plan.host.admin {
         Some(admin) => input
             .note("host.admin.interface: sshd answers here alone")

@@ -3,14 +3,14 @@
 //! Sources: systemd.link(5), systemd.netdev(5), systemd.network(5).
 
 use crate::layout::Layout;
-use crate::plan::{HostPlan, Interface, InterfaceKind, NicMatch, Owner};
+use crate::plan::{Base, HostPlan, Interface, InterfaceKind, NicMatch, Owner};
 use crate::render::unit::UnitFile;
 
 const FOLDER: &str = "/etc/systemd/network";
 
 pub(in crate::render) fn render(plan: &HostPlan, layout: &mut Layout) {
     for interface in plan.interfaces.values() {
-        let Interface { name, kind, addresses: _, gateways: _, dns: _, owner } = interface;
+        let Interface { name, kind, addresses: _, gateways: _, accept_ra: _, dns: _, owner } = interface;
         match (kind, owner) {
             (InterfaceKind::Nic(by), owner) => {
                 layout.text(format!("{FOLDER}/10-{name}.link"), link(interface, by).text());
@@ -69,11 +69,14 @@ fn addressed(plan: &HostPlan, interface: &Interface) -> UnitFile {
         .set("RequiredForOnline", "no")
         .section("Network")
         .set("LinkLocalAddressing", if ipv6 { "ipv6" } else { "no" })
-        .set("IPv6AcceptRA", "no")
+        .set("IPv6AcceptRA", if interface.accept_ra { "yes" } else { "no" })
         .set("LLMNR", "no")
         .set("MulticastDNS", "no")
         .set("LLDP", "no")
         .each("VLAN", vlans_of_the_host(plan, interface));
+    if interface.accept_ra {
+        file = router_alone(plan.host.base).iter().fold(file.section("IPv6AcceptRA"), |file, key| file.set(key, "no"));
+    }
     for address in &interface.addresses {
         // A static address is ours: nothing waits for duplicate address detection.
         file = file.section("Address").set("Address", address.to_string()).set("DuplicateAddressDetection", "none");
@@ -82,6 +85,31 @@ fn addressed(plan: &HostPlan, interface: &Interface) -> UnitFile {
         file = file.section("Route").set("Gateway", gateway.to_string());
     }
     file
+}
+
+/// All that systemd takes from router advertisements besides the router.
+fn router_alone(base: Base) -> &'static [&'static str] {
+    const ALL: &[&str] = &[
+        "UseAutonomousPrefix",
+        "UseOnLinkPrefix",
+        "UseRoutePrefix",
+        "UseMTU",
+        "UseDNS",
+        "UseDomains",
+        "DHCPv6Client",
+        // An older systemd neither knows these keys nor takes what they are for.
+        "UseCaptivePortal",
+        "UsePREF64",
+        "UseHopLimit",
+        "UseICMP6RateLimit",
+        "UseReachableTime",
+        "UseRetransmissionTime",
+        "UseRedirect",
+    ];
+    match base {
+        Base::Debian12 => &ALL[..7],
+        Base::Debian13 => ALL,
+    }
 }
 
 /// A NIC that carries VLANs and says nothing itself.

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use crate::layout::Layout;
-use crate::plan::{Daemon, HostPlan, InterfaceKind, Isolation, Owner};
+use crate::plan::{Daemon, HostPlan, Interface, InterfaceKind, Isolation, Owner};
 
 /// Neighbours the whole machine may hold for each daemon: the table is global to all namespaces, so one tenant's scan must
 /// not push out another's.
@@ -70,6 +70,27 @@ pub(in crate::render) fn render(plan: &HostPlan, layout: &mut Layout) {
 /// itself (moby, `setup_ip_forwarding.go`).
 pub(in crate::render) fn zone() -> String {
     hardened(false, false)
+}
+
+/// What an interface of a zone has whose router is learnt; none of it is of a router that is written.
+pub(in crate::render) fn learnt(interface: &Interface) -> String {
+    let name = &interface.name;
+    let mut text = format!(
+        "# interfaces.{name}.accept-ra: the default route of a router's advertisements, though the zone forwards.\n"
+    );
+    for (key, value) in [
+        ("accept_ra", 2),
+        ("accept_ra_defrtr", 1),
+        ("accept_ra_pinfo", 0),
+        // None is shorter.
+        ("accept_ra_rt_info_max_plen", -1),
+        ("accept_ra_mtu", 0),
+        // None is higher: it has eight bits.
+        ("accept_ra_min_hop_limit", 256),
+    ] {
+        let _ = writeln!(text, "net.ipv6.conf.{name}.{key} = {value}");
+    }
+    text
 }
 
 /// What every namespace gets, the host's own and each zone.

@@ -93,7 +93,7 @@ fn input(plan: &HostPlan, daemon: &Daemon, uplinks: &str) -> Chain {
         Some(_) | None => chain,
     };
     let chain = chain.rule("iifname \"lo\" accept");
-    let chain = admit::api(icmp(chain), plan, daemon, uplinks, "accept");
+    let chain = admit::api(icmp(chain, plan.interfaces_of(daemon)), plan, daemon, uplinks, "accept");
     let chain = match &daemon.api {
         None => chain,
         // dockerd's own sockets are in the same cgroup as docker-proxy's.
@@ -145,12 +145,18 @@ fn forward(plan: &HostPlan, daemon: &Daemon, uplinks: &str) -> Chain {
 
 /// What the daemon itself says, and containers on the host's network, which is the zone's.
 fn output(plan: &HostPlan, daemon: &Daemon, uplinks: &str) -> Chain {
-    Chain::base("output", "output priority filter", "drop")
+    let chain = Chain::base("output", "output priority filter", "drop")
         .rule("ct state established,related accept")
         .rule(format!("oifname != {uplinks} accept"))
         .when(plan.speaks_ipv6(daemon), |chain| {
             let chain = chain.note("neighbour discovery, and answers to what all nodes were asked");
             chain.rule(destinations::NEIGHBOURS).rule(destinations::ANSWER_OF_ALL)
+        });
+    plan.interfaces_of(daemon)
+        .filter(|interface| interface.accept_ra)
+        .fold(chain, |chain, Interface { name, .. }| {
+            let chain = chain.note(format!("interfaces.{name}.accept-ra: routers are asked for"));
+            chain.rule(format!("oifname \"{name}\" icmpv6 type nd-router-solicit accept"))
         })
         .note(format!("daemons.{}.egress: pulls, and containers on the host's network", daemon.name))
         .rule(format!("jump {EGRESS}"))

@@ -3,11 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::time::Duration;
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, Icmpv4Packet,
     Icmpv4Repr, Icmpv6Packet, Icmpv6Repr, IpAddress, IpProtocol, Ipv4Packet, Ipv4Repr, Ipv6Packet, Ipv6Repr,
-    NdiscNeighborFlags, NdiscRepr, RawHardwareAddress, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber, UdpPacket,
-    UdpRepr,
+    NdiscNeighborFlags, NdiscRepr, NdiscRouterFlags, RawHardwareAddress, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber,
+    UdpPacket, UdpRepr,
 };
 
 use super::{Host, Packet, question};
@@ -131,12 +132,16 @@ pub fn who_has(from: Host, claimed: EthernetAddress, ip: IpAddr) -> Option<Vec<u
 
 /// The answer that `ip` is at `mac`, for whoever asked.
 pub fn is_at(mac: EthernetAddress, ip: IpAddr, asker: Host) -> Option<Vec<u8>> {
+    answer(mac, ip, asker, NdiscNeighborFlags::empty())
+}
+
+fn answer(mac: EthernetAddress, ip: IpAddr, asker: Host, flags: NdiscNeighborFlags) -> Option<Vec<u8>> {
     match (ip, asker.ip) {
         (IpAddr::V4(source), IpAddr::V4(target)) => {
             Some(arp(mac, asker.mac, ArpOperation::Reply, (mac, source), (asker.mac, target)))
         }
         (IpAddr::V6(source), IpAddr::V6(target)) => {
-            let flags = NdiscNeighborFlags::SOLICITED | NdiscNeighborFlags::OVERRIDE;
+            let flags = flags | NdiscNeighborFlags::SOLICITED | NdiscNeighborFlags::OVERRIDE;
             let lladdr = Some(RawHardwareAddress::from_bytes(mac.as_bytes()));
             let repr = Icmpv6Repr::Ndisc(NdiscRepr::NeighborAdvert { flags, target_addr: source, lladdr });
             icmpv6(Host { mac, ip }, asker, (source, target), &repr, 255)
@@ -166,11 +171,31 @@ fn arp(
     bytes
 }
 
-/// The reply of a station with these addresses to a question about one of them; `None` if it was not asked.
-pub fn reply(frame: &[u8], mac: EthernetAddress, addresses: &[IpAddr]) -> Option<Vec<u8>> {
+/// What a router tells all nodes of a segment (RFC 4861 section 4.2): that it leads anywhere, for as long as can be said, and nothing else.
+pub fn router(from: Host) -> Option<Vec<u8>> {
+    let IpAddr::V6(source) = from.ip else { return None };
+    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+    let to = Host { mac: EthernetAddress([0x33, 0x33, 0, 0, 0, 1]), ip: group.into() };
+    let repr = Icmpv6Repr::Ndisc(NdiscRepr::RouterAdvert {
+        hop_limit: 0,
+        flags: NdiscRouterFlags::empty(),
+        router_lifetime: Duration::from_secs(9000),
+        reachable_time: Duration::ZERO,
+        retrans_time: Duration::ZERO,
+        lladdr: Some(RawHardwareAddress::from_bytes(from.mac.as_bytes())),
+        mtu: None,
+        prefix_info: None,
+    });
+    icmpv6(from, to, (source, group), &repr, 255)
+}
+
+/// The reply of a station with these addresses to a question about one of them; `None` if it was not asked. A router says that it is one:
+/// else it is none any more (RFC 4861 section 7.2.5).
+pub fn reply(frame: &[u8], mac: EthernetAddress, addresses: &[IpAddr], router: bool) -> Option<Vec<u8>> {
     let (wanted, asker) = question(frame)?;
     if asker.ip.is_unspecified() || !addresses.contains(&wanted) {
         return None;
     }
-    is_at(mac, wanted, asker)
+    let flags = if router { NdiscNeighborFlags::ROUTER } else { NdiscNeighborFlags::empty() };
+    answer(mac, wanted, asker, flags)
 }

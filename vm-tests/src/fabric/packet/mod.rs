@@ -11,7 +11,7 @@ use smoltcp::wire::{
     TcpPacket,
 };
 
-pub use make::{echo, is_at, reply, tcp, udp, udp_answer, who_has};
+pub use make::{echo, is_at, reply, router, tcp, udp, udp_answer, who_has};
 
 use super::tag;
 
@@ -179,6 +179,11 @@ pub fn question(frame: &[u8]) -> Option<(IpAddr, Host)> {
         },
         Packet::Arp { request: false, .. } | Packet::Other => None,
     }
+}
+
+/// Whether a frame asks for the routers of its segment.
+pub fn asks_for_a_router(frame: &[u8]) -> bool {
+    matches!(Packet::of(frame), Packet::Ip(ip) if matches!(ip.ndisc(), Some(NdiscRepr::RouterSolicit { .. })))
 }
 
 /// Who answered, and to whom: an ARP reply or a neighbour advertisement.

@@ -248,7 +248,7 @@ impl TxToken for Outward<'_> {
         let mut frame = vec![0; length];
         let result = fill(&mut frame);
         match packet::question(&frame) {
-            Some(_) => self.0.inward.extend(packet::reply(&frame, self.0.peer.mac, &[self.0.peer.ip])),
+            Some(_) => self.0.inward.extend(packet::reply(&frame, self.0.peer.mac, &[self.0.peer.ip], false)),
             None if is_session(&frame) => self.0.outward.push(frame),
             None => {}
         }

@@ -227,7 +227,7 @@ fn servers(liar: &Liar<'_>) -> (Vec<Vec<u8>>, Ipv6Addr) {
     let payload = [&frames::dhcp(2, mac, Ipv4Addr::new(192, 0, 0, 170), server)[..], &mark].concat();
     let everybody = Host { mac: Mac::BROADCAST, ip: Ipv4Addr::BROADCAST.into() };
     let offer = packet::udp(Host { mac, ip: server.into() }, everybody, (67, 68), &payload);
-    let router = frames::router(from, prefix).map(|frame| [&frame[..], &mark].concat());
+    let router = frames::router(from, 1800, prefix).map(|frame| [&frame[..], &mark].concat());
     ([router, offer].into_iter().flatten().collect(), prefix)
 }
 

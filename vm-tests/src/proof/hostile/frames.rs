@@ -136,13 +136,18 @@ pub(super) fn all_nodes() -> Host {
     Host { mac: EthernetAddress([0x33, 0x33, 0, 0, 0, 1]), ip: group.into() }
 }
 
-/// A router advertisement (RFC 4861): a default route for half an hour and a prefix to take addresses from.
-pub(super) fn router(from: Host, prefix: Ipv6Addr) -> Option<Vec<u8>> {
-    let mut message = vec![134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+/// A router advertisement (RFC 4861): a default route for so many seconds, a hop limit, an MTU, and a prefix to take addresses from and
+/// to send to (RFC 4191).
+pub(super) fn router(from: Host, lifetime: u16, prefix: Ipv6Addr) -> Option<Vec<u8>> {
+    let [high, low] = lifetime.to_be_bytes();
+    let mut message = vec![134, 0, 0, 0, 33, 0, high, low, 0, 0, 0, 0, 0, 0, 0, 0];
     message.extend([1, 1]);
     message.extend(from.mac.0);
+    message.extend([5, 1, 0, 0, 0, 0, 5, 20]);
     // Prefix information: on-link and autonomous, valid for an hour.
     message.extend([3, 4, 64, 0xc0, 0, 0, 0x0e, 0x10, 0, 0, 0x0e, 0x10, 0, 0, 0, 0]);
+    message.extend(prefix.octets());
+    message.extend([24, 3, 56, 0, 0, 0, 0x0e, 0x10]);
     message.extend(prefix.octets());
     icmp(from, all_nodes(), &message)
 }
@@ -182,9 +187,10 @@ pub(super) fn unsolicited(mac: EthernetAddress, ip: Ipv6Addr) -> Option<Vec<u8>>
     advertised(Host { mac, ip: ip.into() }, ip, mac)
 }
 
-/// A neighbour advertisement to all nodes that nobody asked for, by somebody else: `ip` is at `mac`, override.
+/// A neighbour advertisement to all nodes that nobody asked for, by somebody else: `ip` is a router at `mac`, override. Of one that is none
+/// a learnt route would go (RFC 4861 section 7.2.5), as its segment may have it.
 pub(super) fn advertised(from: Host, ip: Ipv6Addr, mac: EthernetAddress) -> Option<Vec<u8>> {
-    let message = [&[136, 0, 0, 0, 0x20, 0, 0, 0][..], &ip.octets(), &[2, 1], &mac.0].concat();
+    let message = [&[136, 0, 0, 0, 0xa0, 0, 0, 0][..], &ip.octets(), &[2, 1], &mac.0].concat();
     icmp(from, all_nodes(), &message)
 }
 

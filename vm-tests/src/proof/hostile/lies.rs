@@ -62,12 +62,16 @@ pub(super) fn about_own(scene: &Scene<'_>) -> Vec<Round> {
 }
 
 pub(super) fn rogue_router(scene: &Scene<'_>) -> Vec<Round> {
-    lies(scene, Due::Nothing, |scene, liar, _| {
+    lies(scene, Due::Nothing, |scene, liar, name| {
+        // Where routers are learnt any station can be one, by its word. One that leads nowhere is met, and nothing else is taken from it.
+        let learns = scene.plan.interfaces[name].accept_ra;
+        let lifetime = if learns { 0 } else { 1800 };
         let prefix = Ipv6Addr::new(0x2001, 0xdb8, 0xbad, scene.port(), 0, 0, 0, 0);
-        let frame = frames::router(liar, prefix)?;
+        let frame = frames::router(liar, lifetime, prefix)?;
         let text = prefix.to_string();
         let text = text.trim_end_matches(':').to_owned();
-        Some((vec![frame], vec![Mark::text(text), Mark::text(link_local(liar.mac.0).to_string())]))
+        let but_at = learns.then(|| name.clone());
+        Some((vec![frame], vec![Mark::text(text), Mark { text: link_local(liar.mac.0).to_string(), but_at }]))
     })
 }
 

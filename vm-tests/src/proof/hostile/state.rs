@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use dmhost_layout::plan::{Daemon, DaemonName, HostPlan, Isolation, Network, Owner};
+use dmhost_layout::plan::{Daemon, DaemonName, HostPlan, Interface, Isolation, Network, Owner};
 use serde_json::Value;
 
 use super::Mark;
@@ -25,6 +25,8 @@ struct Tables {
     addresses: Vec<String>,
     routes: Vec<String>,
     neighbours: Vec<String>,
+    /// What else a router may tell of, of interfaces that learn theirs.
+    limits: Vec<String>,
 }
 
 /// What a command is put behind to run in the network namespace of the probe container on a network.
@@ -37,21 +39,29 @@ fn into_container(daemon: &DaemonName, network: &Network) -> String {
 impl State {
     pub(super) fn read(plan: &HostPlan, guest: &Guest) -> Result<Self> {
         let zones = plan.daemons.values().filter(|daemon| daemon.isolation == Isolation::Zone);
-        let zones = zones.map(|daemon| (daemon.name.to_string(), enter(daemon)));
+        let zones = zones.map(|daemon| {
+            let learning = learning(plan.interfaces_of(daemon));
+            (daemon.name.to_string(), enter(daemon), learning)
+        });
         // Containers on a segment hear what is said there.
         let on_segment = |daemon: &'_ Daemon| {
             let networks = daemon.networks.iter().filter(|network| network.driver.parent().is_some());
             let name = daemon.name.clone();
-            let enter = move |network: &Network| (format!("{name}/{}", network.name), into_container(&name, network));
+            let enter = move |network: &Network| {
+                (format!("{name}/{}", network.name), into_container(&name, network), String::new())
+            };
             networks.map(enter).collect::<Vec<_>>()
         };
         let containers = plan.daemons.values().flat_map(on_segment);
+        let own = plan.interfaces.values().filter(|interface| interface.owner == Owner::Host);
         std::thread::scope(|scope| {
-            let reading: Vec<_> = [("host".to_owned(), String::new())]
+            let reading: Vec<_> = [("host".to_owned(), String::new(), learning(own))]
                 .into_iter()
                 .chain(zones)
                 .chain(containers)
-                .map(|(name, enter)| scope.spawn(move || anyhow::Ok((Tables::of(&name, &enter, guest)?, name))))
+                .map(|(name, enter, learning)| {
+                    scope.spawn(move || anyhow::Ok((Tables::of(&name, &enter, &learning, guest)?, name)))
+                })
                 .collect();
             let mut all = BTreeMap::new();
             for thread in reading {
@@ -70,7 +80,7 @@ impl State {
                 Owner::Daemon(_) | Owner::Host | Owner::Carrier => "host".to_owned(),
             });
         self.0.iter().filter(|(name, _)| own.as_ref() != Some(*name)).find_map(|(name, tables)| {
-            let Tables { addresses, routes, neighbours } = tables;
+            let Tables { addresses, routes, neighbours, limits: _ } = tables;
             // A container on a segment believes its neighbours about themselves, as any host there does.
             let neighbours = neighbours.iter().filter(|_| !name.contains('/'));
             let line = addresses.iter().chain(routes).chain(neighbours).find(|line| line.contains(&mark.text))?;
@@ -83,9 +93,11 @@ impl State {
         let mut changes = Vec::new();
         for (name, before) in &self.0 {
             let Some(now) = after.0.get(name) else { continue };
-            for (what, before, now) in
-                [("address", &before.addresses, &now.addresses), ("route", &before.routes, &now.routes)]
-            {
+            for (what, before, now) in [
+                ("address", &before.addresses, &now.addresses),
+                ("route", &before.routes, &now.routes),
+                ("limit", &before.limits, &now.limits),
+            ] {
                 let mut change = |sign, one: &[String], other: &[String]| {
                     let new = one.iter().filter(|line| !other.contains(line));
                     changes.extend(new.map(|line| format!("{name}: {sign} {what} {line}")));
@@ -107,12 +119,20 @@ impl State {
 
 impl Tables {
     /// Those of the namespace that `enter` goes into.
-    fn of(name: &str, enter: &str, guest: &Guest) -> Result<Self> {
+    fn of(name: &str, enter: &str, learning: &str, guest: &Guest) -> Result<Self> {
         // Two processes for each namespace: under emulation each costs. Exceptions of IPv6 are asked for by its name.
         let script = format!(
             "printf '%s\\n' 'addr show' 'route show table all' 'route show cache' 'neigh show' | {enter}ip -j -batch -
              echo 'route show cache' | {enter}ip -6 -j -batch -"
         );
+        let limits = if learning.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "\n{enter}sh -c 'for key in {learning}; do read value </proc/sys/net/ipv6/conf/$key; echo \"[\\\"$key $value\\\"]\"; done'"
+            )
+        };
+        let script = script + &limits;
         let told = guest.must(&script, PATIENCE)?;
         Self::read(&told).with_context(|| format!("`ip` in {name}: {told}"))
     }
@@ -121,8 +141,11 @@ impl Tables {
         let lists: Vec<Value> =
             serde_json::Deserializer::from_str(told).into_iter::<Value>().collect::<Result<_, _>>()?;
         let (mut addresses, mut routes, mut neighbours) = (Vec::new(), Vec::new(), Vec::new());
+        let mut limits = Vec::new();
         for entry in lists.iter().filter_map(Value::as_array).flatten() {
-            if let Some(list) = entry["addr_info"].as_array() {
+            if let Some(limit) = entry.as_str() {
+                limits.push(limit.to_owned());
+            } else if let Some(list) = entry["addr_info"].as_array() {
                 // Containers' own ends come and go.
                 let name = entry["ifname"].as_str().unwrap_or_default();
                 if !name.starts_with("veth") {
@@ -137,8 +160,14 @@ impl Tables {
                 }
             }
         }
-        Ok(Self { addresses, routes, neighbours })
+        Ok(Self { addresses, routes, neighbours, limits })
     }
+}
+
+/// Keys below `net.ipv6.conf` that a router may set, of interfaces that learn theirs.
+fn learning<'a>(interfaces: impl Iterator<Item = &'a Interface>) -> String {
+    let keys = |Interface { name, .. }: &Interface| format!("{name}/hop_limit {name}/mtu");
+    interfaces.filter(|interface| interface.accept_ra).map(keys).collect::<Vec<_>>().join(" ")
 }
 
 /// A route without what counts down.
