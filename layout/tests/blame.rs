@@ -75,6 +75,8 @@ const NO_LINE: &[(&str, Effect)] = &[
     ("daemons.ci.routed", Effect::Fixed),
     ("daemons.ci.routed[0]", Effect::Fixed),
     ("daemons.ci.networks[0].subnet[1]", Effect::Fixed),
+    ("daemons.lab.routed[1]", Effect::Fixed),
+    ("daemons.lab.networks[0].subnet", Effect::Fixed),
 ];
 
 #[test]
