@@ -106,7 +106,7 @@ pub(crate) fn oracle_of(path: &str) -> Option<Oracle> {
         ["etc", "sysusers.d", _] => Oracle::Sysusers,
         ["etc", "tmpfiles.d", _] => Oracle::Tmpfiles,
         ["etc", "systemd", "network" | "networkd.conf.d" | "system-generators" | "journald.conf.d" | "timesyncd.conf.d", _]
-        | ["etc", "dmhost", _, "accept-ra.conf" | "bridge.batch" | "link.batch" | "proxied.conf" | "sysctl.conf" | "resolv.conf"]
+        | ["etc", "dmhost", _, "bridge.batch" | "link.batch" | "link.conf" | "sysctl.conf" | "resolv.conf"]
         // `ops` and `motd` are the user's own, of `host.files`.
         | ["etc", "sysctl.d" | "modules-load.d" | "repart.d" | "ops", _]
         | ["etc", "motd" | "hostname" | "hosts" | "machine-id" | "resolv.conf"] => Oracle::InTheGuest,

@@ -219,11 +219,6 @@ impl Daemon {
         self.networks.iter().filter(|network| network.driver == Driver::Bridge).flat_map(|network| &network.subnets)
     }
 
-    /// Its network whose containers are on the segment of an interface: Docker makes one there at most.
-    pub fn network_on(&self, interface: &InterfaceName) -> Option<&Network> {
-        self.networks.iter().find(|network| network.driver.parent() == Some(interface))
-    }
-
     /// The ranges that its containers' addresses are in: its pools, and what its networks on bridges have outside of them.
     pub fn ranges(&self) -> Vec<IpNet> {
         let pools: Vec<IpNet> = self.pools.iter().map(|pool| pool.base).collect();

@@ -328,6 +328,16 @@ impl HostPlan {
         }
     }
 
+    /// The network whose containers are on an interface's segment, if there is one.
+    pub fn network_on(&self, interface: &Interface) -> Option<&Network> {
+        match &interface.owner {
+            Owner::Daemon(name) => {
+                self.daemons[name].networks.iter().find(|network| network.driver.parent() == Some(&interface.name))
+            }
+            Owner::Host | Owner::Carrier => None,
+        }
+    }
+
     /// The subnets of containers that their neighbours on an interface ask for, with the addresses that are answered for.
     pub fn proxied_on(&self, interface: &Interface) -> Vec<(IpNet, Vec<Ipv6Addr>)> {
         match &interface.owner {

@@ -33,11 +33,10 @@ pub(super) fn commands(plan: &HostPlan, path: &Utf8Path, entry: &Entry) -> Optio
         }
         (Some(daemon), "egress.nft" | "published.nft") => Some(format!("{}nft -f {path}\n", enter(daemon))),
         (Some(daemon), "sysctl.conf") => {
-            let (enter, learnt) = (enter(daemon), daemon.name.etc().join("accept-ra.conf"));
+            let enter = enter(daemon);
             // What is the links' own comes after.
-            let any = plan.interfaces_of(daemon).any(|interface| interface.accept_ra);
-            let own = if any { format!("{enter}sysctl -qp {learnt}\n") } else { String::new() };
-            Some(sysctls(text, &enter) + &own)
+            let own = daemon.name.etc().join("link.conf");
+            Some(sysctls(text, &enter) + &format!("[ ! -e {own} ] || {enter}sysctl -qp {own}\n"))
         }
         (None, name) if name.starts_with("dmhost-") && name.ends_with(".service") => {
             Some("systemctl daemon-reload\n".to_owned())

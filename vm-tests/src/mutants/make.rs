@@ -41,7 +41,7 @@ pub fn mutants(plan: &HostPlan, layout: &Layout) -> Vec<Mutant> {
         let Content::Text(text) = &entry.content else { continue };
         let edits = match (path.file_name(), path.extension()) {
             (Some("nftables.conf"), _) | (_, Some("nft")) => rules(text),
-            (Some("sysctl.conf" | "accept-ra.conf" | "proxied.conf"), _) => values(text),
+            (Some("sysctl.conf" | "link.conf"), _) => values(text),
             (_, Some("conf")) if path.starts_with("/etc/sysctl.d") => values(text),
             (Some("daemon.json"), _) => settings(plan, path, text),
             (Some(name), Some("service")) if name.starts_with("dmhost-") => dependencies(text),
@@ -131,12 +131,14 @@ fn values(text: &str) -> Vec<Edit> {
 /// The value that a key is there against: the kernel's own for the sizes of tables (`Documentation/networking/ip-sysctl.rst`), else the
 /// other end of the switch.
 fn against(key: &str, value: &str) -> &'static str {
-    match (key.rsplit(['.', '/']).next().unwrap_or_default(), value) {
+    match (key.rsplit('.').next().unwrap_or_default(), value) {
         ("gc_thresh1" | "accept_ra_rt_info_max_plen", _) => "128",
         ("gc_thresh2", _) => "512",
         ("gc_thresh3" | "nf_conntrack_max", _) => "1024",
         // Also where packets are forwarded.
         ("accept_ra", "0") => "2",
+        // In hundredths of a second.
+        ("proxy_delay", _) => "80",
         ("accept_ra_min_hop_limit", _) | (_, "0") => "1",
         _ => "0",
     }

@@ -117,13 +117,18 @@ pub(super) fn call(name: &DaemonName, method: &str, path: &str, body: &Value) ->
     format!("{PROGRAM} call {} {method} '{path}'{body}", name.socket())
 }
 
+/// The port inside a probe container, as Docker writes it.
+pub(crate) fn inside(protocol: Protocol) -> String {
+    format!("{CONTAINER_PORT}/{}", protocol.as_str())
+}
+
 /// Starts a container on this network, which is published on a port of the loopback if at all.
 fn start_on(name: &DaemonName, container: &str, (network, port): (&str, Option<u16>), command: &[&str]) -> String {
     let command: Vec<&str> = [&[IN_IMAGE], command].concat();
     let mut config = json!({ "Image": DEFAULT, "Cmd": command, "HostConfig": { "NetworkMode": network } });
     if let Some(port) = port {
         let at = json!([{ "HostIp": "::1", "HostPort": port.to_string() }]);
-        let [tcp, udp] = Protocol::ALL.map(|protocol| format!("{CONTAINER_PORT}/{}", protocol.as_str()));
+        let [tcp, udp] = Protocol::ALL.map(inside);
         config["ExposedPorts"] = json!({ &tcp: {}, &udp: {} });
         config["HostConfig"]["PortBindings"] = json!({ &tcp: at, &udp: at });
     }
@@ -151,6 +156,8 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
     }
     let docker = format!("docker -H unix://{}", name.socket());
     let inspect = |container: &str| call(name, "GET", &format!("/containers/{container}/json"), &Value::Null);
+    let declared =
+        || daemon.networks.iter().map(|network| (network, container(&Network::Declared(network.name.clone()))));
     let script = format!(
         "set -eu
          if ! {last} >/dev/null 2>&1; then
@@ -164,13 +171,9 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
          printf ']'",
         page = page(name),
         network = call(name, "POST", "/networks/create", &json!({ "Name": USER })),
-        start = Network::declared(daemon)
-            .map(|network| match &network {
-                Network::Declared(on) => {
-                    let port = network.of(daemon).and_then(|network| inner_port(daemon, network));
-                    start_on(name, &container(&network), (on, port), &["serve", &page(name)])
-                }
-                Network::Default | Network::User => String::new(),
+        start = declared()
+            .map(|(network, container)| {
+                start_on(name, &container, (&network.name, inner_port(daemon, network)), &["serve", &page(name)])
             })
             .chain([
                 start_on(name, USER, (USER, None), &["serve", &page(name)]),
@@ -179,8 +182,14 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
             ])
             .collect::<Vec<_>>()
             .join("\n"),
-        declared = Network::declared(daemon)
-            .map(|network| format!("printf ',%s' \"$({})\"", inspect(&container(&network))))
+        declared = declared()
+            .flat_map(|(network, container)| {
+                // Of an internal network no container knows the bridge: it is no way out.
+                let bridge = || call(name, "GET", &format!("/networks/{}", network.name), &Value::Null);
+                [Some(inspect(&container)), network.internal.then(bridge)]
+            })
+            .flatten()
+            .map(|told| format!("printf ',%s' \"$({told})\""))
             .collect::<Vec<_>>()
             .join("\n"),
         last = inspect(HOST),
@@ -195,13 +204,23 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
         .with_context(|| format!("what daemon {name} tells of its containers is not understood"))
 }
 
-/// Containers' and bridges' addresses, from `docker inspect`.
+/// Containers' and bridges' addresses, from `docker inspect` of containers and of internal networks.
 ///
 /// # Errors
 /// If it is not what that tells.
 pub(crate) fn addresses(daemon: &Daemon, told: &Value) -> Result<Vec<Inner>> {
     let mut found = Vec::new();
     for container in told.as_array().context("no list")? {
+        for gateway in container["IPAM"]["Config"].as_array().into_iter().flatten() {
+            let name = container["Name"].as_str().context("a network without a name")?.to_owned();
+            let text = gateway["Gateway"].as_str().with_context(|| format!("no bridge of {name}: {gateway}"))?;
+            let address: IpAddr = text.parse().with_context(|| format!("the bridge of {name}: {text}"))?;
+            let (daemon, network, place) = (daemon.name.clone(), Network::Declared(name), Place::Bridge);
+            found.push(Inner { daemon, network, place, address, mac: None });
+        }
+        if !container["IPAM"].is_null() {
+            continue;
+        }
         let networks = container["NetworkSettings"]["Networks"].as_object().context("no networks")?;
         for (network, keys) in networks {
             for (key, place) in [

@@ -108,11 +108,9 @@ impl Allowed {
             learns: wire.interface.accept_ra,
             routed: plan.routed_on(wire.interface).to_vec(),
             proxied: plan.proxied_on(wire.interface).into_iter().map(|(range, _)| range).collect(),
-            containers: match &wire.interface.owner {
-                Owner::Daemon(name) => plan.daemons[name].network_on(&wire.interface.name),
-                Owner::Host | Owner::Carrier => None,
-            }
-            .map(|network| (network.on_segment(), matches!(network.driver, Driver::Macvlan { .. }))),
+            containers: plan
+                .network_on(wire.interface)
+                .map(|network| (network.on_segment(), matches!(network.driver, Driver::Macvlan { .. }))),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::served::Caller;
 use crate::bed::Outside;
 use crate::fabric::{ClientTls, HttpReply, Outcome};
 use crate::proof::clients::Clients;
-use crate::proof::containers::{DEFAULT, IN_IMAGE, USER, addresses, container, image, page, places};
+use crate::proof::containers::{DEFAULT, IN_IMAGE, USER, addresses, container, image, inside, page, places};
 use crate::proof::question::{
     Ask, Credential, Inner, Network, Ports, Question, Subject, Verdict, bound, probe_ports, questions,
 };
@@ -96,7 +96,8 @@ impl<'a> Engine<'a> {
             if let (Some((address, port)), Value::Array(all)) = (self.bound, &mut tcp) {
                 all.push(json!({ "HostIp": address, "HostPort": port.to_string() }));
             }
-            let published = json!({ "8000/tcp": tcp, "8000/udp": bind(Protocol::Udp) });
+            let [of_tcp, of_udp] = Protocol::ALL.map(inside);
+            let published = json!({ &of_tcp: tcp, &of_udp: bind(Protocol::Udp) });
             let mut inspected = Vec::new();
             for (container, config) in
                 [(DEFAULT, json!({ "PortBindings": published })), (USER, json!({ "NetworkMode": USER }))]
@@ -104,7 +105,7 @@ impl<'a> Engine<'a> {
                 let create = json!({
                     "Image": DEFAULT,
                     "Cmd": [IN_IMAGE, "serve", page(name)],
-                    "ExposedPorts": { "8000/tcp": {}, "8000/udp": {} },
+                    "ExposedPorts": { &of_tcp: {}, &of_udp: {} },
                     "HostConfig": config,
                 });
                 self.post(&format!("/containers/create?name={container}"), &create)?;

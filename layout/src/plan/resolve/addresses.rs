@@ -63,6 +63,11 @@ pub(super) fn range(at: &At<String>, example: &str, report: &mut Report) -> Opti
     Some(net)
 }
 
+/// The IP version of an address, in words.
+pub(super) fn version(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "IPv4" } else { "IPv6" }
+}
+
 /// Whether two ranges have an address in common: one of them holds the other then.
 pub(super) fn overlap(one: IpNet, other: IpNet) -> bool {
     one.contains(&other) || other.contains(&one)

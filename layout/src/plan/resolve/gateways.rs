@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::Report;
-use super::addresses::link_local;
+use super::addresses::{link_local, version};
 use super::links::Link;
 use super::owners::Owned;
 use crate::spec::At;
@@ -90,8 +90,4 @@ pub(super) fn same_namespace(one: Owned<'_>, other: Owned<'_>) -> bool {
 /// Whether the routes of two interfaces are in one table: each interface of a daemon has its own.
 fn same_table(one: Owned<'_>, other: Owned<'_>) -> bool {
     matches!((one, other), (Owned::Host, Owned::Host))
-}
-
-fn version(address: IpAddr) -> &'static str {
-    if address.is_ipv4() { "IPv4" } else { "IPv6" }
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::addresses::version;
 use super::links::Link;
 use super::segments::Terms;
 use super::{Report, addresses, proxied, segments};
@@ -47,11 +48,15 @@ fn on_segment<'t, 's>(
 ) -> Option<Network> {
     let link = segments::parent(spec, terms, parents, report);
     let labels = labels(&spec.labels, report);
+    let none = (
+        "without an IPv6 subnet Docker takes one from the daemon's pools, which is none of the segment",
+        "write the interface's IPv6 subnet too, or leave `ipv6` out",
+    );
+    let ipv6 = ipv6(spec, Some(none), report);
     let link = link?;
     let subnets = segments::subnets(spec, link, terms, report)?;
-    let ipv6 = subnets.iter().any(|subnet| subnet.range.addr().is_ipv6());
     let driver = segments::driver(driver, link)?;
-    Some(Network { name: String::new(), driver, internal: false, ipv6, subnets, labels: labels? })
+    Some(Network { name: String::new(), driver, internal: false, ipv6: ipv6?, subnets, labels: labels? })
 }
 
 /// A network behind the daemon, without its name.
@@ -69,31 +74,38 @@ fn bridge(
     let subnets = subnets(spec, terms, pools, taken, report);
     let subnets = subnets.and_then(|subnets| proxied::read(spec, subnets, terms, report));
     let labels = labels(&spec.labels, report);
-    let ipv6 = match &spec.ipv6 {
-        Field::Absent => Some(subnets.iter().flatten().any(|subnet| subnet.range.addr().is_ipv6())),
-        Field::Bad => None,
-        Field::Given(at) => {
-            let first = spec.subnets.items().iter().find(|text| text.value.contains(':'));
-            if let (false, Some(first)) = (at.value, first) {
-                let message = "a network without IPv6 has an IPv6 subnet";
-                let diagnostic = at.place.error("network-ipv6", message).help("leave `ipv6` out, or the subnet");
-                report.push(diagnostic.related(first.place.value.clone(), "the subnet"));
-            }
-            let pool = || pools.is_none_or(|pools| pools.iter().any(|pool| pool.base.addr().is_ipv6()));
-            if at.value && first.is_none() && !pool() {
-                let message = "the network has no IPv6 subnet, and the daemon's `pools` have none to give";
-                report
-                    .push(at.place.error("network-ipv6", message).help("write an IPv6 `subnet`, or leave `ipv6` out"));
-            }
-            Some(at.value)
-        }
-    };
+    let pool = pools.is_none_or(|pools| pools.iter().any(|pool| pool.base.addr().is_ipv6()));
+    let none = (
+        "the network has no IPv6 subnet, and the daemon's `pools` have none to give",
+        "write an IPv6 `subnet`, or leave `ipv6` out",
+    );
+    let ipv6 = ipv6(spec, (!pool).then_some(none), report);
     let internal = match &spec.internal {
         Field::Bad => None,
         field => Some(field.given().is_some_and(|at| at.value)),
     };
     let (name, driver) = (String::new(), Driver::Bridge);
     Some(Network { name, driver, internal: internal?, ipv6: ipv6?, subnets: subnets?, labels: labels? })
+}
+
+/// Whether a network has IPv6. `none`: why it cannot without a subnet, and what to write.
+fn ipv6(spec: &spec::Network, none: Option<(&str, &str)>, report: &mut Report) -> Option<bool> {
+    let first = spec.subnets.items().iter().find(|text| text.value.contains(':'));
+    let at = match &spec.ipv6 {
+        Field::Absent => return Some(first.is_some()),
+        Field::Bad => return None,
+        Field::Given(at) => at,
+    };
+    match (at.value, first, none) {
+        (false, Some(first), _) => {
+            let message = "a network without IPv6 has an IPv6 subnet";
+            let diagnostic = at.place.error("network-ipv6", message).help("leave `ipv6` out, or the subnet");
+            report.push(diagnostic.related(first.place.value.clone(), "the subnet"));
+        }
+        (true, None, Some((message, help))) => report.push(at.place.error("network-ipv6", message).help(help)),
+        (true | false, ..) => {}
+    }
+    Some(at.value)
 }
 
 /// A name as Docker takes it, and one that no shell, label or filter takes for something else.
@@ -154,11 +166,7 @@ fn subnets(
             continue;
         };
         let range = at.with(range);
-        if let Some(first) = good.iter().find(|other| version(other.value.range) == version(range.value)) {
-            let message = format!("a network has one {} subnet", version(range.value));
-            let diagnostic = at.place.error("network-subnet", message).help("make a second network for the other");
-            report.push(diagnostic.related(first.place.value.clone(), "the first"));
-        }
+        one_of_a_version(&range, &good, "make a second network for the other", report);
         apart(&range, terms, pools, taken, report);
         taken.push(range.clone());
         good.push(at.with(Subnet { range: range.value, gateway: None, ip_range: None }));
@@ -182,9 +190,32 @@ fn subnets(
             None => {}
         }
     }
+    complete &= ip_ranges(spec, &mut good, complete, "172.20.1.128/25", report);
+    complete.then(|| good.into_iter().map(|at| at.value).collect())
+}
+
+/// Reports a second subnet of an IP version.
+pub(super) fn one_of_a_version(range: &At<IpNet>, before: &[At<Subnet>], help: &str, report: &mut Report) {
+    let version = |net: IpNet| version(net.addr());
+    if let Some(first) = before.iter().find(|other| version(other.value.range) == version(range.value)) {
+        let message = format!("a network has one {} subnet", version(range.value));
+        let diagnostic = range.place.error("network-subnet", message).help(help);
+        report.push(diagnostic.related(first.place.value.clone(), "the first"));
+    }
+}
+
+/// Gives each of these subnets its `ip-range`; `complete`: whether they are all. Whether each could be read.
+pub(super) fn ip_ranges(
+    spec: &spec::Network,
+    good: &mut [At<Subnet>],
+    complete: bool,
+    example: &str,
+    report: &mut Report,
+) -> bool {
+    let mut all = true;
     for at in spec.ip_ranges.items() {
-        let Some(range) = addresses::range(at, "172.20.1.128/25", report) else {
-            complete = false;
+        let Some(range) = addresses::range(at, example, report) else {
+            all = false;
             continue;
         };
         match good.iter_mut().find(|subnet| subnet.value.range.contains(&range)) {
@@ -192,11 +223,11 @@ fn subnets(
                 second(at, &format!("the subnet {} has a range of containers already", subnet.value.range), report);
             }
             Some(subnet) => subnet.value.ip_range = Some(range),
-            None if complete => outside(at, &format!("the range {range} is no part"), report),
+            None if complete && all => outside(at, &format!("the range {range} is no part"), report),
             None => {}
         }
     }
-    complete.then(|| good.into_iter().map(|at| at.value).collect())
+    all
 }
 
 fn second(at: &At<String>, message: &str, report: &mut Report) {
@@ -237,7 +268,7 @@ fn apart(range: &At<IpNet>, terms: Terms<'_, '_>, pools: Option<&[Pool]>, taken:
             report.push(diagnostic.related(own.place.value.clone(), "the subnet"));
         }
     }
-    let first = pools.into_iter().flatten().find(|pool| version(pool.base) == version(net));
+    let first = pools.into_iter().flatten().find(|pool| pool.base.addr().is_ipv4() == net.addr().is_ipv4());
     if let Some(own) =
         first.and_then(|pool| IpNet::new(pool.base.network(), pool.size).ok()).filter(|own| overlap(*own))
     {
@@ -267,8 +298,4 @@ fn labels(field: &Field<List<String>>, report: &mut Report) -> Option<Vec<String
         }
     }
     complete.then(|| field.items().iter().map(|at| at.value.clone()).collect())
-}
-
-fn version(net: IpNet) -> &'static str {
-    if net.addr().is_ipv4() { "IPv4" } else { "IPv6" }
 }

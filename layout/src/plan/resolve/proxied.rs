@@ -55,7 +55,8 @@ fn one(spec: &spec::Network, subnet: Subnet, terms: Terms<'_, '_>, report: &mut 
         let help = format!("write which addresses are containers': `ip-range = \"{example}\"`");
         report.push(place.place.error("network-proxied-size", message).help(help));
     }
-    segments::free(&place.with(range), terms.all, report);
+    // The bridge's route is for all of it: nobody else's address may be in there.
+    segments::free(&at.with(subnet.range), terms.all, report);
     // Docker would take the first of `ip-range`.
     let first = match subnet.range {
         IpNet::V4(net) => Ipv4Addr::from(u32::from(net.network()) + 1).into(),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::links::Link;
-use super::{Report, addresses, shared};
+use super::{Report, addresses, networks, shared};
 use crate::engine::{Reader, Versions};
 use crate::plan::{Driver, Subnet};
 use crate::spec::words::quoted;
@@ -124,16 +124,12 @@ pub(super) fn subnets(
         let Some(range) = addresses::range(at, "198.51.100.0/24", report) else { continue };
         if !link.addresses.iter().any(|net| net.value.trunc() == range) && link.complete {
             let message = format!("{range} is not a subnet of {}", quoted(link.text()));
-            let known = link.addresses.iter().map(|net| net.value.trunc()).find(|net| version(*net) == version(range));
-            let help = known.map_or("leave it out".to_owned(), |known| format!("write `{known}`"));
+            let help =
+                own(link, range.addr().is_ipv4()).map_or("leave it out".to_owned(), |own| format!("write `{own}`"));
             report.push(at.place.error("network-segment-subnet", message).help(help));
             continue;
         }
-        if let Some(first) = good.iter().find(|other| version(other.value.range) == version(range)) {
-            let message = format!("a network has one {} subnet", version(range));
-            let diagnostic = at.place.error("network-subnet", message).help("leave one of them out");
-            report.push(diagnostic.related(first.place.value.clone(), "the first"));
-        }
+        networks::one_of_a_version(&at.with(range), &good, "leave one of them out", report);
         if let Some(learns) = link.learns().filter(|_| range.addr().is_ipv6()) {
             let message =
                 format!("containers on {} would take the router's word for their addresses too", quoted(link.text()));
@@ -145,25 +141,12 @@ pub(super) fn subnets(
         let gateway = link.gateways.iter().map(|gateway| gateway.value).find(|gateway| range.contains(gateway));
         good.push(at.with(Subnet { range, gateway, ip_range: None }));
     }
-    gateways(spec, link, report);
+    gateways(spec, link, &good, report);
+    networks::ip_ranges(spec, &mut good, whole, "198.51.100.192/26", report);
     for at in spec.ip_ranges.items() {
-        let Some(range) = addresses::range(at, "198.51.100.192/26", report) else { continue };
-        match good.iter_mut().find(|subnet| subnet.value.range.contains(&range)) {
-            Some(subnet) if subnet.value.ip_range.is_some() => {
-                let message = format!("the subnet {} has a range of containers already", subnet.value.range);
-                report.push(at.place.error("network-subnet", message).help("leave one of them out"));
-            }
-            Some(subnet) => {
-                subnet.value.ip_range = Some(range);
-                free(&at.with(range), terms.all, report);
-            }
-            None if whole => {
-                let message = format!("the range {range} is no part of the network's `subnet`");
-                report.push(
-                    at.place.error("network-subnet", message).help("write one in the subnet, and the subnet too"),
-                );
-            }
-            None => {}
+        let range = good.iter().filter_map(|subnet| subnet.value.ip_range).find(|range| at.value.parse() == Ok(*range));
+        if let Some(range) = range {
+            free(&at.with(range), terms.all, report);
         }
     }
     for at in good.iter().filter(|at| at.value.ip_range.is_none() && whole) {
@@ -173,29 +156,27 @@ pub(super) fn subnets(
     }
     if let Some(at) = spec.driver.given().filter(|_| whole && !good.iter().any(|at| at.value.range.addr().is_ipv4())) {
         let message = "without an IPv4 subnet Docker takes one from the daemon's pools, which is none of the segment";
-        report.push(
-            at.place
-                .error("network-segment-subnet", message)
-                .help("write a `subnet` of the interface, and an `ip-range` in it"),
-        );
-    }
-    if let Some(at) =
-        spec.ipv6.given().filter(|at| at.value && whole && !good.iter().any(|at| at.value.range.addr().is_ipv6()))
-    {
-        let message = "without an IPv6 subnet Docker takes one from the daemon's pools, which is none of the segment";
-        report.push(
-            at.place.error("network-ipv6", message).help("write the interface's IPv6 subnet too, or leave `ipv6` out"),
-        );
+        let help = match own(link, true) {
+            Some(own) => format!("write `subnet = \"{own}\"`, and an `ip-range` in it"),
+            None => format!("give {} an IPv4 address, or write `driver = \"bridge\"`", quoted(link.text())),
+        };
+        report.push(at.place.error("network-segment-subnet", message).help(help));
     }
     (whole && report.len() == before).then(|| good.into_iter().map(|at| at.value).collect())
 }
 
+/// The first subnet of an interface of this IP version.
+fn own(link: &Link<'_>, v4: bool) -> Option<IpNet> {
+    link.addresses.iter().map(|net| net.value.trunc()).find(|net| net.addr().is_ipv4() == v4)
+}
+
 /// A gateway may be written, and is the interface's own.
-fn gateways(spec: &spec::Network, link: &Link<'_>, report: &mut Report) {
+fn gateways(spec: &spec::Network, link: &Link<'_>, subnets: &[At<Subnet>], report: &mut Report) {
     for at in spec.gateways.items() {
         let known = at.value.parse::<IpAddr>().ok();
-        if known.is_none_or(|gateway| !link.gateways.iter().any(|own| own.value == gateway)) {
-            let message = format!("{} is no gateway of {}", quoted(&at.value), quoted(link.text()));
+        if known.is_none() || !subnets.iter().any(|subnet| subnet.value.gateway == known) {
+            let message =
+                format!("{} is no gateway of {} in the network's `subnet`", quoted(&at.value), quoted(link.text()));
             let help = "leave `gateway` out: containers on a segment have the gateway of the interface";
             report.push(at.place.error("network-segment-gateway", message).help(help));
         }
@@ -215,10 +196,6 @@ pub(super) fn free(range: &At<IpNet>, all: &[Link<'_>], report: &mut Report) {
             report.push(diagnostic.related(place.value.clone(), "the address"));
         }
     }
-}
-
-fn version(net: IpNet) -> &'static str {
-    if net.addr().is_ipv4() { "IPv4" } else { "IPv6" }
 }
 
 /// The driver of a network on this interface, by its name.

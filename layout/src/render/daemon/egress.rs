@@ -16,8 +16,7 @@ use crate::render::rules::{Chain, set, table};
 pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     let why = format!("What may leave on the interfaces of daemons.{}: their own addresses alone.", daemon.name);
     let chains = plan.interfaces_of(daemon).flat_map(|interface| {
-        let segment =
-            daemon.network_on(&interface.name).map(|network| segment::chains(plan, daemon, interface, network));
+        let segment = plan.network_on(interface).map(|network| segment::chains(plan, daemon, interface, network));
         segment.into_iter().flatten().chain([chain(plan, daemon, interface)])
     });
     let text = match daemon.isolation {
@@ -66,10 +65,9 @@ fn chain(plan: &HostPlan, daemon: &Daemon, interface: &Interface) -> Chain {
     let chain = on_egress(interface);
     // `ether type` reads the frame as it will be: a tag that the NIC is to put in counts too.
     let chain = chain.note("a VLAN of a user's own below the interface").rule("ether type { 8021q, 8021ad } drop");
-    let network = daemon.network_on(&interface.name);
-    let chain = network.into_iter().fold(chain, |chain, network| segment::own_mac(chain, interface, network));
-    let same_mac =
-        |chain: Chain| network.into_iter().fold(chain, |chain, network| segment::same_mac(chain, interface, network));
+    let network = plan.network_on(interface);
+    let chain = segment::own_mac(chain, interface, network);
+    let same_mac = |chain: Chain| segment::same_mac(chain, interface, network);
     let (chain, local) = match plan.mac_of(interface) {
         Some(mac) => {
             let local = link_local(mac);

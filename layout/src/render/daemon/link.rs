@@ -63,20 +63,12 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, target: &Target, layout: 
         }
     }
     starts.push(beside_links(daemon, target, &format!("{} -f {etc}/egress.nft", target.path(Program::Nft))));
-    let proxied: Vec<&Interface> =
-        plan.interfaces_of(daemon).filter(|interface| !plan.proxied_on(interface).is_empty()).collect();
-    if !proxied.is_empty() {
-        let sysctl = format!("{} {etc}/proxied.conf", target.path(Program::SystemdSysctl));
-        starts.push(beside_links(daemon, target, &sysctl));
-        layout.text(etc.join("proxied.conf"), answering(daemon, &proxied));
-    }
-    let learnt: String =
-        plan.interfaces_of(daemon).filter(|interface| interface.accept_ra).map(sysctl::learnt).collect();
-    if !learnt.is_empty() {
-        // They are the link's own: a new one has the namespace's defaults.
-        let file = etc.join("accept-ra.conf");
+    // They are the links' own: a new one has the namespace's defaults.
+    let sysctls: String = plan.interfaces_of(daemon).map(|interface| sysctl::link(plan, interface)).collect();
+    if !sysctls.is_empty() {
+        let file = etc.join("link.conf");
         starts.push(beside_links(daemon, target, &format!("{} {file}", target.path(Program::SystemdSysctl))));
-        layout.text(file, learnt);
+        layout.text(file, sysctls);
     }
     if daemon.isolation == Isolation::Zone {
         for (table, interface) in plan.routing_tables(daemon) {
@@ -112,17 +104,6 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, target: &Target, layout: 
         layout.text(format!("/etc/udev/rules.d/90-dmhost-{name}.rules"), text);
     }
     layout.text(etc.join("link.batch"), batch(plan, daemon));
-}
-
-/// That neighbours are answered for containers, and at once: the kernel waits up to 0.8 s for the address's owner (its
-/// ip-sysctl.rst, `proxy_delay`), and no container is on the wire.
-fn answering(daemon: &Daemon, interfaces: &[&Interface]) -> String {
-    let mut text = format!("# daemons.{}.routed: neighbours ask for containers.\n", daemon.name);
-    for Interface { name, .. } in interfaces {
-        // With `/` as separator, a name may have a `.` (sysctl.d(5)).
-        let _ = writeln!(text, "net/ipv6/conf/{name}/proxy_ndp = 1\nnet/ipv6/neigh/{name}/proxy_delay = 0");
-    }
-    text
 }
 
 /// `ip -batch` lines for all interfaces: addresses, then up, then routes. A second run changes nothing. In the host's namespace the routes

@@ -18,24 +18,20 @@ pub(super) fn chains(plan: &HostPlan, daemon: &Daemon, interface: &Interface, ne
 }
 
 /// To the chain of what leaves on an interface: where frames of its containers go. With a MAC address of their own they are none of
-/// the daemon's, and with the interface's they may be.
-pub(super) fn own_mac(chain: Chain, interface: &Interface, network: &Network) -> Chain {
-    match network.driver {
-        Driver::Macvlan { .. } => chain
-            .note(format!("containers of the network {}, by the MAC addresses that Docker gives them", network.name))
-            .rule(format!("{ENGINES_MAC} goto {}", name(interface))),
-        Driver::Bridge | Driver::Ipvlan { .. } => chain,
-    }
+/// the daemon's.
+pub(super) fn own_mac(chain: Chain, interface: &Interface, network: Option<&Network>) -> Chain {
+    let Some(Network { name: network, driver: Driver::Macvlan { .. }, .. }) = network else { return chain };
+    chain
+        .note(format!("containers of the network {network}, by the MAC addresses that Docker gives them"))
+        .rule(format!("{ENGINES_MAC} goto {}", name(interface)))
 }
 
-/// The same after frames with another MAC address than the interface's are dropped.
-pub(super) fn same_mac(chain: Chain, interface: &Interface, network: &Network) -> Chain {
-    match network.driver {
-        Driver::Ipvlan { .. } => chain
-            .note(format!("containers of the network {} have the interface's MAC address", network.name))
-            .rule(format!("jump {}", name(interface))),
-        Driver::Bridge | Driver::Macvlan { .. } => chain,
-    }
+/// The same where frames with another MAC address than the interface's are gone: with that they may be the daemon's.
+pub(super) fn same_mac(chain: Chain, interface: &Interface, network: Option<&Network>) -> Chain {
+    let Some(Network { name: network, driver: Driver::Ipvlan { .. }, .. }) = network else { return chain };
+    chain
+        .note(format!("containers of the network {network} have the interface's MAC address"))
+        .rule(format!("jump {}", name(interface)))
 }
 
 fn name(interface: &Interface) -> String {

@@ -72,23 +72,35 @@ pub(in crate::render) fn zone() -> String {
     hardened(false, false)
 }
 
-/// What an interface of a zone has whose router is learnt; none of it is of a router that is written.
-pub(in crate::render) fn learnt(interface: &Interface) -> String {
+/// What an interface of a daemon has beside what its namespace begins with, where it learns its router or neighbours ask for containers.
+pub(in crate::render) fn link(plan: &HostPlan, interface: &Interface) -> String {
     let name = &interface.name;
-    let mut text = format!(
-        "# interfaces.{name}.accept-ra: the default route of a router's advertisements, though the zone forwards.\n"
-    );
-    for (key, value) in [
-        ("accept_ra", 2),
-        ("accept_ra_defrtr", 1),
-        ("accept_ra_pinfo", 0),
-        // None is shorter.
-        ("accept_ra_rt_info_max_plen", -1),
-        ("accept_ra_mtu", 0),
-        // None is higher: it has eight bits.
-        ("accept_ra_min_hop_limit", 256),
-    ] {
-        let _ = writeln!(text, "net.ipv6.conf.{name}.{key} = {value}");
+    let mut text = String::new();
+    if interface.accept_ra {
+        let _ = writeln!(
+            text,
+            "# interfaces.{name}.accept-ra: the default route of a router's advertisements, though the zone forwards."
+        );
+        for (key, value) in [
+            ("accept_ra", 2),
+            ("accept_ra_defrtr", 1),
+            ("accept_ra_pinfo", 0),
+            // None is shorter.
+            ("accept_ra_rt_info_max_plen", -1),
+            ("accept_ra_mtu", 0),
+            // None is higher: it has eight bits.
+            ("accept_ra_min_hop_limit", 256),
+        ] {
+            let _ = writeln!(text, "net.ipv6.conf.{name}.{key} = {value}");
+        }
+    }
+    for (range, _) in plan.proxied_on(interface) {
+        // At once: the kernel waits up to 0.8 s for an address's owner (its ip-sysctl.rst, `proxy_delay`), and none is on the wire.
+        let _ = writeln!(
+            text,
+            "# {range} is routed, and neighbours on interfaces.{name} ask for its containers.\n\
+             net.ipv6.conf.{name}.proxy_ndp = 1\nnet.ipv6.neigh.{name}.proxy_delay = 0"
+        );
     }
     text
 }

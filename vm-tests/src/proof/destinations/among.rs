@@ -6,16 +6,13 @@ use std::net::IpAddr;
 use dmhost_layout::plan::Daemon;
 
 use crate::proof::containers::page;
-use crate::proof::question::{Inner, Network, Place};
+use crate::proof::question::{CONTAINER_PORT, Inner, Network, Place};
 use crate::proof::report::Fact;
-
-/// Where the probe serves, before anything is published.
-const PORT: u16 = 8000;
 
 /// What the second container asks of the first, as the probe takes it.
 pub(super) fn sheet(daemon: &Daemon, inner: &[Inner]) -> String {
     let asked = addresses(daemon, inner).filter(|_| may(daemon));
-    asked.map(|address| format!("tcp {address} {PORT} {PORT}\n")).collect()
+    asked.map(|address| format!("tcp {address} {CONTAINER_PORT} {CONTAINER_PORT}\n")).collect()
 }
 
 /// Whether all that was asked is answered; `None` where containers are not to reach each other.
@@ -29,7 +26,8 @@ pub(super) fn fact(daemon: &Daemon, inner: &[Inner], said: Result<&str, &str>) -
         Ok(said) => said,
         Err(why) => return fact(false, why.to_owned()),
     };
-    let answer = |address: IpAddr| format!("tcp {address} {PORT} answers {}", page(&daemon.name).escape_default());
+    let answer =
+        |address: IpAddr| format!("tcp {address} {CONTAINER_PORT} answers {}", page(&daemon.name).escape_default());
     let (answering, mute): (Vec<IpAddr>, Vec<IpAddr>) =
         addresses(daemon, inner).partition(|address| said.lines().any(|line| line == answer(*address)));
     if answering.is_empty() && mute.is_empty() {

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use dmhost_layout::plan::{self, Daemon, Interface, Isolation};
+use dmhost_layout::plan::{Daemon, Interface, Isolation};
 use serde_json::{Value, json};
 
 use super::deeds::{self, Liar, Tell};
@@ -176,9 +176,10 @@ impl Trial {
         let outlets = outlets(scene, inner, daemon);
         let (mut script, mut stands) = (String::from("set -eu\n"), Vec::new());
         let mut sheets = Vec::new();
-        for stand in STANDS.into_iter().filter(|stand| stand.is_possible(daemon, interface)) {
+        let network = scene.plan.network_on(interface).map(|network| Network::Declared(network.name.clone()));
+        let network = network.as_ref();
+        for stand in STANDS.into_iter().filter(|stand| stand.is_possible(daemon, interface, network)) {
             let tell = [nth, stand.letter()];
-            let network = daemon.network_on(uplink);
             let (mac, bridge) = match stand {
                 Stand::Segment => (network.and_then(|network| on(inner, daemon, network).1).unwrap_or(own), None),
                 Stand::Bridge => (deeds::nobody(tell), Some(bridge)),
@@ -186,7 +187,7 @@ impl Trial {
                 Stand::Below(_) => (deeds::nobody(tell), None),
             };
             let addresses = match stand {
-                Stand::Bridge => inside(inner, daemon),
+                Stand::Bridge => on(inner, daemon, &Network::Default).0,
                 Stand::Segment => network.map(|network| on(inner, daemon, network).0).unwrap_or_default(),
                 Stand::Uplink | Stand::Below(_) | Stand::Tagged(_) => {
                     interface.addresses.iter().map(ipnet::IpNet::addr).collect()
@@ -222,7 +223,7 @@ impl Trial {
             sheets.push((stand, frames));
         }
         let wires: Vec<Wire> = sheets.iter().filter_map(|(stand, _)| Wire::of(*stand, uplink.as_str())).collect();
-        run_all(&mut script, daemon, uplink.as_str(), &wires, &sheets);
+        run_all(&mut script, daemon, (uplink.as_str(), network), &wires, &sheets);
         let undo = undo(daemon, &wires);
         let segment = bed.topology.segment(&vantage)?;
         let on_link = |host: &Host| interface.addresses.iter().any(|net| net.contains(&host.ip));
@@ -267,14 +268,15 @@ impl Trial {
 }
 
 impl Stand {
-    fn is_possible(self, daemon: &Daemon, interface: &Interface) -> bool {
+    /// `network`: what the spec puts on the interface.
+    fn is_possible(self, daemon: &Daemon, interface: &Interface, network: Option<&Network>) -> bool {
         match self {
             // One bridge is enough, whichever interface its frames would leave by.
             Self::Bridge => daemon.interfaces.first() == Some(&interface.name),
             Self::Uplink => true,
             // Docker makes one network on an interface.
-            Self::Below(_) => daemon.network_on(&interface.name).is_none(),
-            Self::Segment => daemon.network_on(&interface.name).is_some(),
+            Self::Below(_) => network.is_none(),
+            Self::Segment => network.is_some(),
             Self::Tagged(_) => format!("{}.{VID}", interface.name).len() <= 15,
         }
     }
@@ -304,7 +306,13 @@ impl Wire {
 
 /// Lines of a script that has these containers send their frames side by side. The container on a user's network stands on those that
 /// a user makes on the uplink as well.
-fn run_all(script: &mut String, daemon: &Daemon, uplink: &str, wires: &[Wire], sheets: &[(Stand, Vec<Vec<u8>>)]) {
+fn run_all(
+    script: &mut String,
+    daemon: &Daemon,
+    (uplink, network): (&str, Option<&Network>),
+    wires: &[Wire],
+    sheets: &[(Stand, Vec<Vec<u8>>)],
+) {
     let post = |path: &str, body: &Value| call(&daemon.name, "POST", path, body) + " >/dev/null\n";
     for Wire { name, config, address } in wires {
         *script += &post("/networks/create", config);
@@ -312,16 +320,11 @@ fn run_all(script: &mut String, daemon: &Daemon, uplink: &str, wires: &[Wire], s
         *script += &post(&format!("/networks/{name}/connect"), &end);
     }
     let mut of_one: BTreeMap<String, String> = BTreeMap::new();
-    let segment =
-        daemon.networks.iter().find(|network| network.driver.parent().is_some_and(|on| on.as_str() == uplink));
     for (stand, frames) in sheets {
         let (container, on) = match (stand, Wire::of(*stand, uplink)) {
             (_, Some(Wire { address, .. })) => (USER.to_owned(), address),
             (Stand::Uplink, None) => (HOST.to_owned(), uplink.to_owned()),
-            (Stand::Segment, None) => {
-                let network = segment.map_or(Network::Default, |network| Network::Declared(network.name.clone()));
-                (container(&network), "eth0".to_owned())
-            }
+            (Stand::Segment, None) => (container(network.unwrap_or(&Network::Default)), "eth0".to_owned()),
             (Stand::Bridge | Stand::Below(_) | Stand::Tagged(_), None) => (DEFAULT.to_owned(), "eth0".to_owned()),
         };
         // A socket that passes by every rule of a link is given to nobody.
@@ -361,18 +364,12 @@ fn outlets(scene: &Scene<'_>, inner: &[Inner], daemon: &Daemon) -> Vec<(Host, u1
     all
 }
 
-/// The addresses of a daemon's container on the default bridge.
-fn inside(inner: &[Inner], daemon: &Daemon) -> Vec<std::net::IpAddr> {
-    let own = inner.iter().filter(|inner| {
-        inner.daemon == daemon.name && inner.network == Network::Default && inner.place == Place::Container
-    });
-    own.map(|inner| inner.address).collect()
-}
-
-/// The addresses of a daemon's container on a network of the spec, and the MAC address, if it has one of its own.
-fn on(inner: &[Inner], daemon: &Daemon, network: &plan::Network) -> (Vec<std::net::IpAddr>, Option<Mac>) {
-    let network = Network::Declared(network.name.clone());
-    let own = || inner.iter().filter(|inner| inner.daemon == daemon.name && inner.network == network);
+/// The addresses of a daemon's container on a network, and the MAC address, if it has one of its own on a segment.
+fn on(inner: &[Inner], daemon: &Daemon, network: &Network) -> (Vec<std::net::IpAddr>, Option<Mac>) {
+    let own = || {
+        let here = |inner: &&Inner| inner.daemon == daemon.name && inner.network == *network;
+        inner.iter().filter(here).filter(|inner| inner.place == Place::Container)
+    };
     (own().map(|inner| inner.address).collect(), own().find_map(|inner| inner.mac))
 }
 

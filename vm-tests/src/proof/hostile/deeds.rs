@@ -123,14 +123,16 @@ fn others(scene: &Scene<'_>, liar: &Liar<'_>) -> Vec<IpAddr> {
     // And what is led to the daemon leaves with its own address, but where no frame made by hand does.
     let led = |ip: &IpAddr| scene.plan.routed_on(liar.interface).iter().any(|range| range.contains(ip));
     // On a segment containers with the interface's MAC address are told from it by nothing.
-    let owner = scene.plan.daemons.values().find(|daemon| daemon.interfaces.contains(&liar.interface.name));
-    let network = owner.and_then(|daemon| daemon.network_on(&liar.interface.name));
-    let ipvlan = network.filter(|network| matches!(network.driver, Driver::Ipvlan { .. }) && liar.bridge.is_none());
+    let ipvlan = scene
+        .plan
+        .network_on(liar.interface)
+        .filter(|network| matches!(network.driver, Driver::Ipvlan { .. }) && liar.bridge.is_none());
     let beside = ipvlan.map(plan::Network::on_segment).unwrap_or_default();
     let known = |ip: &IpAddr| liar.own.contains(ip) || beside.iter().any(|range| range.contains(ip));
     let elsewhere = |ip: &IpAddr| !pooled(ip) && (liar.tagged || liar.listed || !led(ip) && !known(ip));
     all.extend(scene.inner.iter().copied().filter(elsewhere));
     // What no network has is no container's, whoever is led there.
+    let owner = scene.plan.daemons.values().find(|daemon| daemon.interfaces.contains(&liar.interface.name));
     all.extend(owner.filter(|_| liar.bridge.is_some()).into_iter().flat_map(on_no_network));
     let nets = &liar.interface.addresses;
     all.extend(nets.iter().filter_map(|net| scene.stations.beside(*net, &[]).map(|host| host.ip)));
@@ -167,7 +169,11 @@ fn spoofed(scene: &Scene<'_>, liar: &Liar<'_>) -> Vec<Vec<u8>> {
         }
         IpAddr::V4(_) => None,
     });
-    all.extend(told.map(|frame| [frame, payload.clone()].concat()));
+    // So is a question for routers, where they are learnt.
+    let asks = own().any(|ip| ip.is_ipv6()) && (liar.listed || !liar.interface.accept_ra);
+    let from = Host { mac: liar.mac, ip: topology::link_local(liar.mac.0).into() };
+    let asked = asks.then(|| frames::solicitation(from)).flatten();
+    all.extend(told.chain(asked).map(|frame| [frame, payload.clone()].concat()));
     for ip in own() {
         let from = Host { mac: nobody(liar.tell), ip };
         all.extend(

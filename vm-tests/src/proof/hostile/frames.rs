@@ -152,6 +152,14 @@ pub(super) fn router(from: Host, lifetime: u16, prefix: Ipv6Addr) -> Option<Vec<
     icmp(from, all_nodes(), &message)
 }
 
+/// A question for the routers of a segment (RFC 4861 section 4.1).
+pub(super) fn solicitation(from: Host) -> Option<Vec<u8>> {
+    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+    let to = Host { mac: EthernetAddress([0x33, 0x33, 0, 0, 0, 2]), ip: group.into() };
+    let message = [&[133, 0, 0, 0, 0, 0, 0, 0, 1, 1][..], &from.mac.0].concat();
+    icmp(from, to, &message)
+}
+
 /// An ICMP redirect: to reach `target`, go by `via`.
 pub(super) fn redirect(from: Host, to: Host, target: IpAddr, via: Host) -> Option<Vec<u8>> {
     let quoted = answered(to, target)?;

@@ -15,8 +15,8 @@ use std::net::IpAddr;
 
 use dmhost_layout::plan::{self, Daemon, DaemonName, HostPlan, InterfaceName, Owner, Protocol};
 
-pub use ports::{Ports, ProbePorts, bound, inner_port, probe_ports};
-pub use promise::{CONTAINER_PORT, datagrams_of, listed_by, listed_sources, ports_of, questions};
+pub use ports::{CONTAINER_PORT, Ports, ProbePorts, bound, inner_port, probe_ports};
+pub use promise::{datagrams_of, listed_by, listed_sources, ports_of, questions};
 pub use target::{Inner, Place, Subject, Target, free, on_no_network, subnet_of, targets};
 pub use within::{control, questions_within};
 

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 
 use dmhost_layout::plan::{self, Daemon, Exposed, HostPlan, Isolation, PortRange, Protocol};
 
+/// What the program in a probe container listens on, TCP and UDP.
+pub const CONTAINER_PORT: u16 = 8000;
 /// How many random TCP ports are asked where not all are.
 const RANDOM: usize = 1000;
 /// UDP services that answer strangers, by their ports: names, boot, time, names of Windows and of the link, management,
@@ -121,8 +123,8 @@ pub struct Ports {
 impl Ports {
     /// For a host; the random ones differ from run to run, and a port that answers is named.
     pub fn of(plan: &HostPlan, every: bool) -> Self {
-        let (mut tcp, mut udp) = (BTreeSet::from([22, 8000]), BTreeSet::from(WELL_KNOWN_UDP));
-        udp.insert(8000);
+        let (mut tcp, mut udp) = (BTreeSet::from([22, CONTAINER_PORT]), BTreeSet::from(WELL_KNOWN_UDP));
+        udp.insert(CONTAINER_PORT);
         for daemon in plan.daemons.values() {
             let probed = probe_ports(daemon);
             tcp.extend(daemon.api.as_ref().map(|api| api.port).into_iter().chain(probed.of(Protocol::Tcp)));

@@ -3,17 +3,14 @@
 
 use std::net::IpAddr;
 
-use dmhost_layout::plan::{Admin, Api, Daemon, Exposed, HostPlan, Interface, Isolation, Owner, Protocol};
+use dmhost_layout::plan::{Admin, Api, Daemon, Exposed, HostPlan, Interface, Isolation, Protocol};
 use ipnet::IpNet;
 
 use super::target::{places, version_of_gateway};
 use super::{Ask, Credential, Inner, Network, Place, Ports, ProbePorts, Question, Subject, Target, Vantage, Verdict};
-use super::{bound, probe_ports, targets};
+use super::{CONTAINER_PORT, bound, probe_ports, targets};
 use crate::proof::stations::Stations;
 use crate::proof::topology::Strangers;
-
-/// What the program in a probe container listens on.
-pub const CONTAINER_PORT: u16 = 8000;
 
 /// The whole matrix of wire vantages. `inner`: what Docker told of the probe containers.
 pub fn questions(plan: &HostPlan, inner: &[Inner], ports: &Ports) -> Vec<Question> {
@@ -94,10 +91,7 @@ fn unplanned(
     let group = matches!(target.place, Place::AllNodes | Place::Broadcast);
     let neighbour = (!group && !matches!(vantage, Vantage::Beyond(_))).then_some((Ask::Neighbour, promise));
     // What is sent to all is sent to a container on the segment too, and its program may answer.
-    let beside = match &over.owner {
-        Owner::Daemon(name) => plan.daemons[name].network_on(&over.name).is_some(),
-        Owner::Host | Owner::Carrier => false,
-    };
+    let beside = plan.network_on(over).is_some();
     let udp = ports.udp.iter().copied().filter(|port| !(group && beside && *port == CONTAINER_PORT)).collect();
     let rest = [
         (Ask::Echo, promise),

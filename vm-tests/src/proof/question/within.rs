@@ -73,10 +73,15 @@ fn container(
             && own.place == Place::Container
             && own.address.is_ipv4() == target.address.is_ipv4()
     });
-    // On a segment the kernel keeps apart what shares an interface; and from an internal network nothing leads elsewhere.
-    let own = target.subject == Subject::Daemon(name.clone())
-        && speaks
-        && network.of(&plan.daemons[name]).is_none_or(|of| of.driver == Driver::Bridge && !of.internal);
+    let bridge = || {
+        let here = |own: &Inner| own.daemon == *name && own.network == *network && own.address == target.address;
+        inner.iter().any(|own| own.place == Place::Bridge && here(own))
+    };
+    // On a segment the kernel keeps apart what shares an interface; and from an internal network nothing leads beyond its bridge.
+    let declared = network.of(&plan.daemons[name]);
+    let internal = declared.is_some_and(|of| of.internal);
+    let leads = declared.is_none_or(|of| of.driver == Driver::Bridge && (!of.internal || bridge()));
+    let own = target.subject == Subject::Daemon(name.clone()) && speaks && leads;
     match target.place {
         Place::Planned | Place::Bridge if own => {
             let probed = probe_ports(&plan.daemons[name]);
@@ -84,9 +89,11 @@ fn container(
             let here = bound(plan, &plan.daemons[name]).filter(|(address, _)| *address == target.address);
             tcp.extend(here.map(|(_, port)| port));
             let mut asks = vec![(Ask::Echo, Verdict::Serves)];
-            // docker-proxy of a zone listens on every address; of a shared daemon on the daemon's own, and not on a bridge.
+            // docker-proxy of a zone listens on every address; of a shared daemon on the daemon's own, and not on a bridge. From an internal
+            // network dockerd's rules lead to the container that is published, and there nothing is let through.
             let shared = plan.daemons[name].isolation == Isolation::Shared;
-            let serves = if shared && target.place == Place::Bridge { Verdict::Silent } else { Verdict::Serves };
+            let hidden = internal || shared && target.place == Place::Bridge;
+            let serves = if hidden { Verdict::Silent } else { Verdict::Serves };
             asks.extend(tcp.iter().map(|port| (Ask::Published { port: *port }, serves)));
             // From a socket on the wildcard address docker-proxy answers a datagram from the address of the bridge that it leaves by,
             // whichever was asked (moby, `cmd/docker-proxy/udp_proxy.go`): only there is it an answer.
@@ -138,10 +145,9 @@ pub fn control(plan: &HostPlan, inner: &[Inner], vantage: &Vantage) -> Option<Ip
         Vantage::Container(name, network) => {
             let here = || inner.iter().filter(|own| own.daemon == *name && own.network == *network);
             let bridge = here().find(|own| own.place == Place::Bridge).map(|own| own.address);
-            // On a segment nobody of the host answers its containers, and an internal network's have no gateway: what else they ask
-            // shows that they live.
-            let loopback = || matches!(network, Network::Declared(_)) && here().next().is_some();
-            bridge.or_else(|| loopback().then_some(std::net::Ipv4Addr::LOCALHOST.into()))
+            // On a segment nobody of the host answers its containers: that they live is shown by what leaves, where they may go.
+            let loopback = || here().find_map(|own| own.parent(plan)).map(|_| std::net::Ipv4Addr::LOCALHOST.into());
+            bridge.or_else(loopback)
         }
         Vantage::Host => {
             let own = plan.interfaces.values().filter(|interface| interface.owner == Owner::Host);
