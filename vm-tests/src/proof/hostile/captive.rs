@@ -2,7 +2,7 @@
 //!
 //! A container on a bridge lies to its zone; one on the host's network (`--network host`, here the zone's) stands on the
 //! uplink itself; a user's macvlan and ipvlan hang below it, and below a VLAN of the user's own. What leaves the machine with
-//! the tell of one of them is an offence, but for the honest frames that the first two send: those have to leave.
+//! the tell of one of them is an offence, but for the honest frames of the first two and of a network of the spec: those have to leave.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use dmhost_layout::plan::{Daemon, Interface, Isolation};
 use serde_json::{Value, json};
 
-use super::deeds::{self, Liar, Tell};
+use super::deeds::{self, Honest, Liar, Tell};
 use super::{PATIENCE, Row, Scene};
 use crate::bed::Testbed;
 use crate::fabric::provoke::Provocation;
@@ -88,8 +88,8 @@ struct Trial {
     script: String,
     /// What has its networks go.
     undo: String,
-    /// Each with whether an honest frame of it leaves.
-    stands: Vec<(bool, Tell, Row)>,
+    /// Each with its honest frames, which leave.
+    stands: Vec<(BTreeSet<Honest>, Tell, Row)>,
 }
 
 /// A row for each place that a container can stand in, all daemons at once; and what is left of it in the guest.
@@ -207,19 +207,19 @@ impl Trial {
                 // What stands on the uplink itself passes no rules but the uplink's own.
                 Stand::Bridge | Stand::Uplink | Stand::Segment => {
                     let near: Vec<(Host, u16)> = neighbours.iter().map(|host| (*host, 53)).collect();
-                    deeds::honest(&liar, &near)
+                    let settling = if stand == Stand::Segment { deeds::settling(&liar) } else { Vec::new() };
+                    [deeds::honest(&liar, &near), settling].concat()
                 }
                 Stand::Below(_) | Stand::Tagged(_) => Vec::new(),
             };
-            let speaks = !honest.is_empty();
+            let leave: BTreeSet<_> = honest.iter().filter_map(|frame| deeds::honest_of(frame)).collect();
             frames.extend(honest);
             let name = stand.title(daemon, interface);
-            let good = if speaks {
-                format!("{count} frames, none left but the honest ones")
-            } else {
-                format!("{count} frames, none left")
+            let good = match leave.len() {
+                0 => format!("{count} frames, none left"),
+                honest => format!("{count} frames, none left; {honest} honest ones, all left"),
             };
-            stands.push((speaks, tell, Row { name, frames: count, good, marks, ..Row::default() }));
+            stands.push((leave, tell, Row { name, frames: count, good, marks, ..Row::default() }));
             sheets.push((stand, frames));
         }
         let wires: Vec<Wire> = sheets.iter().filter_map(|(stand, _)| Wire::of(*stand, uplink.as_str())).collect();
@@ -236,23 +236,25 @@ impl Trial {
 
     /// Runs the script while every frame that leaves is looked at.
     fn run(mut self, bed: &Testbed) -> Result<Vec<Row>> {
-        let told = |seen: &Seen| deeds::told_by(&seen.frame).or_else(|| deeds::honest_of(&seen.frame)).is_some();
+        let told = |seen: &Seen| deeds::told_by(&seen.frame).is_some() || deeds::honest_of(&seen.frame).is_some();
         let act = || bed.guest.must(&self.script, RUN).map(drop);
         // Those before it have taken their time.
         self.provocation.terms.deadline = bed.deadline(PATIENCE + RUN);
         match bed.fabric.provoke(&self.provocation, act, told) {
             Ok(left) => {
                 let home = |seen: &&Seen| seen.segment == Some(self.provocation.segment);
-                let honest: BTreeSet<Tell> =
+                let honest: BTreeSet<Honest> =
                     left.iter().filter(home).filter_map(|seen| deeds::honest_of(&seen.frame)).collect();
-                for (speaks, tell, row) in &mut self.stands {
+                for (leave, tell, row) in &mut self.stands {
                     let theirs = |seen: &&Seen| deeds::told_by(&seen.frame) == Some(*tell);
                     let offences: Vec<&Seen> = left.iter().filter(theirs).collect();
                     if let Some(first) = offences.first() {
                         row.offences.push(format!("{} frames left, the first is {}", offences.len(), first.number));
                     }
-                    if *speaks && !honest.contains(tell) {
-                        row.offences.push("its honest frame did not leave either: nothing is known".to_owned());
+                    let stayed: Vec<String> = leave.difference(&honest).map(|(_, number)| number.to_string()).collect();
+                    if !stayed.is_empty() {
+                        let (stayed, all) = (stayed.join(", "), leave.len());
+                        row.offences.push(format!("of its {all} honest frames did not leave: {stayed}"));
                     }
                 }
             }

@@ -17,8 +17,14 @@ const HONEST: &[u8] = b"dmhost-honest-frame-";
 /// Ethernet addresses that nobody has; the sender's tell follows.
 const NOBODY: [u8; 3] = [0x06, 0xd2, 0];
 
+/// The number of the first of them that a kernel would send by itself.
+const SETTLING: u8 = 128;
+
 /// What tells one sender's frames from those of all others.
 pub(super) type Tell = [u8; 2];
+
+/// An honest frame: who sent it, and its number.
+pub(super) type Honest = (Tell, u8);
 
 /// Who sends, and from where.
 pub(super) struct Liar<'a> {
@@ -47,12 +53,12 @@ pub(super) fn told_by(frame: &[u8]) -> Option<Tell> {
     after(frame, HOSTILE).or_else(|| after(frame, &NOBODY))
 }
 
-/// Who sent an honest frame.
-pub(super) fn honest_of(frame: &[u8]) -> Option<Tell> {
-    after(frame, HONEST)
+/// Which honest frame it is, if it is one.
+pub(super) fn honest_of(frame: &[u8]) -> Option<Honest> {
+    after(frame, HONEST).map(|[a, b, number]| ([a, b], number))
 }
 
-fn after(frame: &[u8], mark: &[u8]) -> Option<Tell> {
+fn after<const N: usize>(frame: &[u8], mark: &[u8]) -> Option<[u8; N]> {
     let at = frame.windows(mark.len()).position(|window| window == mark)?;
     frame.get(at + mark.len()..)?.first_chunk().copied()
 }
@@ -89,24 +95,46 @@ pub(super) fn deeds(scene: &Scene<'_>, liar: &Liar<'_>) -> (Vec<Vec<u8>>, Vec<Ma
     (frames, marks)
 }
 
-/// A frame that has to leave, from one's own address to each of these ports of the same IP version.
+/// Frames that have to leave, from one's own addresses to each of these ports of the same IP version.
 pub(super) fn honest(liar: &Liar<'_>, ports: &[(Host, u16)]) -> Vec<Vec<u8>> {
-    let payload = [HONEST, &liar.tell].concat();
-    let frames = ports.iter().flat_map(|(to, port)| {
-        let own = liar.own.iter().filter(|ip| ip.is_ipv4() == to.ip.is_ipv4());
-        own.filter_map(|ip| packet::udp(Host { mac: liar.mac, ip: *ip }, towards(liar, *to), (53, *port), &payload))
+    let pairs = ports.iter().flat_map(|to| liar.own.iter().map(move |ip| (ip, to)));
+    let pairs = pairs.filter(|(ip, (to, _))| ip.is_ipv4() == to.ip.is_ipv4());
+    let frames = (0..).zip(pairs).filter_map(|(number, (ip, (to, port)))| {
+        packet::udp(Host { mac: liar.mac, ip: *ip }, towards(liar, *to), (53, *port), &honest_mark(liar, number))
     });
     frames.collect()
 }
 
 /// Questions by ARP from one's own addresses that have to leave.
 pub(super) fn honest_questions(liar: &Liar<'_>) -> Vec<Vec<u8>> {
-    let mark = [HONEST, &liar.tell].concat();
-    let asks = |to: &Host| {
+    let asks = |(number, to): (u8, &Host)| {
         let own = liar.own.iter().find(|ip| ip.is_ipv4() && to.ip.is_ipv4())?;
-        packet::who_has(Host { mac: liar.mac, ip: *own }, liar.mac, to.ip).map(|frame| [frame, mark.clone()].concat())
+        let frame = packet::who_has(Host { mac: liar.mac, ip: *own }, liar.mac, to.ip)?;
+        Some([frame, honest_mark(liar, number)].concat())
     };
-    liar.neighbours.iter().filter_map(asks).collect()
+    (0..).zip(liar.neighbours).filter_map(asks).collect()
+}
+
+/// What a kernel says on a segment for a container with an IPv6 address there: whether it is somebody's already, and which group it listens
+/// to; before it has any, and from its link-local one.
+pub(super) fn settling(liar: &Liar<'_>) -> Vec<Vec<u8>> {
+    let own = liar.own.iter().find_map(|ip| if let IpAddr::V6(ip) = ip { Some(*ip) } else { None });
+    let link_local = topology::link_local(liar.mac.0);
+    // Links with one MAC address have a number each where others have `ff:fe`, and the rest of it as it is (Linux, `addrconf_ifid_eui48`).
+    let mut numbered = link_local.octets();
+    numbered[8] = liar.mac.0[0];
+    numbered[11..13].copy_from_slice(&[0, 1]);
+    let sources = [Ipv6Addr::UNSPECIFIED, if liar.apart { link_local } else { numbered.into() }];
+    let says = |(own, source): (Ipv6Addr, Ipv6Addr)| {
+        let from = Host { mac: liar.mac, ip: source.into() };
+        [frames::question(from, own), frames::listener_report(from, own)]
+    };
+    let frames = own.into_iter().flat_map(|own| sources.map(|source| (own, source))).flat_map(says).flatten();
+    (SETTLING..).zip(frames).map(|(number, frame)| [frame, honest_mark(liar, number)].concat()).collect()
+}
+
+fn honest_mark(liar: &Liar<'_>, number: u8) -> Vec<u8> {
+    [HONEST, &liar.tell, &[number]].concat()
 }
 
 fn towards(liar: &Liar<'_>, to: Host) -> Host {
@@ -211,8 +239,11 @@ fn lies(scene: &Scene<'_>, liar: &Liar<'_>) -> Vec<Vec<u8>> {
         let lie = lie.into_iter().flat_map(|frame| [frame.clone(), frames::sent_by(frame, liar.mac)]);
         all.extend(lie);
         if let IpAddr::V6(address) = address {
-            let from = Host { mac: liar.mac, ip: topology::link_local(liar.mac.0).into() };
-            all.extend(frames::advertised(from, address, told));
+            // Whoever says it: its address is no part of what it says.
+            let own = liar.own.iter().copied().filter(IpAddr::is_ipv6);
+            for ip in own.chain([topology::link_local(liar.mac.0).into()]) {
+                all.extend(frames::advertised(Host { mac: liar.mac, ip }, address, told));
+            }
             // Who asks is believed too.
             let asks = Host { mac: told, ip: address.into() };
             let anybody = liar.neighbours.iter().find(|host| host.ip.is_ipv6());

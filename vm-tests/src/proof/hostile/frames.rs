@@ -160,6 +160,32 @@ pub(super) fn solicitation(from: Host) -> Option<Vec<u8>> {
     icmp(from, to, &message)
 }
 
+/// A question for a neighbour, without the asker's own MAC address (RFC 4862 section 5.4.2).
+pub(super) fn question(from: Host, target: Ipv6Addr) -> Option<Vec<u8>> {
+    icmp(from, solicited_node(target), &[&[135, 0, 0, 0, 0, 0, 0, 0][..], &target.octets()].concat())
+}
+
+/// That the group of who has `own` is listened to from now on (MLDv2, RFC 3810 section 5.2), behind the option that it is for routers
+/// (RFC 2711).
+pub(super) fn listener_report(from: Host, own: Ipv6Addr) -> Option<Vec<u8>> {
+    let group = solicited_node(own).ip;
+    let routers = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16);
+    let to = Host { mac: EthernetAddress([0x33, 0x33, 0, 0, 0, 0x16]), ip: routers.into() };
+    let (IpAddr::V6(source), IpAddr::V6(group)) = (from.ip, group) else { return None };
+    // One record, of type CHANGE_TO_EXCLUDE_MODE.
+    let mut message = [&[143, 0, 0, 0, 0, 0, 0, 1, 4, 0, 0, 0][..], &group.octets()].concat();
+    Icmpv6Packet::new_unchecked(&mut message[..]).fill_checksum(&source, &routers);
+    let router_alert = [u8::from(IpProtocol::Icmpv6), 0, 5, 2, 0, 0, 1, 0];
+    ip(from, to, IpProtocol::HopByHop, &[&router_alert[..], &message].concat()).map(|frame| hops(frame, 1))
+}
+
+/// The group that who has an address listens to (RFC 4291 section 2.7.1).
+fn solicited_node(ip: Ipv6Addr) -> Host {
+    let [.., a, b, c] = ip.octets();
+    let group = Ipv6Addr::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c]);
+    Host { mac: EthernetAddress([0x33, 0x33, 0xff, a, b, c]), ip: group.into() }
+}
+
 /// An ICMP redirect: to reach `target`, go by `via`.
 pub(super) fn redirect(from: Host, to: Host, target: IpAddr, via: Host) -> Option<Vec<u8>> {
     let quoted = answered(to, target)?;
