@@ -71,6 +71,12 @@ const NO_LINE: &[(&str, Effect)] = &[
     ("daemons.web.networks[0].subnet[0]", Effect::Fixed),
     ("daemons.web.networks[0].subnet[1]", Effect::Fixed),
     ("daemons.web.networks[1].subnet", Effect::Fixed),
+    ("daemons.floor.networks[0].driver", Effect::Fixed),
+    ("daemons.floor.networks[0].subnet", Effect::Fixed),
+    ("daemons.floor.networks[0].subnet[0]", Effect::Fixed),
+    ("daemons.floor.networks[0].subnet[1]", Effect::Fixed),
+    ("daemons.yard.networks[0].driver", Effect::Fixed),
+    ("daemons.yard.networks[0].subnet", Effect::Fixed),
     // A part of it goes with `routed`, and each without the other with nothing.
     ("daemons.ci.routed", Effect::Fixed),
     ("daemons.ci.routed[0]", Effect::Fixed),

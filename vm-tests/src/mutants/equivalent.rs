@@ -28,6 +28,11 @@ const EQUIVALENT: &[(&str, &str, &str)] = &[
         "it makes addresses from prefixes of router advertisements, and none is taken in",
     ),
     (
+        "/etc/dmhost/",
+        "without \"icmp type redirect drop\"",
+        "containers' kernels take IPv4 redirects to gateways alone that they have already (`secure_redirects`); one may turn that off",
+    ),
+    (
         "/etc/systemd/system/dmhost-grow.service",
         "RequiresMountsFor=/",
         "the root is mounted before anything is started",

@@ -100,7 +100,10 @@ pub(super) fn redirects(scene: &Scene<'_>) -> Vec<Round> {
             let (Some(mut from), Some(via), Some(mac)) = (from, via, scene.nic_mac(&vantage)) else { continue };
             from.ip = gateway.unwrap_or(from.ip);
             let Some(beyond) = scene.stations.far(v4) else { continue };
-            let frames = frames::redirect(from, Host { mac, ip: net.addr() }, beyond, via).into_iter().collect();
+            let own = [Host { mac, ip: net.addr() }];
+            let containers = scene.on_segment.iter().filter(|(on, host)| *on == name && net.contains(&host.ip));
+            let told = own.into_iter().chain(containers.map(|(_, host)| *host));
+            let frames = told.filter_map(|to| frames::redirect(from, to, beyond, via)).collect();
             let marks = vec![Mark::text(beyond.to_string())];
             let due = Due::Nothing;
             all.push(Round { vantage: vantage.clone(), source: from, frames, due, marks });

@@ -27,7 +27,7 @@ use self::state::State;
 use super::Stage;
 use super::asker::Gateways;
 use super::canaries::Canaries;
-use super::question::{Inner, Subject, Target, Vantage, probe_ports, targets};
+use super::question::{Inner, Place, Subject, Target, Vantage, probe_ports, targets};
 use super::report::Fact;
 use super::stations::Stations;
 use super::topology::mac;
@@ -46,6 +46,8 @@ struct Scene<'a> {
     plan: &'a HostPlan,
     targets: Vec<Target>,
     inner: Vec<IpAddr>,
+    /// Containers on the segments of interfaces.
+    on_segment: Vec<(InterfaceName, Host)>,
     stations: &'a Stations,
     ports: std::cell::Cell<u16>,
 }
@@ -98,7 +100,13 @@ impl<'a> Scene<'a> {
         let mut addresses: Vec<IpAddr> = behind.map(|inner| inner.address).collect();
         addresses.sort_unstable();
         addresses.dedup();
-        Self { plan, targets: targets(plan), inner: addresses, stations, ports: std::cell::Cell::new(5000) }
+        let neighbours = inner.iter().filter(|inner| inner.place == Place::Container).filter_map(|inner| {
+            let parent = inner.parent(plan)?;
+            let own = plan.mac_of(&plan.interfaces[parent]).map(mac);
+            Some((parent.clone(), Host { mac: inner.mac.or(own)?, ip: inner.address }))
+        });
+        let (on_segment, ports) = (neighbours.collect(), std::cell::Cell::new(5000));
+        Self { plan, targets: targets(plan), inner: addresses, on_segment, stations, ports }
     }
 
     /// VLANs that somebody lives on, with their VIDs.
