@@ -49,9 +49,7 @@ use watchers::Watching;
 pub enum Extent {
     /// Everything.
     Whole,
-    /// Everything, but of TCP the ports in use and 1,000 random ones instead of all 65,535.
-    Sampled,
-    /// [`Extent::Sampled`] without hostile frames.
+    /// The whole matrix, but of TCP the ports in use and 1,000 random ones instead of all 65,535, and no hostile frames.
     Quick,
     /// [`Extent::Quick`] and hostile frames, until something is not as planned: what a mutant takes.
     UntilRed,
@@ -130,7 +128,7 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
         if extent != Extent::Quick && !enough(&facts) {
             facts.extend(hostile::facts(plan, bed, &inner, team.hands(), until_red, stage)?);
         }
-        if matches!(extent, Extent::Whole | Extent::Sampled) {
+        if extent == Extent::Whole {
             stage("everything that serves, once more");
             facts.push(serves_after(&cells, &mut team)?);
         }

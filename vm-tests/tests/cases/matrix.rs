@@ -17,12 +17,7 @@ pub(crate) fn holds(bed: &Testbed, host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// [`holds`], hostile frames included, but of a sample of TCP ports.
-pub(crate) fn of_sampled_ports_holds(bed: &Testbed, host: &Host) -> Result<()> {
-    some_hold(bed, host, Extent::Sampled).map(drop)
-}
-
-/// [`of_sampled_ports_holds`] without hostile frames.
+/// [`holds`] of the whole matrix, but not of every port.
 pub(crate) fn quickly_holds(bed: &Testbed, host: &Host) -> Result<()> {
     some_hold(bed, host, Extent::Quick).map(drop)
 }

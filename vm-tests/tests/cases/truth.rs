@@ -1,6 +1,6 @@
 //! An image as its user has it: on a disk, booted by UEFI, seen from its networks and told of over ssh.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,8 +8,9 @@ use anyhow::{Context, Result, ensure};
 use qapi::qmp;
 use tempfile::TempDir;
 use vm_tests::bed::Outside;
-use vm_tests::proof::Extent;
-use vm_tests::proof::question::Vantage;
+use vm_tests::proof::question::{Question, Vantage, Verdict};
+use vm_tests::proof::report::{Cell, Report};
+use vm_tests::proof::{self, Extent};
 use vm_tests::truth::{self, Installed, Machine, Moment, Ssh, admin_key, api_listens, served};
 use vm_tests::vm::{self, DiskBus, Limit, cache_dir};
 
@@ -131,8 +132,8 @@ fn ended(outside: &Outside, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// One disk, larger than the image asks for, in three machines one after the other: each boots it by itself, and the third boot is as
-/// well as the first. That a firmware remembers what it booted is for [`power_cuts`]; the disk is a qcow2.
+/// One disk, larger than the image asks for, in three machines one after the other, and twice in the first: each boots it by
+/// itself, and the fourth boot is as well as the first. A machine's firmware remembers what it booted; the disk is a qcow2.
 pub(crate) fn on_three_machines(host: &Host, admin: &Admin) -> Result<()> {
     let cache = cache_dir()?;
     let request = host.request(&cache);
@@ -143,7 +144,7 @@ pub(crate) fn on_three_machines(host: &Host, admin: &Admin) -> Result<()> {
     let ahci = (Machine::uefi(DiskBus::Ahci)?, "/dev/sda2");
     let virtio = (Machine::uefi(DiskBus::Virtio)?, "/dev/vda2");
     let mut first: Option<Inside> = None;
-    for (boot, (machine, device)) in [&nvme, &ahci, &virtio].into_iter().enumerate() {
+    for (boot, (machine, device)) in [&nvme, &nvme, &ahci, &virtio].into_iter().enumerate() {
         let outside = machine.boot(&request, &disk)?;
         let inside = look(host, &outside, &ssh).with_context(|| format!("boot {}, the root on {device}", boot + 1))?;
         ensure!(inside.disk == *device, "the root is {}, not {device}", inside.disk);
@@ -265,7 +266,7 @@ fn extras(host: &Host, outside: &Outside, ssh: &Ssh) -> Result<()> {
 /// The power goes halfway through the first boot, and once more in the second, when a daemon first answers; then the host is well,
 /// and its matrix is as planned. What the host had not flushed is lost each time.
 #[expect(clippy::print_stderr, reason = "what a cut did is shown with --nocapture, and if the case fails")]
-pub(crate) fn power_cuts(host: &Host, admin: &Admin) -> Result<()> {
+pub(crate) fn power_cuts(host: &Host, admin: &Admin) -> Result<Report> {
     let cache = cache_dir()?;
     let request = host.request(&cache);
     let disk = Installed::new(&host.image, None)?;
@@ -283,14 +284,11 @@ pub(crate) fn power_cuts(host: &Host, admin: &Admin) -> Result<()> {
     ensure!(inside.kernel.contains("cloud"), "the kernel is {}", inside.kernel);
     let report = truth::prove(&host.plan, &outside, &host.pki, Extent::Quick, &mut |_| {})?;
     ensure!(report.holds(), "{}", report.red(false));
-    // The fast lane holds the same plan.
-    let containers = report.cells.iter().filter(|cell| matches!(cell.question.vantage, Vantage::Container(..))).count();
-    let all = report.cells.len();
-    ensure!(containers > 0 && all > containers, "{containers} of {all} cells are containers'");
     // The host takes the connection with it.
     ssh.output(&host.plan, &outside, "systemctl poweroff", LOGIN)?;
     ended(&outside, "poweroff over ssh")?;
-    its_own(&inside.machine_id)
+    its_own(&inside.machine_id)?;
+    Ok(report)
 }
 
 /// A machine of before UEFI is told what the disk wants.
@@ -302,5 +300,28 @@ pub(crate) fn bios_is_told(host: &Host) -> Result<()> {
     for words in ["This disk boots by UEFI only", "Choose UEFI in the firmware's setup"] {
         outside.vm.watch().wait_line(words, limit).with_context(|| outside.console())?;
     }
+    Ok(())
+}
+
+/// The matrix of a host that booted by itself is that of the fast lane, wherever both can ask. `host`: one with the same interfaces and
+/// daemons, as it stands when it has settled.
+pub(crate) fn same_matrix(host: &Host, truth: &Report) -> Result<()> {
+    let fast = proof::prove(&host.plan, &host.settled()?, &host.pki, Extent::Quick, &mut |_| {})?;
+    let key = |cell: &Cell| {
+        let Question { vantage, target, ask, .. } = &cell.question;
+        (format!("{vantage} -> {target} {ask}"), cell.observed)
+    };
+    let cells = |report: &Report| -> BTreeMap<String, Verdict> {
+        report.cells.iter().filter(|cell| cell.question.vantage != Vantage::Host).map(key).collect()
+    };
+    let (fast, truth) = (cells(&fast), cells(truth));
+    let differ = |one: &BTreeMap<String, Verdict>, other: &BTreeMap<String, Verdict>| -> Vec<String> {
+        let only = one.iter().filter(|(key, verdict)| other.get(*key) != Some(verdict));
+        only.map(|(key, verdict)| format!("{key}: {verdict}")).collect()
+    };
+    let (by_fast, by_truth) = (differ(&fast, &truth), differ(&truth, &fast));
+    ensure!(by_fast.is_empty() && by_truth.is_empty(), "fast lane: {by_fast:#?}\ntruth lane: {by_truth:#?}");
+    let containers = truth.keys().filter(|key| key.starts_with("container:")).count();
+    ensure!(containers > 0 && truth.len() > containers, "{containers} of {} cells are containers'", truth.len());
     Ok(())
 }

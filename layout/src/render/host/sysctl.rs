@@ -94,13 +94,13 @@ pub(in crate::render) fn link(plan: &HostPlan, interface: &Interface) -> String 
             let _ = writeln!(text, "net.ipv6.conf.{name}.{key} = {value}");
         }
     }
-    for (range, _) in plan.proxied_on(interface) {
+    let proxied = plan.proxied_on(interface);
+    for (range, _) in &proxied {
+        let _ = writeln!(text, "# {range} is routed, and neighbours on interfaces.{name} ask for its containers.");
+    }
+    if !proxied.is_empty() {
         // At once: the kernel waits up to 0.8 s for an address's owner (its ip-sysctl.rst, `proxy_delay`), and none is on the wire.
-        let _ = writeln!(
-            text,
-            "# {range} is routed, and neighbours on interfaces.{name} ask for its containers.\n\
-             net.ipv6.conf.{name}.proxy_ndp = 1\nnet.ipv6.neigh.{name}.proxy_delay = 0"
-        );
+        let _ = writeln!(text, "net.ipv6.conf.{name}.proxy_ndp = 1\nnet.ipv6.neigh.{name}.proxy_delay = 0");
     }
     text
 }

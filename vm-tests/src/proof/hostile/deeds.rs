@@ -18,13 +18,13 @@ const HONEST: &[u8] = b"dmhost-honest-frame-";
 const NOBODY: [u8; 3] = [0x06, 0xd2, 0];
 
 /// The number of the first of them that a kernel would send by itself.
-const SETTLING: u8 = 128;
+const SETTLING: u16 = 0x8000;
 
 /// What tells one sender's frames from those of all others.
 pub(super) type Tell = [u8; 2];
 
 /// An honest frame: who sent it, and its number.
-pub(super) type Honest = (Tell, u8);
+pub(super) type Honest = (Tell, u16);
 
 /// Who sends, and from where.
 pub(super) struct Liar<'a> {
@@ -55,7 +55,7 @@ pub(super) fn told_by(frame: &[u8]) -> Option<Tell> {
 
 /// Which honest frame it is, if it is one.
 pub(super) fn honest_of(frame: &[u8]) -> Option<Honest> {
-    after(frame, HONEST).map(|[a, b, number]| ([a, b], number))
+    after(frame, HONEST).map(|[a, b, high, low]| ([a, b], u16::from_be_bytes([high, low])))
 }
 
 fn after<const N: usize>(frame: &[u8], mark: &[u8]) -> Option<[u8; N]> {
@@ -107,7 +107,7 @@ pub(super) fn honest(liar: &Liar<'_>, ports: &[(Host, u16)]) -> Vec<Vec<u8>> {
 
 /// Questions by ARP from one's own addresses that have to leave.
 pub(super) fn honest_questions(liar: &Liar<'_>) -> Vec<Vec<u8>> {
-    let asks = |(number, to): (u8, &Host)| {
+    let asks = |(number, to): (u16, &Host)| {
         let own = liar.own.iter().find(|ip| ip.is_ipv4() && to.ip.is_ipv4())?;
         let frame = packet::who_has(Host { mac: liar.mac, ip: *own }, liar.mac, to.ip)?;
         Some([frame, honest_mark(liar, number)].concat())
@@ -133,8 +133,8 @@ pub(super) fn settling(liar: &Liar<'_>) -> Vec<Vec<u8>> {
     (SETTLING..).zip(frames).map(|(number, frame)| [frame, honest_mark(liar, number)].concat()).collect()
 }
 
-fn honest_mark(liar: &Liar<'_>, number: u8) -> Vec<u8> {
-    [HONEST, &liar.tell, &[number]].concat()
+fn honest_mark(liar: &Liar<'_>, number: u16) -> Vec<u8> {
+    [HONEST, &liar.tell, &number.to_be_bytes()].concat()
 }
 
 fn towards(liar: &Liar<'_>, to: Host) -> Host {
