@@ -303,10 +303,9 @@ pub(crate) fn bios_is_told(host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// The matrix of a host that booted by itself is that of the fast lane, wherever both can ask. `host`: one with the same interfaces and
-/// daemons, as it stands when it has settled.
+/// The matrix of a host that booted by itself is that of the fast lane, wherever both can ask.
 pub(crate) fn same_matrix(host: &Host, truth: &Report) -> Result<()> {
-    let fast = proof::prove(&host.plan, &host.settled()?, &host.pki, Extent::Quick, &mut |_| {})?;
+    let fast = proof::prove(&host.plan, &host.boot()?, &host.pki, Extent::Quick, &mut |_| {})?;
     let key = |cell: &Cell| {
         let Question { vantage, target, ask, .. } = &cell.question;
         (format!("{vantage} -> {target} {ask}"), cell.observed)
