@@ -57,16 +57,15 @@ fn mutants_are_killed() -> Result<()> {
 
 #[test]
 fn an_image_boots_after_power_cuts() -> Result<()> {
-    let admin = cases::truth::Admin::new()?;
-    let host = Own::edited("../examples/two-vlans.toml", |text| admin.may_log_in(&text, "cloud"))?;
+    let host = two_vlans()?;
     cases::truth::bios_is_told(&host).context("a BIOS is told that the disk wants UEFI")?;
-    let truth = cases::truth::power_cuts(&host, &admin).context("power cuts in the first boots")?;
+    let truth = cases::truth::power_cuts(&host, host.admin).context("power cuts in the first boots")?;
     cases::truth::same_matrix(&host, &truth).context("both lanes see the same")
 }
 
 #[test]
 fn an_image_boots_by_itself_on_three_machines() -> Result<()> {
-    let admin = cases::truth::Admin::new()?;
+    let admin = cases::truth::Admin::new(&std::env::temp_dir())?;
     let host = Own::edited("../examples/atlas.toml", |text| admin.may_log_in(&text, "generic"))?;
     cases::truth::on_three_machines(&host, &admin).context("one disk, three machines")
 }

@@ -30,7 +30,8 @@ const EQUIVALENT: &[(&str, &str, &str)] = &[
     (
         "/etc/dmhost/",
         "without \"icmp type redirect drop\"",
-        "containers' kernels take IPv4 redirects to gateways alone that they have already (`secure_redirects`); one may turn that off",
+        "containers' kernels begin with what the host's own has (`net.core.devconf_inherit_init_net`), so they take no redirects of IPv4; \
+         a container may turn that on",
     ),
     (
         "/etc/systemd/system/dmhost-grow.service",

@@ -1,6 +1,7 @@
 //! An image as its user has it: on a disk, booted by UEFI, seen from its networks and told of over ssh.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -35,8 +36,9 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    pub(crate) fn new() -> Result<Self> {
-        let folder = tempfile::tempdir().context("cannot make a folder")?;
+    /// With the key in a folder below `place`.
+    pub(crate) fn new(place: &Path) -> Result<Self> {
+        let folder = tempfile::tempdir_in(place).context("cannot make a folder")?;
         let line = admin_key(&folder.path().join("admin"))?;
         Ok(Self { folder, line })
     }
@@ -305,7 +307,7 @@ pub(crate) fn bios_is_told(host: &Host) -> Result<()> {
 
 /// The matrix of a host that booted by itself is that of the fast lane, wherever both can ask.
 pub(crate) fn same_matrix(host: &Host, truth: &Report) -> Result<()> {
-    let fast = proof::prove(&host.plan, &host.boot()?, &host.pki, Extent::Quick, &mut |_| {})?;
+    let fast = proof::prove(&host.plan, &host.settled()?, &host.pki, Extent::Quick, &mut |_| {})?;
     let key = |cell: &Cell| {
         let Question { vantage, target, ask, .. } = &cell.question;
         (format!("{vantage} -> {target} {ask}"), cell.observed)

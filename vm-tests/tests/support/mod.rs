@@ -14,6 +14,8 @@ use vm_tests::bed::{BedRequest, Testbed, image_of};
 use vm_tests::proof::containers;
 use vm_tests::vm::{Accel, cache_dir};
 
+use crate::cases::truth::Admin;
+
 /// A host with its keys and its image.
 #[derive(Debug)]
 pub(crate) struct Host {
@@ -39,6 +41,8 @@ pub(crate) struct Own {
 /// A host for many tests, of which one is at it.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// Who may log in.
+    pub(crate) admin: &'static Admin,
     host: &'static Host,
     _alone: MutexGuard<'static, ()>,
 }
@@ -66,12 +70,13 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The example with two VLANs, whose image is built once, and booted once by those that take it as it is after that.
+/// The example with two VLANs and an administrator of this run, whose image is built once, and booted once by those that take it as it is
+/// after that.
 pub(crate) fn two_vlans() -> Result<Shared> {
-    static HOST: OnceLock<Host> = OnceLock::new();
+    static HOST: OnceLock<(Admin, Host)> = OnceLock::new();
     let alone = alone();
-    let host = if let Some(host) = HOST.get() {
-        host
+    let (admin, host) = if let Some(made) = HOST.get() {
+        made
     } else {
         // Nothing is dropped at the end of a process: so it is where the next run finds and removes it.
         let folder = Utf8PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("two-vlans");
@@ -79,10 +84,11 @@ pub(crate) fn two_vlans() -> Result<Shared> {
             fs_err::remove_dir_all(&folder)?;
         }
         fs_err::create_dir(&folder)?;
-        let host = Host::in_folder(folder, "../examples/two-vlans.toml", |text| text)?;
-        HOST.get_or_init(|| host)
+        let admin = Admin::new(folder.as_std_path())?;
+        let host = Host::in_folder(folder, "../examples/two-vlans.toml", |text| admin.may_log_in(&text, "cloud"))?;
+        HOST.get_or_init(|| (admin, host))
     };
-    Ok(Shared { host, _alone: alone })
+    Ok(Shared { admin, host, _alone: alone })
 }
 
 impl Own {
