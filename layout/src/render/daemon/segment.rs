@@ -39,9 +39,12 @@ fn name(interface: &Interface) -> String {
 }
 
 fn containers(plan: &HostPlan, daemon: &Daemon, interface: &Interface, network: &Network) -> Chain {
-    let local = match network.driver {
-        Driver::Macvlan { .. } => Some(LINK_LOCAL_OF_MACVLAN.to_owned()),
-        Driver::Bridge | Driver::Ipvlan { .. } => plan.mac_of(interface).map(link_local_of_ipvlan),
+    // Before it has an address, a link with the interface's MAC address says what the interface itself may say.
+    let sources = match network.driver {
+        Driver::Macvlan { .. } => vec!["ip6 saddr ::".to_owned(), LINK_LOCAL_OF_MACVLAN.to_owned()],
+        Driver::Bridge | Driver::Ipvlan { .. } => {
+            plan.mac_of(interface).map(link_local_of_ipvlan).into_iter().collect()
+        }
     };
     let why = format!("daemons.{}.networks, {}: its `ip-range`", daemon.name, network.name);
     network.on_segment().into_iter().fold(Chain::regular(&name(interface)).note(why), |chain, range| match range {
@@ -54,9 +57,8 @@ fn containers(plan: &HostPlan, daemon: &Daemon, interface: &Interface, network: 
                 .note("neighbour advertisements, by their target; questions and listener reports before there is an address and from link-local")
                 .rule(format!("ip6 saddr {range} icmpv6 type nd-neighbor-advert @th,64,128 != {first}-{last} drop"))
                 .rule(format!("ip6 saddr {range} accept"));
-            let sources = [Some("ip6 saddr ::".to_owned()), local.clone()].into_iter().flatten();
             let asks = set(["nd-neighbor-solicit", "mld-listener-report", "mld2-listener-report"]);
-            sources.fold(chain, |chain, source| chain.rule(format!("{source} icmpv6 type {asks} accept")))
+            sources.iter().fold(chain, |chain, source| chain.rule(format!("{source} icmpv6 type {asks} accept")))
         }
     })
 }
