@@ -71,6 +71,8 @@ const NO_LINE: &[(&str, Effect)] = &[
     ("daemons.web.networks[0].subnet[0]", Effect::Fixed),
     ("daemons.web.networks[0].subnet[1]", Effect::Fixed),
     ("daemons.web.networks[1].subnet", Effect::Fixed),
+    ("daemons.web.networks[1].subnet[0]", Effect::Fixed),
+    ("daemons.web.networks[1].subnet[1]", Effect::Fixed),
     ("daemons.floor.networks[0].driver", Effect::Fixed),
     ("daemons.floor.networks[0].subnet", Effect::Fixed),
     ("daemons.floor.networks[0].subnet[0]", Effect::Fixed),
