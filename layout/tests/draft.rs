@@ -16,8 +16,14 @@ fn nic(name: &str, mac: &str, addresses: &[&str], gateways: &[&str]) -> Link {
         kind: LinkKind::Nic { mac: mac.to_owned() },
         addresses: addresses.iter().map(|net| address(net, None)).collect(),
         gateways: gateways.iter().map(|gateway| gateway.parse().expect("an address")).collect(),
+        accept_ra: false,
         unusable: None,
     }
+}
+
+/// A link whose IPv6 router is an advertised one.
+fn learns(link: Link) -> Link {
+    Link { accept_ra: true, ..link }
 }
 
 fn vlan(name: &str, parent: &str, id: u16, addresses: &[&str], gateways: &[&str]) -> Link {
@@ -92,10 +98,10 @@ fn trunk() -> Machine {
     let mut trunk = machine(
         "trunk",
         vec![
-            nic("eth0", "52:54:00:00:00:01", &["192.0.2.10/24"], &["192.0.2.1"]),
+            learns(nic("eth0", "52:54:00:00:00:01", &["192.0.2.10/24", "2001:db8::10/64"], &["192.0.2.1"])),
             nic("eth1", "52:54:00:00:00:02", &["10.0.0.5/8"], &[]),
             vlan("eth1.10", "eth1", 10, &["198.51.100.2/24"], &["198.51.100.1"]),
-            vlan("lab", "eth1", 20, &["203.0.113.2/24"], &["203.0.113.1"]),
+            learns(vlan("lab", "eth1", 20, &["203.0.113.2/24"], &["203.0.113.1"])),
             vlan("bond0.30", "bond0", 30, &["10.30.0.2/24"], &[]),
         ],
     );
@@ -246,8 +252,14 @@ fn arbitrary_link() -> impl Strategy<Value = Link> {
     ];
     let unusable = proptest::option::weighted(0.1, Just("it is\nwireless".to_owned()));
     let nets = proptest::collection::vec(pick(&NETS), 0..4);
-    (pick(&NAMES), kind, nets, proptest::collection::vec(pick(&ADDRESSES), 0..3), unusable)
-        .prop_map(|(name, kind, nets, gateways, unusable)| Link { kind, unusable, ..nic(name, "", &nets, &gateways) })
+    (pick(&NAMES), kind, nets, proptest::collection::vec(pick(&ADDRESSES), 0..3), any::<bool>(), unusable).prop_map(
+        |(name, kind, nets, gateways, accept_ra, unusable)| Link {
+            kind,
+            accept_ra,
+            unusable,
+            ..nic(name, "", &nets, &gateways)
+        },
+    )
 }
 
 fn arbitrary_machine() -> impl Strategy<Value = (Machine, Wishes)> {

@@ -36,8 +36,10 @@ pub struct Link {
     pub kind: LinkKind,
     /// Its addresses with their prefix lengths.
     pub addresses: Vec<Address>,
-    /// Its default gateways.
+    /// Its default gateways, but for those that it learns.
     pub gateways: Vec<IpAddr>,
+    /// Whether its IPv6 default route is from a router's advertisements.
+    pub accept_ra: bool,
     /// Why it cannot be used, if so: it is wireless, for example.
     pub unusable: Option<String>,
 }

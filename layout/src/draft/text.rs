@@ -120,11 +120,7 @@ fn interface(section: &Section, link: &Link, carries: bool) -> String {
         text += "# Carries tagged frames only: no addresses.\n";
     }
     text += &format!("{off}[interfaces.{}]\n{off}{}\n", name(&section.name), section.kind);
-    for (key, values) in [("addresses", &section.addresses), ("gateways", &section.gateways), ("dns", &section.dns)] {
-        if !values.is_empty() {
-            text += &format!("{key} = {}\n", list(values));
-        }
-    }
+    text += &section.keys();
     if !section.live {
         let had: Vec<String> = link.addresses.iter().map(|address| address.net.to_string()).collect();
         let had = if had.is_empty() { vec!["192.0.2.10/24".to_owned()] } else { had };
@@ -132,6 +128,9 @@ fn interface(section: &Section, link: &Link, carries: bool) -> String {
         if !link.gateways.is_empty() {
             let had: Vec<String> = link.gateways.iter().map(ToString::to_string).collect();
             text += &format!("#gateways = {}\n", list(&had));
+        }
+        if link.accept_ra {
+            text += "#accept-ra = true\n";
         }
     }
     text

@@ -38,6 +38,7 @@ pub(super) struct Section {
     pub(super) live: bool,
     pub(super) addresses: Vec<String>,
     pub(super) gateways: Vec<String>,
+    pub(super) accept_ra: bool,
     pub(super) dns: Vec<String>,
     /// What was left out, and what is to be known.
     pub(super) remarks: Vec<String>,
@@ -112,7 +113,7 @@ impl Trial {
             }
             found
         } else {
-            let routed = |at: &usize| !machine.links[*at].gateways.is_empty();
+            let routed = |at: &usize| !machine.links[*at].gateways.is_empty() || machine.links[*at].accept_ra;
             let free: Vec<usize> = alone.iter().copied().filter(free).collect();
             free.iter().copied().find(routed).or(free.first().copied())
         };
@@ -181,6 +182,13 @@ impl Trial {
                 self.sections[at].gateways.pop();
                 let of = Fact::Gateway(link.name.clone(), *gateway);
                 self.note(at, of, &format!("the gateway {gateway} is left out: {why}"));
+            }
+        }
+        if link.accept_ra {
+            self.sections[at].accept_ra = true;
+            if let Some(why) = self.refusal() {
+                self.sections[at].accept_ra = false;
+                self.note(at, of(), &format!("accept-ra is left out: {why}"));
             }
         }
     }
@@ -281,15 +289,19 @@ impl Trial {
 }
 
 impl Section {
+    /// Its keys but for the one that says what it is, a line each.
+    pub(super) fn keys(&self) -> String {
+        let list = |key: &str, values: &[String]| match values {
+            [] => String::new(),
+            _ => format!("{key} = {}\n", list(values)),
+        };
+        let accept_ra = if self.accept_ra { "accept-ra = true\n" } else { "" };
+        list("addresses", &self.addresses) + &list("gateways", &self.gateways) + accept_ra + &list("dns", &self.dns)
+    }
+
     /// The section without a comment.
     fn bare(&self) -> String {
-        let mut text = format!("[interfaces.{}]\n{}\n", quote(&self.name), self.kind);
-        for (key, values) in [("addresses", &self.addresses), ("gateways", &self.gateways), ("dns", &self.dns)] {
-            if !values.is_empty() {
-                text += &format!("{key} = {}\n", list(values));
-            }
-        }
-        text
+        format!("[interfaces.{}]\n{}\n{}", quote(&self.name), self.kind, self.keys())
     }
 }
 

@@ -107,15 +107,22 @@ fn text<'v>(value: &'v Value, key: &str) -> &'v str {
 
 fn of(name: &str, kind: LinkKind, link: &Value, said: &Said) -> Link {
     let addresses = link["addr_info"].as_array().into_iter().flatten().filter_map(address).collect();
-    let gateways = said.routes.iter().filter_map(Value::as_array).flatten();
-    let mut gateways: Vec<IpAddr> = gateways
+    let routes = said.routes.iter().filter_map(Value::as_array).flatten();
+    let mut gateways: Vec<(IpAddr, &str)> = routes
         .filter(|route| text(route, "dev") == name)
-        .filter_map(|route| route["gateway"].as_str().or(route["via"]["host"].as_str())?.parse().ok())
+        .filter_map(|route| {
+            let gateway = route["gateway"].as_str().or(route["via"]["host"].as_str())?;
+            Some((gateway.parse().ok()?, text(route, "protocol")))
+        })
         .collect();
     // The first is the one with the best metric; a host has one of each IP version.
     let mut seen = BTreeSet::new();
-    gateways.retain(|gateway| seen.insert(gateway.is_ipv4()));
-    Link { name: name.to_owned(), kind, addresses, gateways, unusable: None }
+    gateways.retain(|(gateway, _)| seen.insert(gateway.is_ipv4()));
+    let learnt = |(_, protocol): &(IpAddr, &str)| *protocol == "ra";
+    let accept_ra = gateways.iter().any(learnt);
+    gateways.retain(|gateway| !learnt(gateway));
+    let gateways = gateways.into_iter().map(|(gateway, _)| gateway).collect();
+    Link { name: name.to_owned(), kind, addresses, gateways, accept_ra, unusable: None }
 }
 
 /// An address that a host could keep: not of this link alone, not one that is made anew every day.
@@ -153,6 +160,7 @@ fn lend(nic: &mut Link, link: &Value, links: &[&Value], said: &Said, remarks: &m
     if members.len() == 1 {
         let lent = of(master, nic.kind.clone(), over, said);
         nic.gateways.extend(lent.gateways);
+        nic.accept_ra |= lent.accept_ra;
         nic.addresses.extend(lent.addresses.into_iter().map(|address| Address {
             remark: Some(format!("the address of {master}, which this NIC alone is in")),
             ..address
@@ -233,7 +241,11 @@ mod tests {
             { "dst": "default", "gateway": "192.0.2.2", "dev": "eno1", "metric": 200 },
             { "dst": "default", "gateway": "198.51.100.1", "dev": "vmbr0" },
         ]);
-        let six = serde_json::json!([{ "dst": "default", "gateway": "fe80::1", "dev": "eno1" }]);
+        let six = serde_json::json!([
+            { "dst": "default", "gateway": "fe80::1", "dev": "eno1", "protocol": "static", "metric": 100 },
+            { "dst": "default", "gateway": "fe80::2", "dev": "eno1", "protocol": "ra", "metric": 1024 },
+            { "dst": "default", "gateway": "fe80::3", "dev": "vmbr0", "protocol": "ra", "metric": 1024 },
+        ]);
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Said {
             addresses,
@@ -253,14 +265,21 @@ mod tests {
             .iter()
             .map(|link| {
                 let nets: Vec<String> = link.addresses.iter().map(|address| address.net.to_string()).collect();
-                format!("{} {:?} {nets:?} {:?} {}", link.name, link.kind, link.gateways, link.unusable.is_some())
+                let learns = if link.accept_ra { " learns" } else { "" };
+                format!(
+                    "{} {:?} {nets:?} {:?}{learns} {}",
+                    link.name,
+                    link.kind,
+                    link.gateways,
+                    link.unusable.is_some()
+                )
             })
             .collect();
         assert_eq!(
             told,
             [
                 "eno1 Nic { mac: \"52:54:00:00:00:01\" } [\"192.0.2.10/24\", \"2001:db8::10/64\"] [192.0.2.1, fe80::1] false",
-                "eno2 Nic { mac: \"52:54:00:00:00:02\" } [\"198.51.100.2/24\"] [198.51.100.1] false",
+                "eno2 Nic { mac: \"52:54:00:00:00:02\" } [\"198.51.100.2/24\"] [198.51.100.1] learns false",
                 "eno3 Nic { mac: \"52:54:00:00:00:03\" } [] [] false",
                 "eno4 Nic { mac: \"52:54:00:00:00:04\" } [] [] false",
                 "wlp2s0 Nic { mac: \"52:54:00:00:00:05\" } [] [] true",

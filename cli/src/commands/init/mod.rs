@@ -110,6 +110,7 @@ fn add(args: &args::Init, machine: &mut Machine, problems: &mut Vec<String>) -> 
             Some(link) => {
                 link.gateways.retain(|other| other.is_ipv4() != gateway.is_ipv4());
                 link.gateways.push(*gateway);
+                link.accept_ra &= gateway.is_ipv4();
             }
             None => problems.push(format!("the gateway {gateway} is on no subnet of an interface")),
         }
@@ -122,7 +123,7 @@ fn add(args: &args::Init, machine: &mut Machine, problems: &mut Vec<String>) -> 
 
 fn link(name: String, kind: LinkKind, nets: &[ipnet::IpNet]) -> Link {
     let addresses = nets.iter().map(|net| Address { net: *net, remark: None }).collect();
-    Link { name, kind, addresses, gateways: Vec::new(), unusable: None }
+    Link { name, kind, addresses, gateways: Vec::new(), accept_ra: false, unusable: None }
 }
 
 fn wishes(args: &args::Init) -> Wishes {

@@ -135,13 +135,21 @@ fn by_itself<'p>(plan: &'p HostPlan, inner: &[Inner], over: &Interface, target: 
     (here && target.place == Place::Container && inner.iter().any(own)).then_some(daemon)
 }
 
-/// What is asked of a container by its own address: the port that it listens on, as `expose` says. Ports that only some sources reach are
-/// not asked.
+/// What is asked of a container by its own address: the port that it listens on, as `expose` says. Other ports that only some sources
+/// reach are not asked.
 fn routed(plan: &HostPlan, daemon: &Daemon, vantage: &Vantage, target: &Target, ports: &Ports) -> Vec<(Ask, Verdict)> {
-    let promise = |protocol| match (&daemon.expose, daemon.exposed(protocol, CONTAINER_PORT)) {
-        (None, _) | (Some(_), Some(Exposed { from: None, .. })) => Some(Verdict::Serves),
-        (Some(_), Some(Exposed { from: Some(_), .. })) => None,
-        (Some(_), None) => Some(Verdict::Silent),
+    let listens = |protocol| {
+        let by_all = match protocol {
+            Protocol::Tcp => Ask::Published { port: CONTAINER_PORT },
+            Protocol::Udp => Ask::Datagram { port: CONTAINER_PORT },
+        };
+        match (&daemon.expose, daemon.exposed(protocol, CONTAINER_PORT)) {
+            (None, _) | (Some(_), Some(Exposed { from: None, .. })) => vec![(by_all, Verdict::Serves)],
+            (Some(_), Some(Exposed { from: Some(from), .. })) => {
+                by_source(plan, vantage, target, (protocol, CONTAINER_PORT), from)
+            }
+            (Some(_), None) => vec![(by_all, Verdict::Silent)],
+        }
     };
     // What is published dockerd's own rules know, and no rule of a shared daemon: there the container itself refuses.
     let vacant = |protocol| match daemon.isolation {
@@ -159,8 +167,6 @@ fn routed(plan: &HostPlan, daemon: &Daemon, vantage: &Vantage, target: &Target, 
     let near = proxied.iter().any(|(range, _)| range.contains(&target.address));
     let near = if near { Verdict::Serves } else { Verdict::Silent };
     let neighbour = matches!(vantage, Vantage::Vlan(_)).then_some((Ask::Neighbour, near));
-    let published = promise(Protocol::Tcp).map(|promise| (Ask::Published { port: CONTAINER_PORT }, promise));
-    let datagram = promise(Protocol::Udp).map(|promise| (Ask::Datagram { port: CONTAINER_PORT }, promise));
     let rest = [
         (Ask::Echo, Verdict::Silent),
         (Ask::SomePorts { ports: but(Protocol::Tcp, &ports.tcp, &tcp) }, Verdict::Silent),
@@ -169,8 +175,25 @@ fn routed(plan: &HostPlan, daemon: &Daemon, vantage: &Vantage, target: &Target, 
     let vacant = (!tcp.is_empty()).then_some((Ask::Vacant { ports: tcp }, Verdict::Refuses));
     let udp = udp.into_iter().take(3).collect::<Vec<_>>();
     let vacant_udp = (!udp.is_empty()).then_some((Ask::VacantDatagrams { ports: udp }, Verdict::Refuses));
-    let listed = published.into_iter().chain(datagram).chain(vacant).chain(vacant_udp);
+    let listed = Protocol::ALL.into_iter().flat_map(listens).chain(vacant).chain(vacant_udp);
     neighbour.into_iter().chain(listed).chain(rest).collect()
+}
+
+/// What is asked of a port that only the sources of a list reach: by one of them, and by another.
+fn by_source(
+    plan: &HostPlan,
+    vantage: &Vantage,
+    target: &Target,
+    (protocol, port): (Protocol, u16),
+    from: &[IpNet],
+) -> Vec<(Ask, Verdict)> {
+    let listed = listed_sources(plan, vantage, target, Some(from));
+    let promise = if listed.is_empty() { Verdict::Silent } else { Verdict::Serves };
+    let asked = listed.is_empty() || can_stand(plan, vantage, target, &listed);
+    let of_list = asked.then_some((Ask::Listed { protocol, port }, promise));
+    let other = unlisted_source(plan, vantage, target, from);
+    let other = other.map(|from| (Ask::Unlisted { protocol, port, from }, Verdict::Silent));
+    of_list.into_iter().chain(other).collect()
 }
 
 fn host_asks(plan: &HostPlan, target: &Target) -> Vec<(Ask, Verdict)> {
@@ -220,16 +243,14 @@ fn daemon_asks(
     asks.extend(closed.map(|port| (Ask::Published { port }, Verdict::Silent)));
     for (protocol, port) in limited {
         let Some(from) = listed_by(daemon, protocol, port) else { continue };
-        let listed = listed_sources(plan, vantage, target, Some(from));
-        if listed.is_empty() || !near {
+        if !near {
             asks.push((Ask::Listed { protocol, port }, Verdict::Silent));
-        } else if can_stand(plan, vantage, target, &listed) {
-            asks.push((Ask::Listed { protocol, port }, Verdict::Serves));
+            continue;
         }
+        asks.extend(by_source(plan, vantage, target, (protocol, port), from));
         let last = daemon.exposed(protocol, port).map_or(port, |exposed| exposed.ports.last);
-        if let Some(from) = unlisted_source(plan, vantage, target, from).filter(|_| near) {
-            asks.push((Ask::Unlisted { protocol, port, from }, Verdict::Silent));
-            asks.extend((last != port).then_some((Ask::Unlisted { protocol, port: last, from }, Verdict::Silent)));
+        if let Some(from) = unlisted_source(plan, vantage, target, from).filter(|_| last != port) {
+            asks.push((Ask::Unlisted { protocol, port: last, from }, Verdict::Silent));
         }
     }
     // Rules of a shared daemon know its sockets: where none is, none of its neighbours' is reached either.
@@ -267,6 +288,16 @@ fn limited(plan: &HostPlan, target: &Target, protocol: Protocol) -> Vec<u16> {
     limited.flat_map(|exposed| exposed.all_of(protocol)).collect()
 }
 
+/// The subnet that lists of sources are read by: the target's, or of a container that is reached by its own address the vantage's.
+fn segment_of(plan: &HostPlan, vantage: &Vantage, target: &Target) -> Option<IpNet> {
+    let own = || {
+        let over = vantage.interface().filter(|_| target.place == Place::Container)?;
+        let like = |net: &&IpNet| net.addr().is_ipv4() == target.address.is_ipv4();
+        plan.interfaces[over].addresses.iter().find(like).copied()
+    };
+    super::target::subnet_of(plan, target).or_else(own)
+}
+
 /// Who alone reaches a port of `expose`, where not every source does.
 pub fn listed_by(daemon: &Daemon, protocol: Protocol, port: u16) -> Option<&[IpNet]> {
     daemon.exposed(protocol, port)?.from.as_deref()
@@ -274,7 +305,7 @@ pub fn listed_by(daemon: &Daemon, protocol: Protocol, port: u16) -> Option<&[IpN
 
 /// The nets of a list that have a source at this vantage for this target.
 pub fn listed_sources(plan: &HostPlan, vantage: &Vantage, target: &Target, from: Option<&[IpNet]>) -> Vec<IpNet> {
-    let Some(subnet) = super::target::subnet_of(plan, target) else { return Vec::new() };
+    let Some(subnet) = segment_of(plan, vantage, target) else { return Vec::new() };
     let fits = |net: &&IpNet| match vantage {
         Vantage::Beyond(_) => net.addr().is_ipv4() == target.address.is_ipv4() && !subnet.contains(*net),
         Vantage::Vlan(_) | Vantage::Trunk(_) => subnet.contains(*net) || net.contains(&subnet.trunc()),
@@ -290,7 +321,7 @@ fn can_stand(plan: &HostPlan, vantage: &Vantage, target: &Target, listed: &[IpNe
     match vantage {
         Vantage::Beyond(over) => stations.beyond(over, target.address.is_ipv4(), listed).is_some(),
         Vantage::Vlan(_) | Vantage::Trunk(_) => {
-            super::target::subnet_of(plan, target).is_some_and(|subnet| stations.beside(subnet, listed).is_some())
+            segment_of(plan, vantage, target).is_some_and(|subnet| stations.beside(subnet, listed).is_some())
         }
         Vantage::Container(..) | Vantage::Host => false,
     }
@@ -298,7 +329,7 @@ fn can_stand(plan: &HostPlan, vantage: &Vantage, target: &Target, listed: &[IpNe
 
 /// An address at this vantage that is not listed.
 fn unlisted_source(plan: &HostPlan, vantage: &Vantage, target: &Target, from: &[IpNet]) -> Option<IpAddr> {
-    let subnet = super::target::subnet_of(plan, target)?;
+    let subnet = segment_of(plan, vantage, target)?;
     let mut strangers = Strangers::new(plan);
     let listed = |address: &IpAddr| from.iter().any(|net| net.contains(address));
     match vantage {
