@@ -218,6 +218,10 @@ impl<'a> Observer<'a> {
     /// Sources at this vantage that the plan lets in, where it names some; empty: any will do.
     fn listed(&self, vantage: &Vantage, target: &Target) -> Vec<IpNet> {
         let Subject::Daemon(name) = &target.subject else { return Vec::new() };
+        // An API is at its daemon's addresses.
+        if target.place == Place::Container {
+            return Vec::new();
+        }
         let from = self.plan.daemons[name].api.as_ref().and_then(|api| api.from.as_deref());
         listed_sources(self.plan, vantage, target, from)
     }
