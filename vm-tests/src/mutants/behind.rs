@@ -168,11 +168,12 @@ const BEHIND: &[Behind] = &[
         needs: &[],
     },
     Behind {
-        key: "/etc/dmhost/NAME/nftables.conf: input without \"iifname { …} udp dport {",
+        key: "/etc/dmhost/NAME/nftables.conf: input without \"iifname { …udp dport ",
         open: &[NO_MAPPING],
         shows: Shows::Part(Part::Cells(|question| {
             let near = matches!(question.vantage, Vantage::Vlan(_));
-            near && matches!(question.ask, Ask::Datagram { .. }) && question.expected == Verdict::Serves
+            let datagram = matches!(question.ask, Ask::Datagram { .. } | Ask::Listed { protocol: Protocol::Udp, .. });
+            near && datagram && question.expected == Verdict::Serves
         })),
         needs: &[],
     },

@@ -14,18 +14,22 @@ use crate::proof::question::{Ask, Question, Verdict};
 pub(super) fn apart(questions: &[Question], ports_of: impl Fn(&Ask) -> Vec<u16>) -> BTreeSet<u16> {
     let listed = questions.iter().filter(|question| match question.ask {
         Ask::Listed { .. } => question.expected != Verdict::Silent,
-        // Who asks for an API is chosen by its list.
-        Ask::Unlisted { port: of, .. } => {
-            !questions.iter().any(|other| matches!(other.ask, Ask::Api { port, .. } if port == of))
-        }
+        Ask::Unlisted { .. } => true,
         _ => false,
     });
+    // Who asks for an API is chosen by its list, and what is published for all, or for none, anybody asks.
+    let by_all =
+        |question: &&Question| matches!(question.ask, Ask::Api { .. } | Ask::Published { .. } | Ask::Datagram { .. });
+    let by_all: BTreeSet<u16> = questions.iter().filter(by_all).flat_map(|question| ports_of(&question.ask)).collect();
     // Where nobody is listed, nobody is answered, wherever the question comes from.
     let silent = questions
         .iter()
         .filter(|question| matches!(question.ask, Ask::Listed { .. }) && question.expected == Verdict::Silent);
     let silent: BTreeSet<u16> = silent.flat_map(|question| ports_of(&question.ask)).collect();
-    listed.flat_map(|question| ports_of(&question.ask)).filter(|port| !silent.contains(port)).collect()
+    listed
+        .flat_map(|question| ports_of(&question.ask))
+        .filter(|port| !silent.contains(port) && !by_all.contains(port))
+        .collect()
 }
 
 /// What a scan of TCP ports decides. `None`: it takes more than a SYN.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use dmhost_layout::plan::{Admin, Api, Daemon, Exposed, HostPlan, Interface, Isolation, Protocol};
 use ipnet::IpNet;
 
-use super::target::{places, version_of_gateway};
+use super::target::{free, places, version_of_gateway};
 use super::{Ask, Credential, Inner, Network, Place, Ports, ProbePorts, Question, Subject, Target, Vantage, Verdict};
 use super::{CONTAINER_PORT, bound, probe_ports, targets};
 use crate::proof::stations::Stations;
@@ -252,6 +252,15 @@ fn daemon_asks(
         if let Some(from) = unlisted_source(plan, vantage, target, from).filter(|_| last != port) {
             asks.push((Ask::Unlisted { protocol, port: last, from }, Verdict::Silent));
         }
+        // Who is listed for one port reaches no other, though Docker maps both to the same port of a container.
+        let shut = match protocol {
+            Protocol::Tcp => closed,
+            Protocol::Udp => closed_udp,
+        };
+        if let (Some(port), Some(from)) = (shut, listed_source(plan, vantage, target, from)) {
+            let ask = (Ask::Unlisted { protocol, port, from }, Verdict::Silent);
+            asks.extend((!asks.contains(&ask)).then_some(ask));
+        }
     }
     // Rules of a shared daemon know its sockets: where none is, none of its neighbours' is reached either.
     let nobody = match daemon.isolation {
@@ -325,6 +334,21 @@ fn can_stand(plan: &HostPlan, vantage: &Vantage, target: &Target, listed: &[IpNe
         }
         Vantage::Container(..) | Vantage::Host => false,
     }
+}
+
+/// An address at this vantage that is listed, and that is asked for by nobody.
+fn listed_source(plan: &HostPlan, vantage: &Vantage, target: &Target, from: &[IpNet]) -> Option<IpAddr> {
+    let listed = listed_sources(plan, vantage, target, Some(from));
+    let subnet = segment_of(plan, vantage, target).filter(|_| !listed.is_empty())?;
+    let mut strangers = Strangers::new(plan);
+    let (wire, inside) = free(plan);
+    let asked: Vec<IpAddr> = wire.iter().chain(&inside).map(|target| target.address).collect();
+    let next = || match vantage {
+        Vantage::Beyond(_) => strangers.off_link(target.address.is_ipv4(), &listed),
+        Vantage::Vlan(_) | Vantage::Trunk(_) => strangers.beside(subnet, &listed),
+        Vantage::Container(..) | Vantage::Host => None,
+    };
+    std::iter::from_fn(next).find(|address| !asked.contains(address))
 }
 
 /// An address at this vantage that is not listed.
