@@ -3,10 +3,12 @@
 //! * `promise`: the matrix with its promises, which come from the plan alone, never from the rendered rules;
 //! * `within`: the same for containers and the host itself;
 //! * `target`: the addresses of the plan, and those that nobody planned;
-//! * `ports`: which ports are asked.
+//! * `ports`: which ports are asked;
+//! * `sources`: who asks for ports that some sources reach.
 
 mod ports;
 mod promise;
+mod sources;
 mod target;
 mod within;
 
@@ -16,7 +18,8 @@ use std::net::IpAddr;
 use dmhost_layout::plan::{self, Daemon, DaemonName, HostPlan, InterfaceName, Owner, Protocol};
 
 pub use ports::{CONTAINER_PORT, Ports, ProbePorts, bound, inner_port, probe_ports};
-pub use promise::{datagrams_of, listed_by, listed_sources, ports_of, questions};
+pub use promise::{datagrams_of, ports_of, questions};
+pub use sources::{listed_by, listed_sources};
 pub use target::{Inner, Place, Subject, Target, free, on_no_network, subnet_of, targets};
 pub use within::{control, questions_within};
 

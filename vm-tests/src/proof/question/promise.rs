@@ -1,16 +1,12 @@
 //! The matrix of wire vantages, with its promises: whoever may reach an address is on its own segment, or beyond that
 //! segment's gateway, and reaches the ports the spec names there.
 
-use std::net::IpAddr;
-
 use dmhost_layout::plan::{Admin, Api, Daemon, Exposed, HostPlan, Interface, Isolation, Protocol};
-use ipnet::IpNet;
 
-use super::target::{free, places, version_of_gateway};
+use super::sources::{by_source, can_stand, listed_by, listed_source, listed_sources, unlisted_source};
+use super::target::{places, version_of_gateway};
 use super::{Ask, Credential, Inner, Network, Place, Ports, ProbePorts, Question, Subject, Target, Vantage, Verdict};
 use super::{CONTAINER_PORT, bound, probe_ports, targets};
-use crate::proof::stations::Stations;
-use crate::proof::topology::Strangers;
 
 /// The whole matrix of wire vantages. `inner`: what Docker told of the probe containers.
 pub fn questions(plan: &HostPlan, inner: &[Inner], ports: &Ports) -> Vec<Question> {
@@ -179,23 +175,6 @@ fn routed(plan: &HostPlan, daemon: &Daemon, vantage: &Vantage, target: &Target, 
     neighbour.into_iter().chain(listed).chain(rest).collect()
 }
 
-/// What is asked of a port that only the sources of a list reach: by one of them, and by another.
-fn by_source(
-    plan: &HostPlan,
-    vantage: &Vantage,
-    target: &Target,
-    (protocol, port): (Protocol, u16),
-    from: &[IpNet],
-) -> Vec<(Ask, Verdict)> {
-    let listed = listed_sources(plan, vantage, target, Some(from));
-    let promise = if listed.is_empty() { Verdict::Silent } else { Verdict::Serves };
-    let asked = listed.is_empty() || can_stand(plan, vantage, target, &listed);
-    let of_list = asked.then_some((Ask::Listed { protocol, port }, promise));
-    let other = unlisted_source(plan, vantage, target, from);
-    let other = other.map(|from| (Ask::Unlisted { protocol, port, from }, Verdict::Silent));
-    of_list.into_iter().chain(other).collect()
-}
-
 fn host_asks(plan: &HostPlan, target: &Target) -> Vec<(Ask, Verdict)> {
     match &plan.host.admin {
         Some(Admin { interface, .. }) if *interface == target.interface => {
@@ -295,72 +274,6 @@ fn limited(plan: &HostPlan, target: &Target, protocol: Protocol) -> Vec<u16> {
     let Subject::Daemon(name) = &target.subject else { return Vec::new() };
     let limited = plan.daemons[name].expose.iter().flatten().filter(|exposed| exposed.from.is_some());
     limited.flat_map(|exposed| exposed.all_of(protocol)).collect()
-}
-
-/// The subnet that lists of sources are read by: the target's, or of a container that is reached by its own address the vantage's.
-fn segment_of(plan: &HostPlan, vantage: &Vantage, target: &Target) -> Option<IpNet> {
-    let own = || {
-        let over = vantage.interface().filter(|_| target.place == Place::Container)?;
-        let like = |net: &&IpNet| net.addr().is_ipv4() == target.address.is_ipv4();
-        plan.interfaces[over].addresses.iter().find(like).copied()
-    };
-    super::target::subnet_of(plan, target).or_else(own)
-}
-
-/// Who alone reaches a port of `expose`, where not every source does.
-pub fn listed_by(daemon: &Daemon, protocol: Protocol, port: u16) -> Option<&[IpNet]> {
-    daemon.exposed(protocol, port)?.from.as_deref()
-}
-
-/// The nets of a list that have a source at this vantage for this target.
-pub fn listed_sources(plan: &HostPlan, vantage: &Vantage, target: &Target, from: Option<&[IpNet]>) -> Vec<IpNet> {
-    let Some(subnet) = segment_of(plan, vantage, target) else { return Vec::new() };
-    let fits = |net: &&IpNet| match vantage {
-        Vantage::Beyond(_) => net.addr().is_ipv4() == target.address.is_ipv4() && !subnet.contains(*net),
-        Vantage::Vlan(_) | Vantage::Trunk(_) => subnet.contains(*net) || net.contains(&subnet.trunc()),
-        Vantage::Container(..) | Vantage::Host => false,
-    };
-    from.unwrap_or_default().iter().filter(fits).copied().collect()
-}
-
-/// Whether a station can have an address of these nets here: those of gateways and name servers, of the host and of subnets elsewhere on it
-/// are taken.
-fn can_stand(plan: &HostPlan, vantage: &Vantage, target: &Target, listed: &[IpNet]) -> bool {
-    let stations = Stations::new(plan);
-    match vantage {
-        Vantage::Beyond(over) => stations.beyond(over, target.address.is_ipv4(), listed).is_some(),
-        Vantage::Vlan(_) | Vantage::Trunk(_) => {
-            segment_of(plan, vantage, target).is_some_and(|subnet| stations.beside(subnet, listed).is_some())
-        }
-        Vantage::Container(..) | Vantage::Host => false,
-    }
-}
-
-/// An address at this vantage that is listed, and that is asked for by nobody.
-fn listed_source(plan: &HostPlan, vantage: &Vantage, target: &Target, from: &[IpNet]) -> Option<IpAddr> {
-    let listed = listed_sources(plan, vantage, target, Some(from));
-    let subnet = segment_of(plan, vantage, target).filter(|_| !listed.is_empty())?;
-    let mut strangers = Strangers::new(plan);
-    let (wire, inside) = free(plan);
-    let asked: Vec<IpAddr> = wire.iter().chain(&inside).map(|target| target.address).collect();
-    let next = || match vantage {
-        Vantage::Beyond(_) => strangers.off_link(target.address.is_ipv4(), &listed),
-        Vantage::Vlan(_) | Vantage::Trunk(_) => strangers.beside(subnet, &listed),
-        Vantage::Container(..) | Vantage::Host => None,
-    };
-    std::iter::from_fn(next).find(|address| !asked.contains(address))
-}
-
-/// An address at this vantage that is not listed.
-fn unlisted_source(plan: &HostPlan, vantage: &Vantage, target: &Target, from: &[IpNet]) -> Option<IpAddr> {
-    let subnet = segment_of(plan, vantage, target)?;
-    let mut strangers = Strangers::new(plan);
-    let listed = |address: &IpAddr| from.iter().any(|net| net.contains(address));
-    match vantage {
-        Vantage::Beyond(_) => strangers.off_link(target.address.is_ipv4(), &[]).filter(|address| !listed(address)),
-        Vantage::Vlan(_) | Vantage::Trunk(_) => strangers.outside(subnet, from),
-        Vantage::Container(..) | Vantage::Host => None,
-    }
 }
 
 /// The TCP ports a question is about, if it is about some by name.
