@@ -145,7 +145,7 @@ const BEHIND: &[Behind] = &[
     Behind {
         key: "net.ipv4.conf.*.send_redirects the other way",
         open: &[PREROUTING_OF_IPV4, FORWARDS],
-        shows: hostile("an address beyond, through this host"),
+        shows: hostile("an address elsewhere, through this host"),
         needs: &[
             (Needs::Gateway4, "a redirect names a gateway, and there is none"),
             (
@@ -208,19 +208,19 @@ const BEHIND: &[Behind] = &[
     Behind {
         key: "/etc/nftables.conf: forward with \"policy accept\"",
         open: &[PREROUTING_OF_IPV4, NO_POSTROUTING, FORWARDS],
-        shows: hostile("an address beyond, through this host"),
+        shows: hostile("an address elsewhere, through this host"),
         needs: &[(Needs::Gateway4, "there is no route to where a packet would go")],
     },
     Behind {
         key: "sysctl.d/90-dmhost.conf: net.ipv4.ip_forward the other way",
         open: &[FORWARD, PREROUTING_OF_IPV4, NO_POSTROUTING],
-        shows: hostile("an address beyond, through this host"),
+        shows: hostile("an address elsewhere, through this host"),
         needs: &[(Needs::Gateway4, "there is no route to where a packet would go")],
     },
     Behind {
         key: "sysctl.d/90-dmhost.conf: net.ipv6.conf.*.forwarding the other way",
         open: &[FORWARD, NO_PREROUTING, NO_POSTROUTING],
-        shows: hostile("an address beyond, through this host"),
+        shows: hostile("an address elsewhere, through this host"),
         needs: &[(Needs::Gateway6, "there is no route to where a packet would go")],
     },
     Behind {

@@ -74,13 +74,15 @@ pub fn start(plan: &HostPlan, guest: &Guest) -> Result<Vec<Inner>> {
     })
 }
 
-/// A host whose boot is done and whose probe containers run, as [`Testbed::settled`]. Where they do not start, the proof tells of it.
+/// A host whose boot is done and whose probe containers run, as [`Testbed::settled`]. Where they do not start, what came of it is not kept,
+/// and the host is one without them: the proof starts them itself then, and tells of it.
 ///
 /// # Errors
 /// As [`Testbed::settled`].
 pub fn settled(request: &BedRequest<'_>, waiting: Waiting<'_>) -> Result<Testbed> {
-    let started = |bed: &Testbed| start(request.plan, &bed.guest).map(drop).or_else(|_| bed.alive());
+    let started = |bed: &Testbed| start(request.plan, &bed.guest).map(drop);
     Testbed::settled_with(request, "probe containers run", started, waiting)
+        .or_else(|_| Testbed::settled(request, waiting))
 }
 
 /// Whether [`start`] has been here.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use dmhost_layout::plan::{Daemon, InterfaceKind, InterfaceName, Owner};
 use smoltcp::wire::TcpControl;
 
-use super::{Due, Round, Scene};
+use super::{Due, Mark, Round, Scene};
 use super::{frames, lies};
 use crate::fabric::{Host, Mac, packet};
 use crate::proof::question::{CONTAINER_PORT, Subject, Target, Vantage, on_no_network, probe_ports};
@@ -31,8 +31,8 @@ pub(super) const ROWS: &[Row] = &[
     ("rogue DHCP", lies::rogue_dhcp),
     ("ICMP redirect", lies::redirects),
     ("ICMP error about nothing that was sent", lies::too_big),
-    ("an address beyond, through this host", through),
-    ("TTL 1 to an address beyond", last_hop),
+    ("an address elsewhere, through this host", through),
+    ("TTL 1 to an address elsewhere", last_hop),
     ("source route", source_routes),
     ("another zone's address at this MAC", other_zone),
     ("fragments that split a TCP header", split_header),
@@ -193,21 +193,44 @@ fn last_hop(scene: &Scene<'_>) -> Vec<Round> {
     all
 }
 
-/// Frames for an address off-link, given to the host as to a router.
+/// Frames for an address off-link, and for one on each other network of the host, given to the host as to a router.
 fn beyond(scene: &Scene<'_>, change: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<Round> {
     let mut all = Vec::new();
     for name in scene.homes() {
         for v4 in [true, false] {
             let vantage = Vantage::Vlan(name.clone());
             let near = scene.address_on(&name, v4).and_then(|near| scene.stations.like(near));
-            let beyond = scene.stations.far(v4);
-            let (Some(from), Some(ip), Some(mac)) = (near, beyond, scene.nic_mac(&vantage)) else { continue };
-            let list = knock(scene, from, Host { mac, ip }, &Subject::Host);
-            let frames = list.into_iter().take(2).map(&change).collect();
-            all.push(Round { vantage, source: from, frames, due: Due::Nothing, marks: Vec::new() });
+            let (Some(from), Some(mac)) = (near, scene.nic_mac(&vantage)) else { continue };
+            let neighbours = neighbours_of(scene, &name, v4);
+            for ip in scene.stations.far(v4).into_iter().chain(neighbours.iter().copied()) {
+                let list = knock(scene, from, Host { mac, ip }, &Subject::Host);
+                let frames = list.into_iter().take(2).map(&change).collect();
+                all.push(Round {
+                    vantage: vantage.clone(),
+                    source: from,
+                    frames,
+                    due: Due::Nothing,
+                    marks: Vec::new(),
+                });
+            }
+            // Whoever passes one on asks for the neighbour first.
+            all.extend(neighbours.into_iter().map(|ip| Round {
+                vantage: vantage.clone(),
+                source: scene.stations.at(ip),
+                frames: Vec::new(),
+                due: Due::Nothing,
+                marks: vec![Mark::text(format!("\"{ip}\""))],
+            }));
         }
     }
     all
+}
+
+/// Addresses on the other networks that somebody lives on: nobody's, so that who asks for one was told to.
+fn neighbours_of(scene: &Scene<'_>, name: &InterfaceName, v4: bool) -> Vec<IpAddr> {
+    let others = scene.homes().into_iter().filter(|other| other != name);
+    let nets = others.flat_map(|other| scene.plan.interfaces[&other].addresses.clone());
+    nets.filter(|net| net.addr().is_ipv4() == v4).filter_map(|net| scene.stations.unmet(net)).collect()
 }
 
 /// Not followed. That a routing header of type 0 is wrong may be told to its sender (RFC 5095 section 3).
