@@ -28,6 +28,9 @@ struct Args {
     /// Print their names alone
     #[arg(long)]
     list: bool,
+    /// Do not prove the host without a mutant first: it was seen to be as planned
+    #[arg(long)]
+    no_baseline: bool,
 }
 
 fn main() -> Result<ExitCode> {
@@ -53,6 +56,11 @@ fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     image_of(&plan, &render(&plan), &pki, &image)?;
+    if !args.no_baseline {
+        let begun = Instant::now();
+        laboratory.baseline()?;
+        println!("baseline {:3} s  as planned", begun.elapsed().as_secs());
+    }
     let (mut score, mut failed) = (Score::default(), 0);
     for (nth, mutant) in mutants.iter().enumerate() {
         let begun = Instant::now();

@@ -92,6 +92,18 @@ impl Laboratory<'_> {
         all
     }
 
+    /// The proof without a mutant: of a host that is red anyway every mutant would be killed.
+    ///
+    /// # Errors
+    /// If it is red, and if the machine of this run fails.
+    pub fn baseline(&self) -> Result<()> {
+        let bed = containers::settled(&self.request(self.image), &mut |_| {})?;
+        match self.judge(&bed)? {
+            Outcome::Survived | Outcome::Equivalent(_) => Ok(()),
+            Outcome::Killed(by) => bail!("the host is not as planned without a mutant: {by}"),
+        }
+    }
+
     /// The proof of one.
     ///
     /// # Errors

@@ -108,11 +108,16 @@ fn text<'v>(value: &'v Value, key: &str) -> &'v str {
 fn of(name: &str, kind: LinkKind, link: &Value, said: &Said) -> Link {
     let addresses = link["addr_info"].as_array().into_iter().flatten().filter_map(address).collect();
     let routes = said.routes.iter().filter_map(Value::as_array).flatten();
-    let mut gateways: Vec<(IpAddr, &str)> = routes
-        .filter(|route| text(route, "dev") == name)
-        .filter_map(|route| {
-            let gateway = route["gateway"].as_str().or(route["via"]["host"].as_str())?;
-            Some((gateway.parse().ok()?, text(route, "protocol")))
+    // A route over several links has one hop for each.
+    let hops = routes.flat_map(|route| {
+        let several = route["nexthops"].as_array().into_iter().flatten();
+        std::iter::once(route).chain(several).map(|hop| (hop, text(route, "protocol")))
+    });
+    let mut gateways: Vec<(IpAddr, &str)> = hops
+        .filter(|(hop, _)| text(hop, "dev") == name)
+        .filter_map(|(hop, protocol)| {
+            let gateway = hop["gateway"].as_str().or(hop["via"]["host"].as_str())?;
+            Some((gateway.parse().ok()?, protocol))
         })
         .collect();
     // The first is the one with the best metric; a host has one of each IP version.
@@ -239,7 +244,8 @@ mod tests {
         let four = serde_json::json!([
             { "dst": "default", "gateway": "192.0.2.1", "dev": "eno1", "metric": 100 },
             { "dst": "default", "gateway": "192.0.2.2", "dev": "eno1", "metric": 200 },
-            { "dst": "default", "gateway": "198.51.100.1", "dev": "vmbr0" },
+            { "dst": "default", "nexthops": [
+                { "gateway": "198.51.100.1", "dev": "vmbr0", "weight": 1 }, { "gateway": "10.30.0.1", "dev": "vmbr0.30", "weight": 1 }] },
         ]);
         let six = serde_json::json!([
             { "dst": "default", "gateway": "fe80::1", "dev": "eno1", "protocol": "static", "metric": 100 },
@@ -283,7 +289,7 @@ mod tests {
                 "eno3 Nic { mac: \"52:54:00:00:00:03\" } [] [] false",
                 "eno4 Nic { mac: \"52:54:00:00:00:04\" } [] [] false",
                 "wlp2s0 Nic { mac: \"52:54:00:00:00:05\" } [] [] true",
-                "vmbr0.30 Vlan { parent: \"eno2\", id: 30 } [\"10.30.0.2/24\"] [] false",
+                "vmbr0.30 Vlan { parent: \"eno2\", id: 30 } [\"10.30.0.2/24\"] [10.30.0.1] false",
             ]
         );
         assert_eq!(machine.remarks, ["bond0, a bond of eno3, eno4, which has 203.0.113.9/24"]);

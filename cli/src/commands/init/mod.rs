@@ -191,3 +191,33 @@ fn put(out: &Utf8Path, text: &str, force: bool) -> anyhow::Result<()> {
         other => other.with_context(|| format!("cannot put {out} in place")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn a_given_gateway_stands_in_place_of_the_learnt_router_and_no_other() {
+        let learns = |name: &str, nets: [&str; 2]| {
+            let nets = nets.map(|net| net.parse().expect("a net"));
+            Link { accept_ra: true, ..link(name.to_owned(), LinkKind::Nic { mac: String::new() }, &nets) }
+        };
+        let links = vec![
+            learns("lan", ["192.0.2.2/24", "2001:db8::2/64"]),
+            learns("web", ["198.51.100.2/24", "2001:db8:10::2/64"]),
+        ];
+        let mut machine = Machine { links, ..Machine::default() };
+        let words = "dmhost init --gateway 192.0.2.1 --gateway 2001:db8:10::1";
+        let args::Command::Init(args) = args::Cli::parse_from(words.split(' ')).command else {
+            panic!("{words} is no init");
+        };
+        let mut problems = Vec::new();
+        add(&args, &mut machine, &mut problems);
+        let told: Vec<String> =
+            machine.links.iter().map(|link| format!("{} {:?} {}", link.name, link.gateways, link.accept_ra)).collect();
+        assert_eq!(told, ["lan [192.0.2.1] true", "web [2001:db8:10::1] false"]);
+        assert!(problems.is_empty(), "{problems:?}");
+    }
+}
