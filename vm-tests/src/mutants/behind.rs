@@ -48,8 +48,10 @@ pub(super) struct Behind {
 enum Needs {
     /// A gateway of IPv4.
     Gateway4,
-    /// A gateway of IPv6.
-    Gateway6,
+    /// A gateway of IPv4, or IPv4 on more than one interface.
+    Elsewhere4,
+    /// A gateway of IPv6, or IPv6 on more than one interface.
+    Elsewhere6,
     /// A link-local gateway.
     LinkLocalGateway,
     /// An interface that learns no router.
@@ -114,7 +116,16 @@ const fn unit(key: &'static str, script: &'static str) -> Behind {
     Behind { key, open: &[], shows: Shows::Misfortune(script), needs: &[] }
 }
 
+/// A switch of what is taken from a router's advertisements, which stands behind nothing: one row tells, and all else would take minutes.
+const fn taught(key: &'static str) -> Behind {
+    Behind { key, open: &[], shows: Shows::Part(Part::Routes("rogue router advertisement")), needs: &[] }
+}
+
 const BEHIND: &[Behind] = &[
+    taught("NAME/link.conf: net.ipv6.conf.…accept_ra_pinfo"),
+    taught("NAME/link.conf: net.ipv6.conf.…accept_ra_rt_info_max_plen"),
+    taught("NAME/link.conf: net.ipv6.conf.…accept_ra_mtu"),
+    taught("NAME/link.conf: net.ipv6.conf.…accept_ra_min_hop_limit"),
     unit("dmhost-NAME-link.service: without \"BindsTo=dmhost-NAME-zone.service\"", ZONE_STOPS),
     unit("dmhost-NAME.service: without \"BindsTo=dmhost-NAME-zone.service\"", ZONE_STOPS),
     unit("dmhost-NAME.service: without \"Wants=dmhost-NAME-link.service\"", LATE_ZONE),
@@ -209,19 +220,19 @@ const BEHIND: &[Behind] = &[
         key: "/etc/nftables.conf: forward with \"policy accept\"",
         open: &[PREROUTING_OF_IPV4, NO_POSTROUTING, FORWARDS],
         shows: hostile("an address elsewhere, through this host"),
-        needs: &[(Needs::Gateway4, "there is no route to where a packet would go")],
+        needs: &[(Needs::Elsewhere4, "there is no route to where a packet would go")],
     },
     Behind {
         key: "sysctl.d/90-dmhost.conf: net.ipv4.ip_forward the other way",
         open: &[FORWARD, PREROUTING_OF_IPV4, NO_POSTROUTING],
         shows: hostile("an address elsewhere, through this host"),
-        needs: &[(Needs::Gateway4, "there is no route to where a packet would go")],
+        needs: &[(Needs::Elsewhere4, "there is no route to where a packet would go")],
     },
     Behind {
         key: "sysctl.d/90-dmhost.conf: net.ipv6.conf.*.forwarding the other way",
         open: &[FORWARD, NO_PREROUTING, NO_POSTROUTING],
         shows: hostile("an address elsewhere, through this host"),
-        needs: &[(Needs::Gateway6, "there is no route to where a packet would go")],
+        needs: &[(Needs::Elsewhere6, "there is no route to where a packet would go")],
     },
     Behind {
         key: "net.ipv4.conf.*.arp_ignore the other way",
@@ -280,9 +291,13 @@ pub(super) fn behind(plan: &HostPlan, mutant: &Mutant) -> Option<Result<&'static
     };
     let gateways = || interfaces.iter().flat_map(|interface| &interface.gateways);
     let learnt = || interfaces.iter().any(|interface| interface.accept_ra);
+    let gateway = |v4: bool| gateways().any(|gateway| gateway.is_ipv4() == v4) || !v4 && learnt();
+    let nets = |interface: &&&Interface, v4: bool| interface.addresses.iter().any(|net| net.addr().is_ipv4() == v4);
+    let several = |v4: bool| interfaces.iter().filter(|interface| nets(interface, v4)).count() > 1;
     let met = |needs: Needs| match needs {
-        Needs::Gateway4 => gateways().any(IpAddr::is_ipv4),
-        Needs::Gateway6 => gateways().any(IpAddr::is_ipv6) || learnt(),
+        Needs::Gateway4 => gateway(true),
+        Needs::Elsewhere4 => gateway(true) || several(true),
+        Needs::Elsewhere6 => gateway(false) || several(false),
         Needs::LinkLocalGateway => {
             let local = |gateway: &IpAddr| matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local());
             gateways().any(local) || learnt()
@@ -354,8 +369,14 @@ mod tests {
 
     #[test]
     fn each_is_of_a_mutant() {
-        let plan = crate::example("two-vlans");
-        let all = mutants(&plan, &render(&plan));
+        let of_example = |name: &str| {
+            let plan = crate::example(name);
+            let all = mutants(&plan, &render(&plan));
+            (plan, all)
+        };
+        let (plan, mut all) = of_example("two-vlans");
+        // One that learns its router.
+        all.extend(of_example("ipv6-only").1);
         for known in BEHIND {
             let one =
                 |mutant: &Mutant| ["web", "lab"].iter().any(|name| has(&mutant.name, &known.key.replace("NAME", name)));

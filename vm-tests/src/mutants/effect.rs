@@ -31,6 +31,7 @@ pub(super) fn commands(plan: &HostPlan, path: &Utf8Path, entry: &Entry) -> Optio
             let enter = enter(daemon);
             Some(format!("{enter}nft -f {path}\n{enter}nft -f {}/published.nft\n", daemon.name.etc()))
         }
+        (Some(daemon), "link.conf") => Some(sysctls(text, &enter(daemon))),
         (Some(daemon), "egress.nft" | "published.nft") => Some(format!("{}nft -f {path}\n", enter(daemon))),
         (Some(daemon), "sysctl.conf") => {
             let enter = enter(daemon);
@@ -67,7 +68,9 @@ pub(super) fn is_live(plan: &HostPlan, mutant: &Mutant) -> bool {
     // What dockerd reads when it starts is as it found it, or it does so before; rules that it has made stay when it is started anew.
     let early = ["forward the other way", "forwarding the other way", "tables off"];
     // A router that is known stays for hours.
-    let early = early.iter().chain(&["nd-router-"]).any(|part| mutant.name.contains(part));
+    let router = ["nd-router-", "accept_ra_defrtr"];
+    let early = early.iter().chain(&router).any(|part| mutant.name.contains(part))
+        || mutant.name.contains("/link.conf") && mutant.name.contains(".accept_ra the");
     let unit = mutant.files.keys().any(|path| path.extension() == Some("service"));
     !early && !unit && mutant.files.iter().all(|(path, entry)| commands(plan, path, entry).is_some())
 }

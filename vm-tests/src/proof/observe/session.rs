@@ -1,14 +1,17 @@
 //! Questions that take more than a SYN: a handshake, an answer of a program, a neighbour.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use anyhow::{Context, Result};
 use dmhost_layout::plan::{Daemon, Protocol};
 
 use super::seen::{self, Seen};
-use super::{Observer, Position, at};
-use crate::fabric::scan::Scan;
-use crate::fabric::{self, Host, Outcome, Peer, Terms};
+use super::{Observer, Position, answered, at};
+use crate::fabric::datagrams::DatagramReport;
+use crate::fabric::judge::Identity;
+use crate::fabric::scan::{PortState, Scan, ScanReport};
+use crate::fabric::{self, Closed, Host, Outcome, Peer, Terms};
 use crate::proof::question::{Ask, Credential, Question, Subject, Target, Vantage, Verdict, listed_by, listed_sources};
 use crate::proof::topology::{Nic, mac};
 
@@ -36,9 +39,12 @@ impl Observer<'_> {
     /// Questions that take more than a SYN, or a source of their own.
     pub(super) fn session(&mut self, question: &Question, nic: &Nic, place: Position, terms: &Terms) -> Result<Seen> {
         let Question { vantage, target, ask, .. } = question;
-        if let Ask::Listed { protocol: Protocol::Udp, port } | Ask::Unlisted { protocol: Protocol::Udp, port, .. } = ask
-        {
-            return self.datagram(question, nic, place, *port, terms);
+        match ask {
+            Ask::Listed { protocol: Protocol::Udp, port } => {
+                return self.port(question, nic, place, (Protocol::Udp, *port), terms);
+            }
+            Ask::Unlisted { protocol, port, .. } => return self.port(question, nic, place, (*protocol, *port), terms),
+            _ => {}
         }
         let Host { mac: own, ip } = place.source;
         let segment = self.bed.topology.segment(vantage)?;
@@ -54,9 +60,6 @@ impl Observer<'_> {
                 seen::seen(&finding, right, note)
             }),
             Ask::Echo => from.ping(peer, terms).map(|finding| seen::seen(&finding, true, String::new())),
-            Ask::Unlisted { port, .. } => {
-                from.tcp_connect(peer, *port, terms).map(|finding| seen::seen(&finding, true, String::new()))
-            }
             Ask::Published { port } | Ask::Listed { port, .. } => {
                 from.http_get(peer, *port, "/", terms).map(|finding| seen::published(target, &finding))
             }
@@ -82,7 +85,8 @@ impl Observer<'_> {
                     }
                 }
             }
-            Ask::Port { .. }
+            Ask::Unlisted { .. }
+            | Ask::Port { .. }
             | Ask::Vacant { .. }
             | Ask::OtherPorts { .. }
             | Ask::SomePorts { .. }
@@ -95,22 +99,54 @@ impl Observer<'_> {
 }
 
 impl Observer<'_> {
-    /// One datagram from a place of its own.
-    fn datagram(
+    /// One port from a place of its own, by a SYN or a datagram. Where silence is due it has to last.
+    fn port(
         &mut self,
         Question { vantage, target, expected, .. }: &Question,
         nic: &Nic,
         Position { source, via }: Position,
-        port: u16,
+        (protocol, port): (Protocol, u16),
         terms: &Terms,
     ) -> Result<Seen> {
         let segment = self.bed.topology.segment(vantage)?;
-        let expected = (*expected != Verdict::Silent).then_some(port).into_iter().collect();
+        let silent = *expected == Verdict::Silent;
         let (to, ports, terms) = (at(target, nic), vec![port], terms.clone());
+        let expected = (!silent).then_some(port).into_iter().collect();
         let scan = Scan { segment, source, via, target: to, ports, expected, terms };
-        let report = self.bed.fabric.datagrams(&scan);
-        let report = self.counted(report, |report| report.probes)?;
-        Ok(report.map_or_else(Seen::unproven, |report| seen::datagram(target, &report, port)))
+        if silent {
+            self.late.listen(source.ip);
+        }
+        let lasts = |identity: &Identity, ports: &BTreeMap<u16, PortState>, closed: Closed| {
+            if silent {
+                self.late.close(
+                    format!("{vantage} -> {target} {}", protocol.as_str()),
+                    identity,
+                    answered(ports),
+                    closed,
+                );
+            }
+        };
+        let seen = match protocol {
+            Protocol::Tcp => {
+                let report = self.bed.fabric.scan(&scan);
+                if let Ok(ScanReport { ports, identity, closed, .. }) = &report {
+                    lasts(identity, ports, *closed);
+                }
+                self.counted(report, |report| report.probes)?.map(|report| {
+                    let caused = (&report.asked[..], &report.stray[..]);
+                    seen::silent_ports(&report.ports, |_| true, caused, report.closed.frame)
+                })
+            }
+            Protocol::Udp => {
+                let report = self.bed.fabric.datagrams(&scan);
+                if let Ok(DatagramReport { ports, identity, closed, .. }) = &report {
+                    lasts(identity, ports, *closed);
+                }
+                let report = self.counted(report, |report| report.probes)?;
+                report.map(|report| seen::datagram(target, &report, port))
+            }
+        };
+        Ok(seen.unwrap_or_else(Seen::unproven))
     }
 }
 
