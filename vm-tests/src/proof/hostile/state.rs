@@ -125,11 +125,12 @@ impl Tables {
             "printf '%s\\n' 'addr show' 'route show table all' 'route show cache' 'neigh show' | {enter}ip -j -batch -
              echo 'route show cache' | {enter}ip -6 -j -batch -"
         );
+        // By `cat`: the kernel gives a key in one piece or not at all, and a shell's `read` takes a byte at a time.
         let limits = if learning.is_empty() {
             String::new()
         } else {
             format!(
-                "\n{enter}sh -c 'for key in {learning}; do read value </proc/sys/net/ipv6/conf/$key; echo \"[\\\"$key $value\\\"]\"; done'"
+                "\n{enter}sh -c 'for key in {learning}; do echo \"[\\\"$key $(cat /proc/sys/net/ipv6/conf/$key)\\\"]\"; done'"
             )
         };
         let script = script + &limits;
