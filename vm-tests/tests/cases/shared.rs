@@ -128,7 +128,7 @@ pub(crate) fn borrowed_addresses(bed: &Testbed, host: &Host) -> Result<()> {
         [("web", vec![80], vec![443, 8091]), ("lan", vec![22], vec![8090, 8091]), ("lab", vec![8080, 8091], vec![8090])]
     {
         let ports: Vec<u16> = own.iter().chain(&not).copied().collect();
-        for (address, found) in scan(bed, host, &interface.parse()?, &ports, &own)? {
+        for (address, found) in scan(bed, host, &interface.parse()?, &ports)? {
             for port in &ports {
                 let serves = matches!(found.get(port), Some(PortState::Serves(_)));
                 let silent = matches!(found.get(port), Some(PortState::Silent));
@@ -153,13 +153,12 @@ pub(crate) fn borrowed_addresses(bed: &Testbed, host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// Asks TCP ports of every address of an interface from its own segment. What ought to answer has time to.
+/// Asks TCP ports of every address of an interface from its own segment.
 fn scan(
     bed: &Testbed,
     host: &Host,
     interface: &InterfaceName,
     ports: &[u16],
-    due: &[u16],
 ) -> Result<Vec<(IpAddr, BTreeMap<u16, PortState>)>> {
     let stations = Stations::new(&host.plan);
     let nic = bed.topology.nic(&host.plan, interface)?;
@@ -171,7 +170,7 @@ fn scan(
         let patience = bed.vm.pace().scale(Duration::from_secs(20));
         let canary = Canary { nic: nic.port, segment, source: station()?, target, kind: CanaryKind::Echo, patience };
         let terms = Terms { canary, others: Vec::new(), grace: patience, deadline: bed.deadline(PATIENCE) };
-        let expected = due.iter().copied().collect();
+        let expected = ports.iter().copied().collect();
         let scan = Scan { segment, source: station()?, via: None, target, ports: ports.to_vec(), expected, terms };
         all.push((net.addr(), bed.fabric.scan(&scan)?.ports));
     }
