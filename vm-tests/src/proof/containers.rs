@@ -80,9 +80,18 @@ pub fn start(plan: &HostPlan, guest: &Guest) -> Result<Vec<Inner>> {
 /// # Errors
 /// As [`Testbed::settled`].
 pub fn settled(request: &BedRequest<'_>, waiting: Waiting<'_>) -> Result<Testbed> {
-    let started = |bed: &Testbed| start(request.plan, &bed.guest).map(drop);
-    Testbed::settled_with(request, "probe containers run", started, waiting)
-        .or_else(|_| Testbed::settled(request, waiting))
+    const NOT_STARTED: &str = "the probe containers do not start";
+    let started = |bed: &Testbed| {
+        let started = start(request.plan, &bed.guest).map(drop);
+        started.or_else(|error| {
+            bed.alive()?;
+            Err(error.context(NOT_STARTED))
+        })
+    };
+    match Testbed::settled_with(request, "probe containers run", started, waiting) {
+        Err(error) if error.downcast_ref::<&str>() == Some(&NOT_STARTED) => Testbed::settled(request, waiting),
+        other => other,
+    }
 }
 
 /// Whether [`start`] has been here.
