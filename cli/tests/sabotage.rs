@@ -1,5 +1,5 @@
-//! A proof that cannot fail proves nothing: two sabotages of the layout, each built into an image and given to the same
-//! command as always. Each must be told by a red cell that names vantage, target and frame, and by exit code 1.
+//! A proof that cannot fail proves nothing: two sabotages of the layout, of daemons that have nothing to do with each other, are built into
+//! an image that is given to the same command as always. Each must be told by a red cell that names vantage, target and frame; exit code 1.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -22,7 +22,18 @@ use serde_json::Value;
 use tempfile::TempDir;
 use vm_tests::bed::image_of;
 
-/// The example with keys of its own, in a folder that goes with it.
+/// A third daemon, that no sabotage of the other two touches.
+const SPARE: &str = r#"
+[interfaces.spare]
+vlan = { parent = "trunk", id = 30 }
+addresses = ["198.18.30.2/24"]
+
+[daemons.spare]
+interfaces = ["spare"]
+api = {}
+"#;
+
+/// The example, with a third daemon and keys of its own, in a folder that goes with it.
 struct Example {
     plan: HostPlan,
     pki: Pki,
@@ -35,8 +46,9 @@ impl Example {
         let folder = tempfile::tempdir()?;
         let path = Utf8Path::from_path(folder.path()).context("the temporary folder's name is not UTF-8")?;
         let spec = path.join("two-vlans.toml");
-        fs_err::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/two-vlans.toml"), &spec)?;
-        let (plan, _) = plan_from_toml(spec.as_str(), &fs_err::read_to_string(&spec)?);
+        let text = fs_err::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/two-vlans.toml"))? + SPARE;
+        fs_err::write(&spec, &text)?;
+        let (plan, _) = plan_from_toml(spec.as_str(), &text);
         let plan = plan.context("the example plans cleanly")?;
         let keys = Pki::path_for(&spec);
         dmhost_pki::init(&plan, &keys, SystemTime::now())?;
@@ -90,26 +102,19 @@ fn told(output: &Output, report: &Value, vantage: &str, target: &str, ask: &str,
 #[test]
 fn each_sabotage_is_told_by_its_cell() -> Result<()> {
     let example = Example::new()?;
-
     let (output, report) = example.verify(
         |layout| {
             replace(layout, "/etc/systemd/system/dmhost-web-link.service", "type vlan id 10", "type vlan id 20");
             replace(layout, "/etc/systemd/system/dmhost-lab-link.service", "type vlan id 20", "type vlan id 10");
+            replace(layout, "/etc/dmhost/spare/daemon.json", "  \"tlsverify\": true,\n", "");
         },
-        &[],
+        &["--keep", "capsule"],
     )?;
     told(&output, &report, "vlan:web", "web 198.51.100.2", "2376/tcp API", ["serves", "silent"])
         .context("the two VIDs swapped")?;
     told(&output, &report, "vlan:lab", "web 198.51.100.2", "who-has", ["silent", "serves"])
         .context("the two VIDs swapped")?;
-
-    let (output, report) = example.verify(
-        |layout| {
-            replace(layout, "/etc/dmhost/web/daemon.json", "  \"tlsverify\": true,\n", "");
-        },
-        &["--keep", "capsule"],
-    )?;
-    told(&output, &report, "vlan:web", "web 198.51.100.2", "2376/tcp API without TLS", ["denies", "serves"])
+    told(&output, &report, "vlan:spare", "spare 198.18.30.2", "2376/tcp API without TLS", ["denies", "serves"])
         .context("`tlsverify` removed")?;
     opens(example.folder.path()).context("the capsule of it")
 }
@@ -142,7 +147,7 @@ fn opens(folder: &Path) -> Result<()> {
     ensure!(fs_err::metadata(&capsule)?.permissions().mode() & 0o777 == 0o700, "others may look into it");
     let session = Session::begin(folder, &["open", "capsule"])?;
     session.wait_for("# ")?;
-    session.say("docker -H unix:///run/dmhost/web/docker.sock ps --format 'ran: {{.Names}}'; grep -c tlsverify /etc/dmhost/web/daemon.json")?;
+    session.say("docker -H unix:///run/dmhost/spare/docker.sock ps --format 'ran: {{.Names}}'; grep -c tlsverify /etc/dmhost/spare/daemon.json")?;
     session.wait_for("ran: dmhost-probe")?;
     session.say("poweroff")?;
     let (status, said) = session.end()?;

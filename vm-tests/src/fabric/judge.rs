@@ -34,6 +34,11 @@ pub(super) fn random() -> u32 {
     (RandomState::new().hash_one(0) & 0xffff_ffff) as u32
 }
 
+/// An identifier for echo requests, by which nobody else's are taken for them.
+pub fn echo_ident() -> u16 {
+    (random() & 0xffff) as u16
+}
+
 /// What tells one probe's frames from all others.
 #[derive(Debug, Clone)]
 pub struct Identity {

@@ -13,7 +13,7 @@ use super::tag::{self, Tag, Vid};
 
 /// A broadcast domain of the fabric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Segment(pub(super) u32);
+pub struct Segment(pub(crate) u32);
 
 /// A port of the switch: a guest's NIC or a station of the tests. Never given twice in the life of a fabric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

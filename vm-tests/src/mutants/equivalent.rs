@@ -34,6 +34,11 @@ const EQUIVALENT: &[(&str, &str, &str)] = &[
          a container may turn that on",
     ),
     (
+        "/etc/",
+        ".proxy_delay the other way",
+        "what is answered for a container is the same up to 0.8 s later: neighbours wait for longer, and so does the proof",
+    ),
+    (
         "/etc/systemd/system/dmhost-grow.service",
         "RequiresMountsFor=/",
         "the root is mounted before anything is started",

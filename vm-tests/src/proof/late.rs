@@ -7,9 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::report::Fact;
-use crate::fabric::judge::{Cause, Identity};
-use crate::fabric::packet::Packet;
-use crate::fabric::{Closed, Seen};
+use crate::fabric::judge::{Cause, Flow, Identity};
+use crate::fabric::packet::{self, Packet};
+use crate::fabric::{Closed, Seen, Segment};
 
 /// How many late frames are told.
 const MOST: usize = 8;
@@ -29,9 +29,19 @@ struct Heard {
 #[derive(Debug)]
 struct Probe {
     what: String,
+    /// Where it asked.
+    segment: Segment,
     identity: Identity,
     answered: BTreeSet<u16>,
     closed: Instant,
+}
+
+/// What of a probe is answered.
+enum Answer {
+    /// One of its ports.
+    Port(u16),
+    /// It asked for one thing alone.
+    Whole,
 }
 
 impl Late {
@@ -42,17 +52,22 @@ impl Late {
 
     /// A frame of the guest.
     pub fn hear(&self, seen: &Seen) {
-        let Packet::Ip(ip) = Packet::of(&seen.frame) else { return };
         let mut heard = self.heard();
-        if heard.probes.contains_key(&ip.target) {
+        if addressee(&seen.frame).is_some_and(|whom| heard.probes.contains_key(&whom)) {
             heard.frames.push(seen.clone());
         }
     }
 
-    /// The windows of a probe are closed; `answered` are the ports that are known to answer it.
-    pub fn close(&self, what: String, identity: &Identity, answered: BTreeSet<u16>, closed: Closed) {
+    /// The windows of a probe on this segment are closed; `answered` are the ports that are known to answer it.
+    pub fn close(
+        &self,
+        what: String,
+        (segment, identity): (Segment, &Identity),
+        answered: BTreeSet<u16>,
+        closed: Closed,
+    ) {
         let identity = Identity { exclusive: false, ..identity.clone() };
-        let probe = Probe { what, answered, closed: closed.at, identity };
+        let probe = Probe { what, segment, answered, closed: closed.at, identity };
         self.heard().probes.entry(probe.identity.source).or_default().push(probe);
     }
 
@@ -67,7 +82,7 @@ impl Late {
         }
         let holds = late.is_empty();
         let found = if holds {
-            format!("what did not answer {probes} scans did not answer later either")
+            format!("what did not answer {probes} probes did not answer later either")
         } else {
             found.join("\n")
         };
@@ -83,24 +98,45 @@ impl Late {
 impl Heard {
     /// Which probe a frame answers too late, if it does.
     fn late(&self, seen: &Seen) -> Option<String> {
-        let Packet::Ip(ip) = Packet::of(&seen.frame) else { return None };
-        self.probes.get(&ip.target)?.iter().find_map(|probe| {
-            let port = match probe.identity.judge(&seen.frame)? {
-                Cause::SynAck(port) | Cause::Reset(port) | Cause::Segment(port) => port,
-                // An answer to a broadcast comes from another address; its ports are the probe's all the same.
-                Cause::Datagram | Cause::Addressed => ip.ports()?.0,
-                Cause::IcmpError { port, .. } => port?,
-                Cause::EchoReply
-                | Cause::IsAt(_)
-                | Cause::AskedForSource
-                | Cause::AskedForTarget
-                | Cause::Forwarded => return None,
-            };
+        self.probes.get(&addressee(&seen.frame)?)?.iter().find_map(|probe| {
+            let answer = probe.answered_by(seen)?;
             let after = seen.at.checked_duration_since(probe.closed)?;
-            let silent = !probe.answered.contains(&port);
-            let (frame, seconds) = (seen.number, after.as_secs_f64());
-            silent.then(|| format!("{}, port {port}: frame {frame} came {seconds:.1} s after it", probe.what))
+            let what = match answer {
+                Answer::Port(port) if probe.answered.contains(&port) => return None,
+                Answer::Port(port) => format!("{}, port {port}", probe.what),
+                Answer::Whole => probe.what.clone(),
+            };
+            Some(format!("{what}: frame {} came {:.1} s after it", seen.number, after.as_secs_f64()))
         })
+    }
+}
+
+impl Probe {
+    /// What of it a frame answers.
+    fn answered_by(&self, seen: &Seen) -> Option<Answer> {
+        let ports = matches!(self.identity.flow, Flow::Tcp { .. } | Flow::Udp { .. });
+        match self.identity.judge(&seen.frame)? {
+            Cause::SynAck(port) | Cause::Reset(port) | Cause::Segment(port) => Some(Answer::Port(port)),
+            Cause::IcmpError { port, .. } if ports => port.map(Answer::Port),
+            // An answer to a broadcast comes from another address; its ports are the probe's all the same.
+            Cause::Datagram | Cause::Addressed if ports => match Packet::of(&seen.frame) {
+                Packet::Ip(ip) => ip.ports().map(|(from, _)| Answer::Port(from)),
+                Packet::Arp { .. } | Packet::Other => None,
+            },
+            Cause::EchoReply | Cause::IcmpError { .. } | Cause::Datagram | Cause::Addressed => Some(Answer::Whole),
+            // The same address may ask for the same one on another segment, where that is at home.
+            Cause::IsAt(_) => (seen.segment == Some(self.segment)).then_some(Answer::Whole),
+            Cause::AskedForSource | Cause::AskedForTarget | Cause::Forwarded => None,
+        }
+    }
+}
+
+/// Whom a frame is for.
+fn addressee(frame: &[u8]) -> Option<IpAddr> {
+    match Packet::of(frame) {
+        Packet::Ip(ip) => Some(ip.target),
+        Packet::Arp { .. } => packet::answer(frame).map(|(_, told)| told),
+        Packet::Other => None,
     }
 }
 
@@ -110,7 +146,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::fabric::judge::Flow;
     use crate::fabric::{Direction, Host, Mac, PortId, packet};
 
     fn host(last: u8) -> Host {
@@ -131,7 +166,12 @@ mod tests {
         }
         let flow = Flow::Udp { local: 20_000, remote: None };
         let identity = Identity { source: host(9).ip, target: host(1).ip, flow, exclusive: true };
-        late.close("udp".to_owned(), &identity, BTreeSet::from([53]), Closed { canary: 1, frame: 1, at: closed });
+        late.close(
+            "udp".to_owned(),
+            (Segment(1), &identity),
+            BTreeSet::from([53]),
+            Closed { canary: 1, frame: 1, at: closed },
+        );
         late.fact()
     }
 
@@ -149,6 +189,35 @@ mod tests {
         late.frame = packet::udp(host(2), host(9), (404, 20_000), b"late").unwrap().into();
         let fact = heard(&[late], closed);
         assert!(!fact.holds && fact.found.starts_with("udp, port 404: frame 78 came"), "{fact:?}");
+    }
+
+    /// Of a question without ports, that was silent on segment 1: what came for it a second later, on this segment.
+    fn came(flow: Flow, segment: u32, frame: Vec<u8>) -> Fact {
+        let (late, closed) = (Late::default(), Instant::now());
+        late.listen(host(9).ip);
+        let identity = Identity { source: host(9).ip, target: host(1).ip, flow, exclusive: false };
+        let end = Closed { canary: 1, frame: 1, at: closed };
+        late.close("it".to_owned(), (Segment(1), &identity), BTreeSet::new(), end);
+        let after = datagram((0, 0), 79, closed + Duration::from_secs(1));
+        late.hear(&Seen { segment: Some(Segment(segment)), frame: frame.into(), ..after });
+        late.fact()
+    }
+
+    #[test]
+    fn an_echo_and_a_neighbour_that_come_late_are_told() {
+        let reply = |ident| {
+            let mut reply = packet::echo(host(1), host(9), ident, 1).unwrap();
+            // RFC 792: the type, behind the headers of Ethernet and IPv4.
+            reply[34] = 0;
+            reply
+        };
+        let asked = packet::who_has(host(9), host(9).mac, host(1).ip).unwrap();
+        let here = || packet::reply(&asked, host(1).mac, &[host(1).ip], false).unwrap();
+        for fact in [came(Flow::Echo(7), 1, reply(7)), came(Flow::Neighbour, 1, here())] {
+            assert!(!fact.holds && fact.found == "it: frame 79 came 1.0 s after it", "{fact:?}");
+        }
+        assert!(came(Flow::Echo(7), 1, reply(8)).holds, "another's echo");
+        assert!(came(Flow::Neighbour, 2, here()).holds, "a neighbour where it is at home");
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! Daemons in one namespace: what befalls one of them, and what one takes of another's.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use dmhost_layout::plan::{DaemonName, InterfaceName};
+use ipnet::IpNet;
 use vm_tests::bed::Testbed;
 use vm_tests::fabric::scan::{PortState, Scan};
 use vm_tests::fabric::{Canary, CanaryKind, Host as Station, Terms};
@@ -124,19 +123,30 @@ pub(crate) fn borrowed_addresses(bed: &Testbed, host: &Host) -> Result<()> {
         ensure!(sockets.contains(place), "{place} is not bound:\n{sockets}");
     }
     // web exposes 443 and has nobody there; its own container is on 80. sshd is the host's.
-    for (interface, own, not) in
-        [("web", vec![80], vec![443, 8091]), ("lan", vec![22], vec![8090, 8091]), ("lab", vec![8080, 8091], vec![8090])]
-    {
-        let ports: Vec<u16> = own.iter().chain(&not).copied().collect();
-        for (address, found) in scan(bed, host, &interface.parse()?, &ports)? {
-            for port in &ports {
+    let asked: [(&str, &[u16], &[u16]); 3] =
+        [("web", &[80], &[443, 8091]), ("lan", &[22], &[8090, 8091]), ("lab", &[8080, 8091], &[8090])];
+    // Silence takes its time, which is the same for all of them.
+    std::thread::scope(|scope| {
+        let mut scans = Vec::new();
+        for (interface, own, not) in asked {
+            let ports = [own, not].concat();
+            for scan in scans_of(bed, host, &interface.parse()?, &ports)? {
+                scans.push((own, scope.spawn(move || (bed.fabric.scan(&scan), scan))));
+            }
+        }
+        for (own, scanning) in scans {
+            let (found, scan) = scanning.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let found = found?.ports;
+            for port in &scan.ports {
                 let serves = matches!(found.get(port), Some(PortState::Serves(_)));
                 let silent = matches!(found.get(port), Some(PortState::Silent));
                 let right = if own.contains(port) { serves } else { silent };
+                let address = scan.target.ip;
                 ensure!(right, "port {port} of {address}, from its own segment: {:?}", found.get(port));
             }
         }
-    }
+        anyhow::Ok(())
+    })?;
     // From containers too, those of web on web's own address included.
     for (name, control) in [("web", "10.201.0.1"), ("lab", "10.202.0.1")] {
         let name: DaemonName = name.parse()?;
@@ -153,26 +163,19 @@ pub(crate) fn borrowed_addresses(bed: &Testbed, host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// Asks TCP ports of every address of an interface from its own segment.
-fn scan(
-    bed: &Testbed,
-    host: &Host,
-    interface: &InterfaceName,
-    ports: &[u16],
-) -> Result<Vec<(IpAddr, BTreeMap<u16, PortState>)>> {
+/// What asks TCP ports of every address of an interface from its own segment.
+fn scans_of(bed: &Testbed, host: &Host, interface: &InterfaceName, ports: &[u16]) -> Result<Vec<Scan>> {
     let stations = Stations::new(&host.plan);
     let nic = bed.topology.nic(&host.plan, interface)?;
     let segment = bed.topology.segment(&Vantage::Vlan(interface.clone()))?;
-    let mut all = Vec::new();
-    for net in &host.plan.interfaces[interface].addresses {
+    let scan = |net: &IpNet| {
         let station = || stations.beside(*net, &[]).context("no address is free");
         let target = Station { mac: mac(nic.mac), ip: net.addr() };
         let patience = bed.vm.pace().scale(Duration::from_secs(20));
         let canary = Canary { nic: nic.port, segment, source: station()?, target, kind: CanaryKind::Echo, patience };
         let terms = Terms { canary, others: Vec::new(), grace: patience, deadline: bed.deadline(PATIENCE) };
         let expected = ports.iter().copied().collect();
-        let scan = Scan { segment, source: station()?, via: None, target, ports: ports.to_vec(), expected, terms };
-        all.push((net.addr(), bed.fabric.scan(&scan)?.ports));
-    }
-    Ok(all)
+        Ok(Scan { segment, source: station()?, via: None, target, ports: ports.to_vec(), expected, terms })
+    };
+    host.plan.interfaces[interface].addresses.iter().map(scan).collect()
 }

@@ -1,16 +1,16 @@
-//! Questions of one frame: ARP and ND, echo, a SYN, a datagram. Each is sent twice at most, and a canary follows each.
+//! Questions of one frame: ARP and ND, and echo. Each is sent twice at most, and a canary follows each.
 
 use std::net::IpAddr;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
-use smoltcp::wire::{EthernetAddress, TcpControl};
+use smoltcp::wire::EthernetAddress;
 
 use super::{Finding, Outcome, Peer, Vantage};
 use crate::fabric::canary::{Closed, Terms};
 use crate::fabric::inbox::{Event, Seen};
-use crate::fabric::judge::{Cause, Cookies, Evidence, Flow, Identity, random};
-use crate::fabric::packet::{self, Host, Ip, Packet};
+use crate::fabric::judge::{Cause, Evidence, Flow, Identity};
+use crate::fabric::packet::{self, Host};
 use crate::fabric::switch::Segment;
 use crate::fabric::watchers::{Infrastructure, Watchers};
 
@@ -90,83 +90,24 @@ impl Vantage {
         let source = self.source(ip)?;
         let identity = Identity { source: source.ip, target: ip, flow: Flow::Neighbour, exclusive: false };
         let frame = || packet::who_has(source, source.mac, ip);
-        self.ask(&identity, terms, frame, |cause, _| match cause {
+        self.ask(&identity, terms, frame, |cause| match cause {
             Cause::IsAt(mac) => Some(Outcome::Serves(mac)),
             _ => None,
         })
     }
 
-    /// An echo request.
+    /// An echo request with this identifier.
     ///
     /// # Errors
     /// [`Infrastructure`] if the canary is not answered.
-    pub fn ping(&mut self, peer: impl Into<Peer>, terms: &Terms) -> Result<Finding<()>, Infrastructure> {
+    pub fn ping(&mut self, peer: impl Into<Peer>, ident: u16, terms: &Terms) -> Result<Finding<()>, Infrastructure> {
         let (source, target) = match self.ends(peer.into(), terms)? {
             Ok(ends) => ends,
             Err(unresolved) => return Ok(*unresolved),
         };
-        let ident = (random() & 0xffff) as u16;
         let identity = Identity { source: source.ip, target: target.ip, flow: Flow::Echo(ident), exclusive: false };
         let frame = || packet::echo(source, target, ident, 1);
-        self.ask(&identity, terms, frame, |cause, _| (cause == Cause::EchoReply).then_some(Outcome::Serves(())))
-    }
-
-    /// Whether a TCP port takes connections: a SYN, and an RST to what answers it.
-    ///
-    /// # Errors
-    /// [`Infrastructure`] if the canary is not answered.
-    pub fn tcp_connect(
-        &mut self,
-        peer: impl Into<Peer>,
-        port: u16,
-        terms: &Terms,
-    ) -> Result<Finding<()>, Infrastructure> {
-        let (source, target) = match self.ends(peer.into(), terms)? {
-            Ok(ends) => ends,
-            Err(unresolved) => return Ok(*unresolved),
-        };
-        let (local, cookies) = (self.local_port(), Cookies::new());
-        let sequence = cookies.of(local, port);
-        let flow = Flow::Tcp { local: vec![local], remote: Some(port), cookies: Some(cookies) };
-        let identity = Identity { source: source.ip, target: target.ip, flow, exclusive: false };
-        let frame = || packet::tcp(source, target, (local, port), TcpControl::Syn, sequence);
-        let finding = self.ask(&identity, terms, frame, |cause, _| match cause {
-            Cause::SynAck(_) => Some(Outcome::Serves(())),
-            Cause::Reset(_) => Some(Outcome::Refused),
-            _ => None,
-        })?;
-        if matches!(finding.outcome, Outcome::Serves(())) {
-            let reset = packet::tcp(source, target, (local, port), TcpControl::Rst, sequence.wrapping_add(1));
-            self.station.send(reset.into_iter().collect())?;
-        }
-        Ok(finding)
-    }
-
-    /// A datagram, and the payload of its answer.
-    ///
-    /// # Errors
-    /// [`Infrastructure`] if the canary is not answered.
-    pub fn udp(
-        &mut self,
-        peer: impl Into<Peer>,
-        port: u16,
-        payload: &[u8],
-        terms: &Terms,
-    ) -> Result<Finding<Vec<u8>>, Infrastructure> {
-        let (source, target) = match self.ends(peer.into(), terms)? {
-            Ok(ends) => ends,
-            Err(unresolved) => return Ok(*unresolved),
-        };
-        let local = self.local_port();
-        let flow = Flow::Udp { local, remote: Some(port) };
-        let identity = Identity { source: source.ip, target: target.ip, flow, exclusive: false };
-        let frame = || packet::udp(source, target, (local, port), payload);
-        self.ask(&identity, terms, frame, |cause, seen| match (cause, Packet::of(&seen.frame)) {
-            (Cause::Datagram, Packet::Ip(Ip { payload, .. })) => {
-                Some(Outcome::Serves(payload.get(8..).unwrap_or_default().to_vec()))
-            }
-            _ => None,
-        })
+        self.ask(&identity, terms, frame, |cause| (cause == Cause::EchoReply).then_some(Outcome::Serves(())))
     }
 
     /// Both ends of a probe; the finding if nobody has the peer's address.
@@ -190,7 +131,7 @@ impl Vantage {
         identity: &Identity,
         terms: &Terms,
         frame: impl Fn() -> Option<Vec<u8>>,
-        accept: impl Fn(Cause, &Seen) -> Option<Outcome<T>>,
+        accept: impl Fn(Cause) -> Option<Outcome<T>>,
     ) -> Result<Finding<T>, Infrastructure> {
         self.watching(|| {
             let mut watchers = Watchers::new(&self.inbox, terms)?;
@@ -211,7 +152,7 @@ impl Vantage {
                     for event in watchers.turn(until)? {
                         let Event::Seen(seen) = event else { continue };
                         let Some(evidence) = caused.sort(&seen, identity, terms, self.segment) else { continue };
-                        match accept(evidence.cause, &seen) {
+                        match accept(evidence.cause) {
                             Some(outcome) => return Ok(caused.answered(outcome, Some(seen.number))),
                             None => caused.stray.push(evidence),
                         }

@@ -1,6 +1,6 @@
 //! Questions that take more than a SYN: a handshake, an answer of a program, a neighbour.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use anyhow::{Context, Result};
@@ -9,9 +9,9 @@ use dmhost_layout::plan::{Daemon, Protocol};
 use super::seen::{self, Seen};
 use super::{Observer, Position, answered, at};
 use crate::fabric::datagrams::DatagramReport;
-use crate::fabric::judge::Identity;
+use crate::fabric::judge::{Flow, Identity, echo_ident};
 use crate::fabric::scan::{PortState, Scan, ScanReport};
-use crate::fabric::{self, Closed, Host, Outcome, Peer, Terms};
+use crate::fabric::{self, Closed, Finding, Host, Outcome, Peer, Segment, Terms};
 use crate::proof::question::{Ask, Credential, Question, Subject, Target, Vantage, Verdict, listed_by, listed_sources};
 use crate::proof::topology::{Nic, mac};
 
@@ -53,13 +53,23 @@ impl Observer<'_> {
         let peer = Peer::from(at(target, nic));
         self.probes += 1;
         let seen = match ask {
-            Ask::Neighbour => from.who_has(target.address, terms).map(|finding| {
-                let right =
-                    matches!(finding.outcome, Outcome::Serves(answer) if answer == target.mac.unwrap_or(mac(nic.mac)));
-                let note = format!("{:?}", finding.outcome);
-                seen::seen(&finding, right, note)
-            }),
-            Ask::Echo => from.ping(peer, terms).map(|finding| seen::seen(&finding, true, String::new())),
+            Ask::Neighbour => {
+                self.late.listen(ip);
+                let finding = from.who_has(target.address, terms);
+                self.lasts(question, segment, (ip, Flow::Neighbour), &finding);
+                finding.map(|finding| {
+                    let planned = target.mac.unwrap_or(mac(nic.mac));
+                    let right = matches!(finding.outcome, Outcome::Serves(answer) if answer == planned);
+                    seen::seen(&finding, right, format!("{:?}", finding.outcome))
+                })
+            }
+            Ask::Echo => {
+                self.late.listen(ip);
+                let ident = echo_ident();
+                let finding = from.ping(peer, ident, terms);
+                self.lasts(question, segment, (ip, Flow::Echo(ident)), &finding);
+                finding.map(|finding| seen::seen(&finding, true, String::new()))
+            }
             Ask::Published { port } | Ask::Listed { port, .. } => {
                 from.http_get(peer, *port, "/", terms).map(|finding| seen::published(target, &finding))
             }
@@ -99,6 +109,21 @@ impl Observer<'_> {
 }
 
 impl Observer<'_> {
+    /// What was silent to a question without ports, and ought to be, has to be silent until the proof ends.
+    fn lasts<T>(
+        &self,
+        Question { vantage, target, ask, expected }: &Question,
+        segment: Segment,
+        (source, flow): (IpAddr, Flow),
+        found: &Result<Finding<T>, fabric::Infrastructure>,
+    ) {
+        if let (Verdict::Silent, Ok(Finding { outcome: Outcome::Silent, closed: Some(closed), .. })) = (expected, found)
+        {
+            let identity = Identity { source, target: target.address, flow, exclusive: false };
+            self.late.close(format!("{vantage} -> {target} {ask}"), (segment, &identity), BTreeSet::new(), *closed);
+        }
+    }
+
     /// One port from a place of its own, by a SYN or a datagram. Where silence is due it has to last.
     fn port(
         &mut self,
@@ -120,7 +145,7 @@ impl Observer<'_> {
             if silent {
                 self.late.close(
                     format!("{vantage} -> {target} {}", protocol.as_str()),
-                    identity,
+                    (segment, identity),
                     answered(ports),
                     closed,
                 );
