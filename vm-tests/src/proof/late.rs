@@ -62,11 +62,11 @@ impl Late {
     pub fn close(
         &self,
         what: String,
-        (segment, identity): (Segment, &Identity),
+        (segment, identity): (Segment, Identity),
         answered: BTreeSet<u16>,
         closed: Closed,
     ) {
-        let identity = Identity { exclusive: false, ..identity.clone() };
+        let identity = Identity { exclusive: false, ..identity };
         let probe = Probe { what, segment, answered, closed: closed.at, identity };
         self.heard().probes.entry(probe.identity.source).or_default().push(probe);
     }
@@ -168,7 +168,7 @@ mod tests {
         let identity = Identity { source: host(9).ip, target: host(1).ip, flow, exclusive: true };
         late.close(
             "udp".to_owned(),
-            (Segment(1), &identity),
+            (Segment(1), identity),
             BTreeSet::from([53]),
             Closed { canary: 1, frame: 1, at: closed },
         );
@@ -197,7 +197,7 @@ mod tests {
         late.listen(host(9).ip);
         let identity = Identity { source: host(9).ip, target: host(1).ip, flow, exclusive: false };
         let end = Closed { canary: 1, frame: 1, at: closed };
-        late.close("it".to_owned(), (Segment(1), &identity), BTreeSet::new(), end);
+        late.close("it".to_owned(), (Segment(1), identity), BTreeSet::new(), end);
         let after = datagram((0, 0), 79, closed + Duration::from_secs(1));
         late.hear(&Seen { segment: Some(Segment(segment)), frame: frame.into(), ..after });
         late.fact()

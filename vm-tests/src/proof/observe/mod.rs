@@ -247,7 +247,12 @@ impl<'a> Observer<'a> {
         let report = self.bed.fabric.scan(&scan);
         if let Ok(ScanReport { ports, identity, closed, waited, .. }) = &report {
             self.patience.spend(*waited);
-            self.late.close(format!("{vantage} -> {target} tcp"), (scan.segment, identity), answered(ports), *closed);
+            self.late.close(
+                format!("{vantage} -> {target} tcp"),
+                (scan.segment, identity.clone()),
+                answered(ports),
+                *closed,
+            );
         }
         self.counted(report, |report| report.probes)
     }
@@ -269,7 +274,12 @@ impl<'a> Observer<'a> {
         let report = self.bed.fabric.datagrams(&scan);
         if let Ok(DatagramReport { ports, identity, closed, waited, .. }) = &report {
             self.patience.spend(*waited);
-            self.late.close(format!("{vantage} -> {target} udp"), (scan.segment, identity), answered(ports), *closed);
+            self.late.close(
+                format!("{vantage} -> {target} udp"),
+                (scan.segment, identity.clone()),
+                answered(ports),
+                *closed,
+            );
         }
         self.counted(report, |report| report.probes)
     }

@@ -51,12 +51,13 @@ impl Observer<'_> {
         let gateways: Vec<IpAddr> = place.via.into_iter().collect();
         let mut from = self.bed.fabric.vantage_via(segment, own, &[ip], &gateways)?;
         let peer = Peer::from(at(target, nic));
+        let scene = |flow| (segment, Identity { source: ip, target: target.address, flow, exclusive: false });
         self.probes += 1;
         let seen = match ask {
             Ask::Neighbour => {
                 self.late.listen(ip);
                 let finding = from.who_has(target.address, terms);
-                self.lasts(question, segment, (ip, Flow::Neighbour), &finding);
+                self.lasts(question, scene(Flow::Neighbour), &finding);
                 finding.map(|finding| {
                     let planned = target.mac.unwrap_or(mac(nic.mac));
                     let right = matches!(finding.outcome, Outcome::Serves(answer) if answer == planned);
@@ -67,7 +68,7 @@ impl Observer<'_> {
                 self.late.listen(ip);
                 let ident = echo_ident();
                 let finding = from.ping(peer, ident, terms);
-                self.lasts(question, segment, (ip, Flow::Echo(ident)), &finding);
+                self.lasts(question, scene(Flow::Echo(ident)), &finding);
                 finding.map(|finding| seen::seen(&finding, true, String::new()))
             }
             Ask::Published { port } | Ask::Listed { port, .. } => {
@@ -113,14 +114,12 @@ impl Observer<'_> {
     fn lasts<T>(
         &self,
         Question { vantage, target, ask, expected }: &Question,
-        segment: Segment,
-        (source, flow): (IpAddr, Flow),
+        scene: (Segment, Identity),
         found: &Result<Finding<T>, fabric::Infrastructure>,
     ) {
         if let (Verdict::Silent, Ok(Finding { outcome: Outcome::Silent, closed: Some(closed), .. })) = (expected, found)
         {
-            let identity = Identity { source, target: target.address, flow, exclusive: false };
-            self.late.close(format!("{vantage} -> {target} {ask}"), (segment, &identity), BTreeSet::new(), *closed);
+            self.late.close(format!("{vantage} -> {target} {ask}"), scene, BTreeSet::new(), *closed);
         }
     }
 
@@ -145,7 +144,7 @@ impl Observer<'_> {
             if silent {
                 self.late.close(
                     format!("{vantage} -> {target} {}", protocol.as_str()),
-                    (segment, identity),
+                    (segment, identity.clone()),
                     answered(ports),
                     closed,
                 );
