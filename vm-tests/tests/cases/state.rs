@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, ensure};
-use vm_tests::bed::Testbed;
+use anyhow::{Context, Result, bail, ensure};
+use vm_tests::bed::{BedRequest, Testbed};
 use vm_tests::truth::served;
 use vm_tests::vm::cache_dir;
 
@@ -44,5 +44,16 @@ pub(crate) fn is_where_it_was(host: &Host) -> Result<()> {
         ensure!(bed.console().contains(" login: "), "the console of the boot is lost: {:?}", bed.console());
     }
     ensure!(boots[0] == boots[1], "the host has booted again");
+    what_fails_is_not_kept(&request)
+}
+
+/// What more is done to a host is kept with it if it succeeds: whoever comes after a failure tries it again.
+fn what_fails_is_not_kept(request: &BedRequest<'_>) -> Result<()> {
+    let with = |more: &dyn Fn(&Testbed) -> Result<()>| Testbed::settled_with(request, "a mark", more, &mut |_| {});
+    let failed = with(&|_| bail!("no mark"));
+    ensure!(failed.is_err_and(|error| error.to_string() == "no mark"), "a failure was not told");
+    drop(with(&|bed| bed.guest.must("touch /srv/mark; sync", SHORT).map(drop)).context("after a failure")?);
+    let bed = with(&|_| bail!("it is made again")).context("what succeeded is not kept")?;
+    bed.guest.must("ls /srv/mark", SHORT).context("it is not as it was kept")?;
     Ok(())
 }
