@@ -58,9 +58,22 @@ const EQUIVALENT: &[(&str, &str, &str)] = &[
 /// Why a mutant is no different from the layout, if it is known to be so.
 pub fn equivalent(plan: &HostPlan, mutant: &Mutant) -> Option<&'static str> {
     let known = |(path, part, _): &&(&str, &str, &str)| mutant.name.starts_with(path) && mutant.name.contains(part);
-    let listed = EQUIVALENT.iter().find(known).map(|(.., why)| *why);
-    let announces = mutant.name == "/etc/sysctl.d/90-dmhost.conf: net.ipv4.conf.*.arp_announce the other way";
-    let mut homes = plan.interfaces.values().filter(|interface| plan.speaks_in_host(interface));
-    let one = homes.next().is_some() && homes.next().is_none();
-    listed.or((announces && one).then_some("one interface has all addresses of the namespace"))
+    EQUIVALENT.iter().find(known).map(|(.., why)| *why).or_else(|| here(plan, mutant))
+}
+
+/// What makes no difference on this host.
+fn here(plan: &HostPlan, mutant: &Mutant) -> Option<&'static str> {
+    match mutant.name.as_str() {
+        "/etc/sysctl.d/90-dmhost.conf: net.ipv4.conf.*.arp_announce the other way" => Some(
+            "postrouting lets nothing get to a link that has another's source, and nobody is asked for by ARP on behalf of it",
+        ),
+        "/etc/nftables.conf: forward without \"ct state invalid drop\"" => {
+            let routed = plan.shared().any(|(_, daemon)| !daemon.routed.is_empty());
+            (!routed).then_some(
+                "two more layers hold it: what is invalid is not translated, and postrouting and egress.nft let only the interface's own \
+                 addresses out",
+            )
+        }
+        _ => None,
+    }
 }

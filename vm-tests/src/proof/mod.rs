@@ -154,6 +154,8 @@ pub enum Part {
     Hostile(&'static str),
     /// What that row changes of addresses and routes.
     Routes(&'static str),
+    /// The rows of hostile frames from containers.
+    Containers,
     /// Questions from the wire.
     Cells(fn(&Question) -> bool),
 }
@@ -181,6 +183,7 @@ pub fn prove_part(
                 let [row, unchanged] = hostile::row(plan, bed, &inner, team.hands(), name)?;
                 report.facts.push(if matches!(part, Part::Routes(_)) { unchanged } else { row });
             }
+            Part::Containers => report.facts.extend(hostile::containers(plan, bed, &inner, team.hands())?),
             Part::Cells(asked) => {
                 let mut all = questions(plan, &inner, &Ports::of(plan, false));
                 all.retain(asked);

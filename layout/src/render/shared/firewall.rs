@@ -142,9 +142,11 @@ pub(in crate::render) fn input(chain: Chain, plan: &HostPlan) -> Chain {
         let (name, own, jump) = (&daemon.name, names(&daemon.interfaces), format!("jump {}", chain_of(daemon)));
         let chain = admit::api(chain, plan, daemon, &own, &jump);
         let chain = match &daemon.api {
-            None => chain,
             // dockerd's own sockets are among those that follow.
-            Some(api) => chain.rule(format!("iifname {own} tcp dport {} drop", api.port)),
+            Some(api) if api.from.is_some() || !plan.answers_everywhere(daemon, api) => {
+                chain.rule(format!("iifname {own} tcp dport {} drop", api.port))
+            }
+            Some(_) | None => chain,
         };
         match admit::exposed(daemon, &own, &jump) {
             None => chain

@@ -2,6 +2,6 @@
 # The daemon's subvolume is not mounted when it starts. One of two units is enough to have it mounted.
 sed -i /^RequiresMountsFor=/d "/etc/systemd/system/dmhost-$name$other.service"
 systemctl daemon-reload
-systemctl stop "dmhost-$name-zone.service" "dmhost-$name.service" "srv-dmhost-$name-docker.mount"
+systemctl stop "dmhost-$name$home.service" "dmhost-$name.service" "srv-dmhost-$name-docker.mount"
 systemctl start "dmhost-$name.service"
 mountpoint "/srv/dmhost/$name/docker"

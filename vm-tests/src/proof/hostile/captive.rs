@@ -9,16 +9,17 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use dmhost_layout::plan::{Daemon, Interface, Isolation};
-use serde_json::{Value, json};
+use dmhost_layout::plan::{Daemon, HostPlan, Interface, InterfaceKind, Isolation};
 
 use super::deeds::{self, Honest, Liar, Tell};
-use super::{PATIENCE, Row, Scene};
+use super::networks::{Networks, Wire};
+use super::row::Row;
+use super::{PATIENCE, Scene, attacks};
 use crate::bed::Testbed;
 use crate::fabric::provoke::Provocation;
 use crate::fabric::{Host, Mac, Seen};
 use crate::proof::canaries::Canaries;
-use crate::proof::containers::{DEFAULT, HOST, USER, call, container, exec};
+use crate::proof::containers::{DEFAULT, HOST, USER, container, exec};
 use crate::proof::destinations::{self, What};
 use crate::proof::question::{Inner, Network, Place, Vantage};
 
@@ -26,6 +27,10 @@ use crate::proof::question::{Inner, Network, Place, Vantage};
 const RUN: Duration = Duration::from_secs(90);
 /// The VLAN that a user makes below an uplink. `NAME.VID` must be a device's name: 15 bytes.
 const VID: u16 = 77;
+/// IEEE 802.1Q: 4095 is reserved.
+const HIGHEST_VID: u16 = 4094;
+/// Linux, `IFNAMSIZ` less the zero at its end.
+const LONGEST_NAME: usize = 15;
 /// The family of sockets that send past netfilter (socket(2)).
 const AF_XDP: u16 = 44;
 
@@ -40,6 +45,8 @@ enum Stand {
     Below(&'static str),
     /// On a network of this driver on a VLAN of the uplink.
     Tagged(&'static str),
+    /// On a network of this driver on a VLAN of the NIC that carries the uplink.
+    Beside(&'static str),
     /// On the network that the spec puts on the uplink.
     Segment,
 }
@@ -51,6 +58,7 @@ impl Stand {
             Self::Uplink => b'u',
             Self::Below(driver) => driver.as_bytes()[0],
             Self::Tagged(driver) => driver.as_bytes()[0].to_ascii_uppercase(),
+            Self::Beside(_) => b'n',
             Self::Segment => b's',
         }
     }
@@ -62,32 +70,48 @@ impl Stand {
             Self::Uplink => format!("container of {daemon} on {uplink} itself"),
             Self::Below(driver) => format!("a user's {driver} on {uplink}"),
             Self::Tagged(driver) => format!("a user's {driver} on a VLAN of {uplink}"),
+            Self::Beside(driver) => format!("a user's {driver} on a VLAN beside {uplink}"),
             Self::Segment => format!("container of {daemon} on the segment of {uplink}"),
         }
     }
 
     /// The parent and the driver of the user's network, if it takes one.
-    fn network(self, uplink: &str) -> Option<(String, &'static str)> {
+    fn network(self, plan: &HostPlan, uplink: &Interface) -> Option<(String, &'static str)> {
+        let name = &uplink.name;
         match self {
             Self::Bridge | Self::Uplink | Self::Segment => None,
-            Self::Below(driver) => Some((uplink.to_owned(), driver)),
-            Self::Tagged(driver) => Some((format!("{uplink}.{VID}"), driver)),
+            Self::Below(driver) => Some((name.to_string(), driver)),
+            Self::Tagged(driver) => Some((format!("{name}.{VID}"), driver)),
+            Self::Beside(driver) => {
+                let InterfaceKind::Vlan { parent, .. } = &uplink.kind else { return None };
+                // Each uplink has one of its own: two daemons in one namespace would share it.
+                let nth = plan.interfaces.keys().position(|other| other == name)?;
+                let planned = |vid: &u16| plan.interfaces.values().any(|other| attacks::vid(&other.kind) == Some(*vid));
+                let vid = (1..=HIGHEST_VID).rev().filter(|vid| !planned(vid)).nth(nth)?;
+                Some((format!("{parent}.{vid}"), driver))
+            }
         }
     }
 }
 
 /// Where they stand. A macvlan has a MAC address of its own, an ipvlan the NIC's: below the uplink the latter is what stands on the
 /// uplink itself, and on a VLAN of the user's the former is stopped twice.
-const STANDS: [Stand; 5] =
-    [Stand::Bridge, Stand::Uplink, Stand::Below("macvlan"), Stand::Tagged("ipvlan"), Stand::Segment];
+const STANDS: [Stand; 6] = [
+    Stand::Bridge,
+    Stand::Uplink,
+    Stand::Below("macvlan"),
+    Stand::Tagged("ipvlan"),
+    Stand::Beside("ipvlan"),
+    Stand::Segment,
+];
 
 /// All that the containers of one daemon do on one interface.
 #[derive(Debug)]
 struct Trial {
     provocation: Provocation,
     script: String,
-    /// What has its networks go.
-    undo: String,
+    /// What it makes.
+    networks: Networks,
     /// Each with its honest frames, which leave.
     stands: Vec<(BTreeSet<Honest>, Tell, Row)>,
 }
@@ -115,42 +139,22 @@ pub(super) fn rows(
         for thread in running {
             let (of_one, networks) = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             rows.extend(of_one);
-            left.0.extend(networks);
+            left.0.extend(networks.0);
         }
         Ok((rows, left))
     })
 }
 
 /// The trials of one daemon: it does not make two networks at a time without a complaint. Gives what makes the last one's go.
-fn one_by_one(trials: Vec<Trial>, bed: &Testbed) -> Result<(Vec<Row>, Option<String>)> {
+fn one_by_one(trials: Vec<Trial>, bed: &Testbed) -> Result<(Vec<Row>, Networks)> {
     let (mut rows, mut left) = (Vec::new(), Networks::default());
     for trial in trials {
         rows.extend(left.remove(bed)?);
-        left = Networks(vec![trial.undo.clone()]);
-        rows.extend(trial.run(bed)?);
+        let (of_one, networks) = trial.run(bed)?;
+        rows.extend(of_one);
+        left = networks;
     }
-    Ok((rows, left.0.pop()))
-}
-
-/// Networks that users have made on uplinks, by the scripts that have them go.
-#[derive(Debug, Default)]
-pub(super) struct Networks(Vec<String>);
-
-impl Networks {
-    /// Has them go, all daemons' at once; a row if one stays.
-    pub(super) fn remove(&self, bed: &Testbed) -> Result<Option<Row>> {
-        let stay = std::thread::scope(|scope| {
-            let removing: Vec<_> =
-                self.0.iter().map(|script| scope.spawn(|| bed.guest.must(script, RUN).map(drop))).collect();
-            let done = removing
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            done.filter_map(Result::err).map(|error| format!("{error:#}")).collect::<Vec<_>>()
-        });
-        bed.alive()?;
-        let name = "a user's networks go".to_owned();
-        Ok((!stay.is_empty()).then(|| Row { name, offences: stay, ..Row::default() }))
-    }
+    Ok((rows, left))
 }
 
 impl Trial {
@@ -178,22 +182,22 @@ impl Trial {
         let mut sheets = Vec::new();
         let network = scene.plan.network_on(interface).map(|network| Network::Declared(network.name.clone()));
         let network = network.as_ref();
-        for stand in STANDS.into_iter().filter(|stand| stand.is_possible(daemon, interface, network)) {
+        for stand in STANDS.into_iter().filter(|stand| stand.is_possible(scene.plan, daemon, interface, network)) {
             let tell = [nth, stand.letter()];
             let (mac, bridge) = match stand {
                 Stand::Segment => (network.and_then(|network| on(inner, daemon, network).1).unwrap_or(own), None),
                 Stand::Bridge => (deeds::nobody(tell), Some(bridge)),
-                Stand::Uplink | Stand::Tagged(_) => (own, None),
+                Stand::Uplink | Stand::Tagged(_) | Stand::Beside(_) => (own, None),
                 Stand::Below(_) => (deeds::nobody(tell), None),
             };
             let addresses = match stand {
                 Stand::Bridge => on(inner, daemon, &Network::Default).0,
                 Stand::Segment => network.map(|network| on(inner, daemon, network).0).unwrap_or_default(),
-                Stand::Uplink | Stand::Below(_) | Stand::Tagged(_) => {
+                Stand::Uplink | Stand::Below(_) | Stand::Tagged(_) | Stand::Beside(_) => {
                     interface.addresses.iter().map(ipnet::IpNet::addr).collect()
                 }
             };
-            let tagged = matches!(stand, Stand::Tagged(_));
+            let tagged = matches!(stand, Stand::Tagged(_) | Stand::Beside(_));
             let listed = stand == Stand::Uplink && daemon.egress.is_some();
             let neighbours = &neighbours;
             let apart = stand == Stand::Segment && mac != own;
@@ -210,7 +214,7 @@ impl Trial {
                     let settling = if stand == Stand::Segment { deeds::settling(&liar) } else { Vec::new() };
                     [deeds::honest(&liar, &near), settling].concat()
                 }
-                Stand::Below(_) | Stand::Tagged(_) => Vec::new(),
+                Stand::Below(_) | Stand::Tagged(_) | Stand::Beside(_) => Vec::new(),
             };
             let leave: BTreeSet<_> = honest.iter().filter_map(|frame| deeds::honest_of(frame)).collect();
             frames.extend(honest);
@@ -220,22 +224,23 @@ impl Trial {
                 honest => format!("{count} frames, none left; {honest} honest ones, all left"),
             };
             stands.push((leave, tell, Row { name, frames: count, good, marks, ..Row::default() }));
-            sheets.push((stand, frames));
+            sheets.push(Sheet { stand, wire: stand.wire(scene.plan, interface), frames });
         }
-        let wires: Vec<Wire> = sheets.iter().filter_map(|(stand, _)| Wire::of(*stand, uplink.as_str())).collect();
-        run_all(&mut script, daemon, (uplink.as_str(), network), &wires, &sheets);
-        let undo = undo(daemon, &wires);
+        let wires = || sheets.iter().filter_map(|sheet| sheet.wire.as_ref());
+        script.extend(wires().map(|wire| wire.join(daemon)));
+        run_all(&mut script, daemon, (uplink.as_str(), network), &sheets);
+        let networks = Networks::of(daemon, wires());
         let segment = bed.topology.segment(&vantage)?;
         let on_link = |host: &Host| interface.addresses.iter().any(|net| net.contains(&host.ip));
         let near = |host: &Host| on_link(host) && !interface.gateways.contains(&host.ip);
         let listed = outlets.iter().map(|(host, _)| *host).filter(near);
         let sources = neighbours.iter().copied().chain(listed).collect();
         let provocation = Provocation { segment, sources, frames: Vec::new(), terms };
-        Ok(Self { provocation, script, undo, stands })
+        Ok(Self { provocation, script, networks, stands })
     }
 
     /// Runs the script while every frame that leaves is looked at.
-    fn run(mut self, bed: &Testbed) -> Result<Vec<Row>> {
+    fn run(mut self, bed: &Testbed) -> Result<(Vec<Row>, Networks)> {
         let told = |seen: &Seen| deeds::told_by(&seen.frame).is_some() || deeds::honest_of(&seen.frame).is_some();
         let act = || bed.guest.must(&self.script, RUN).map(drop);
         // Those before it have taken their time.
@@ -265,13 +270,14 @@ impl Trial {
                 }
             }
         }
-        Ok(self.stands.into_iter().map(|(.., row)| row).collect())
+        Ok((self.stands.into_iter().map(|(.., row)| row).collect(), self.networks))
     }
 }
 
 impl Stand {
     /// `network`: what the spec puts on the interface.
-    fn is_possible(self, daemon: &Daemon, interface: &Interface, network: Option<&Network>) -> bool {
+    fn is_possible(self, plan: &HostPlan, daemon: &Daemon, interface: &Interface, network: Option<&Network>) -> bool {
+        let fits = || self.network(plan, interface).is_some_and(|(parent, _)| parent.len() <= LONGEST_NAME);
         match self {
             // One bridge is enough, whichever interface its frames would leave by.
             Self::Bridge => daemon.interfaces.first() == Some(&interface.name),
@@ -279,55 +285,39 @@ impl Stand {
             // Docker makes one network on an interface.
             Self::Below(_) => network.is_none(),
             Self::Segment => network.is_some(),
-            Self::Tagged(_) => format!("{}.{VID}", interface.name).len() <= 15,
+            Self::Tagged(_) => fits(),
+            // A zone has no carrier in it.
+            Self::Beside(_) => daemon.isolation == Isolation::Shared && fits(),
         }
     }
-}
 
-/// A network that a user makes on an uplink, and the address that a container has on it.
-struct Wire {
-    name: String,
-    config: Value,
-    address: String,
-}
-
-impl Wire {
-    /// For a stand that takes one.
-    fn of(stand: Stand, uplink: &str) -> Option<Self> {
-        let (letter, (parent, driver)) = (stand.letter(), stand.network(uplink)?);
-        let name = format!("dmhost-probe-{letter}");
-        let config = json!({
-            "Name": name,
-            "Driver": driver,
-            "Options": { "parent": parent },
-            "IPAM": { "Config": [{ "Subnet": format!("198.18.{letter}.0/24") }] },
-        });
-        Some(Self { name, config, address: format!("198.18.{letter}.2") })
+    /// The user's network that it takes.
+    fn wire(self, plan: &HostPlan, uplink: &Interface) -> Option<Wire> {
+        let (parent, driver) = self.network(plan, uplink)?;
+        Some(Wire::of(self.letter(), &parent, driver))
     }
+}
+
+/// What is sent from a stand.
+struct Sheet {
+    stand: Stand,
+    /// The user's network that it takes.
+    wire: Option<Wire>,
+    frames: Vec<Vec<u8>>,
 }
 
 /// Lines of a script that has these containers send their frames side by side. The container on a user's network stands on those that
 /// a user makes on the uplink as well.
-fn run_all(
-    script: &mut String,
-    daemon: &Daemon,
-    (uplink, network): (&str, Option<&Network>),
-    wires: &[Wire],
-    sheets: &[(Stand, Vec<Vec<u8>>)],
-) {
-    let post = |path: &str, body: &Value| call(&daemon.name, "POST", path, body) + " >/dev/null\n";
-    for Wire { name, config, address } in wires {
-        *script += &post("/networks/create", config);
-        let end = json!({ "Container": USER, "EndpointConfig": { "IPAMConfig": { "IPv4Address": address } } });
-        *script += &post(&format!("/networks/{name}/connect"), &end);
-    }
+fn run_all(script: &mut String, daemon: &Daemon, (uplink, network): (&str, Option<&Network>), sheets: &[Sheet]) {
     let mut of_one: BTreeMap<String, String> = BTreeMap::new();
-    for (stand, frames) in sheets {
-        let (container, on) = match (stand, Wire::of(*stand, uplink)) {
-            (_, Some(Wire { address, .. })) => (USER.to_owned(), address),
+    for Sheet { stand, wire, frames } in sheets {
+        let (container, on) = match (stand, wire) {
+            (_, Some(wire)) => (USER.to_owned(), wire.address.clone()),
             (Stand::Uplink, None) => (HOST.to_owned(), uplink.to_owned()),
             (Stand::Segment, None) => (container(network.unwrap_or(&Network::Default)), "eth0".to_owned()),
-            (Stand::Bridge | Stand::Below(_) | Stand::Tagged(_), None) => (DEFAULT.to_owned(), "eth0".to_owned()),
+            (Stand::Bridge | Stand::Below(_) | Stand::Tagged(_) | Stand::Beside(_), None) => {
+                (DEFAULT.to_owned(), "eth0".to_owned())
+            }
         };
         // A socket that passes by every rule of a link is given to nobody.
         let refused = if *stand == Stand::Uplink { format!("refused {AF_XDP}\n") } else { String::new() };
@@ -339,17 +329,6 @@ fn run_all(
     }
     // Each has to end well.
     script.push_str("failed=0; for pid in ${pids-}; do wait \"$pid\" || failed=1; done\n[ $failed = 0 ]\n");
-}
-
-/// A script that has these networks go.
-fn undo(daemon: &Daemon, wires: &[Wire]) -> String {
-    let call = |method, path: &str, body: &Value| call(&daemon.name, method, path, body) + " >/dev/null\n";
-    let mut script = String::from("set -eu\n");
-    for Wire { name, .. } in wires {
-        script += &call("POST", &format!("/networks/{name}/disconnect"), &json!({ "Container": USER }));
-        script += &call("DELETE", &format!("/networks/{name}"), &Value::Null);
-    }
-    script
 }
 
 /// Datagrams that a daemon with a list lets out, one for each IP version.

@@ -10,7 +10,8 @@ use anyhow::{Context, Result};
 use dmhost_layout::plan::{Daemon, Interface, Owner};
 use smoltcp::wire::TcpControl;
 
-use super::{Due, PATIENCE, Round, Row, Scene, offence};
+use super::row::{Row, offence};
+use super::{Due, PATIENCE, Round, Scene};
 use crate::bed::Testbed;
 use crate::fabric::scan::{PortState, Scan};
 use crate::fabric::{Host, Terms, packet};

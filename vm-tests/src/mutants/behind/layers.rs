@@ -1,0 +1,245 @@
+//! The lines that stand behind another layer, each with what opens it and what shows them then.
+
+use dmhost_layout::plan::Protocol;
+
+use super::{Behind, Needs, Shows};
+use crate::proof::Part;
+use crate::proof::question::{Ask, Place, Vantage, Verdict};
+
+const FORWARDS: &str = "sysctl -qw net.ipv4.ip_forward=1";
+const NO_PREROUTING: &str = "nft flush chain inet dmhost prerouting";
+const PREROUTING_OF_IPV4: &str = "nft insert rule inet dmhost prerouting meta nfproto ipv4 accept";
+const NO_POSTROUTING: &str = "nft flush chain inet dmhost postrouting 2>/dev/null || true";
+const FORWARD: &str = "nft flush chain inet dmhost forward
+nft chain inet dmhost forward '{ policy accept; }'
+iptables -I FORWARD -j ACCEPT 2>/dev/null || true";
+/// What comes in on an interface without an address is dropped by it (the kernel's `__fib_validate_source`).
+const NO_FILTER_BY_SOURCE: &str = "for key in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >$key; done";
+/// dockerd's own chains, for both IP versions.
+const DOCKERS_FORWARD: &str =
+    "for tables in iptables ip6tables; do $tables -I DOCKER-USER -j ACCEPT || $tables -I FORWARD -j ACCEPT; done";
+/// IPv6 on NICs that carry VLANs, whose names that file has, and a question that leaves there.
+const TRUNKS_ASK: &str = "
+for trunk in $(sed -n 's/^-net.ipv6.conf.\\(.*\\).disable_ipv6 = 1$/\\1/p' /etc/sysctl.d/90-dmhost.conf); do
+    sysctl -qw net.ipv6.conf.$trunk.disable_ipv6=0
+    ip -6 address replace fe80::d057/64 dev $trunk nodad
+    ip -6 route replace 2001:db8:ffff::/64 dev $trunk
+    bash -c 'echo question >/dev/udp/2001:db8:ffff::1/53' || true
+done";
+const ARP_OF_ALL: &str = "for key in /proc/sys/net/ipv4/conf/*/arp_ignore; do echo 0 >$key; done";
+/// What dockerd maps is served by docker-proxy then.
+const NO_MAPPING: &str = "for tables in iptables ip6tables; do $tables -t nat -F DOCKER || true; done";
+/// In a zone there is one such table, in the host's namespace one of each shared daemon.
+const NO_EGRESS: &str =
+    "for table in $(nft list tables netdev | awk '{ print $3 }'); do nft delete table netdev $table; done";
+/// Those of other daemons on the same NIC.
+const NO_EGRESS_OF_OTHERS: &str = "
+for table in $(nft list tables netdev | awk '{ print $3 }'); do
+    [ $table = dmhost_$name ] || nft delete table netdev $table
+done";
+
+const HOME_STOPS: &str = include_str!("../misfortunes/home-stops.sh");
+const LATE_HOME: &str = include_str!("../misfortunes/late-home.sh");
+const RULES_STOP: &str = include_str!("../misfortunes/rules-stop.sh");
+const LATE_RULES: &str = include_str!("../misfortunes/late-rules.sh");
+const LATE_MOUNT: &str = include_str!("../misfortunes/late-mount.sh");
+const NIC_GONE: &str = include_str!("../misfortunes/nic-gone.sh");
+const OTHER_CONTAINERD: &str = include_str!("../misfortunes/other-containerd.sh");
+const NO_MOUNT: &str = include_str!("../misfortunes/no-mount.sh");
+
+const ECHO_TO_ALL: Shows = Shows::Part(Part::Cells(|question| {
+    matches!((&question.ask, question.target.place), (Ask::Echo, Place::Broadcast))
+}));
+
+const ECHO_TO_CONTAINERS: Shows = Shows::Part(Part::Cells(|question| {
+    let near = matches!(question.vantage, Vantage::Vlan(_));
+    near && matches!((&question.ask, question.target.place), (Ask::Echo, Place::Container))
+}));
+
+const TRUNKS: Shows = Shows::Part(Part::Cells(|question| {
+    matches!((&question.vantage, &question.ask), (Vantage::Trunk(_), Ask::Neighbour))
+}));
+
+const fn hostile(row: &'static str) -> Shows {
+    Shows::Part(Part::Hostile(row))
+}
+
+/// A line of a unit, and the misfortune that it is there for.
+const fn unit(key: &'static str, script: &'static str) -> Behind {
+    Behind { key, open: &[], shows: Shows::Misfortune(script), needs: &[] }
+}
+
+/// A switch of what is taken from a router's advertisements, which stands behind nothing: one row tells, and all else would take minutes.
+const fn taught(key: &'static str) -> Behind {
+    Behind { key, open: &[], shows: Shows::Part(Part::Routes("rogue router advertisement")), needs: &[] }
+}
+
+/// Each line that is known to stand behind something.
+pub(super) const BEHIND: &[Behind] = &[
+    taught("NAME/link.conf: net.ipv6.conf.…accept_ra_pinfo"),
+    taught("NAME/link.conf: net.ipv6.conf.…accept_ra_rt_info_max_plen"),
+    taught("NAME/link.conf: net.ipv6.conf.…accept_ra_mtu"),
+    taught("NAME/link.conf: net.ipv6.conf.…accept_ra_min_hop_limit"),
+    unit("dmhost-NAME-link.service: without \"BindsTo=dmhost-NAME-", HOME_STOPS),
+    unit("dmhost-NAME.service: without \"BindsTo=dmhost-NAME-", HOME_STOPS),
+    unit("dmhost-NAME.service: without \"Wants=dmhost-NAME-link.service\"", LATE_HOME),
+    unit("dmhost-NAME.service: without \"After=dmhost-NAME-", LATE_HOME),
+    unit("dmhost-NAME-link.service: without \"After=dmhost-NAME-", LATE_HOME),
+    unit("dmhost-NAME-bridge.service: without \"Requires=nftables.service\"", RULES_STOP),
+    unit("dmhost-NAME-bridge.service: without \"After=nftables.service ", LATE_RULES),
+    unit("dmhost-NAME-zone.service: without \"Requires=run-dmhost_ns.mount\"", LATE_MOUNT),
+    unit("dmhost-NAME-zone.service: without \"After=run-dmhost_ns.mount", LATE_MOUNT),
+    unit("dmhost-NAME-link.service: without \"BindsTo=sys-subsystem-net-devices-", NIC_GONE),
+    unit("dmhost-NAME-link.service: without \"After=sys-subsystem-net-devices-", NIC_GONE),
+    unit("dmhost-NAME.service: without \"AssertPathExists=", OTHER_CONTAINERD),
+    unit("dmhost-NAME.service: without \"RequiresMountsFor=", NO_MOUNT),
+    unit("dmhost-NAME-zone.service: without \"RequiresMountsFor=", NO_MOUNT),
+    Behind {
+        key: "net.ipv4.conf.*.accept_redirects the other way",
+        open: &["nft insert rule inet dmhost input icmp type redirect accept"],
+        shows: hostile("ICMP redirect"),
+        needs: &[(Needs::Gateway4, "a redirect is believed of a route by a gateway, and there is none")],
+    },
+    Behind {
+        key: "net.ipv6.conf.*.accept_redirects the other way",
+        open: &["nft insert rule inet dmhost input icmpv6 type nd-redirect accept"],
+        shows: hostile("ICMP redirect"),
+        needs: &[(
+            Needs::LinkLocalGateway,
+            "a redirect is believed from the link-local address of a gateway (RFC 4861 section 8.1), and there is none",
+        )],
+    },
+    Behind {
+        key: "net.ipv4.conf.*.send_redirects the other way",
+        open: &[PREROUTING_OF_IPV4, FORWARDS],
+        shows: hostile("an address elsewhere, through this host"),
+        needs: &[
+            (Needs::Gateway4, "a redirect names a gateway, and there is none"),
+            (
+                Needs::NoNat,
+                "where sources are translated the kernel drops a redirect about what is not translated yet \
+                 (nf_nat_icmp_reply_translation), and sends it before that; what forwarding drops never is",
+            ),
+        ],
+    },
+    Behind {
+        key: "net.ipv4.conf.*.accept_source_route the other way",
+        open: &[FORWARD, PREROUTING_OF_IPV4, NO_POSTROUTING, NO_EGRESS, FORWARDS],
+        shows: hostile("source route"),
+        needs: &[(Needs::Gateway4, "there is no route to where the packet is to go")],
+    },
+    Behind {
+        key: "/etc/dmhost/NAME/nftables.conf: forward with \"policy accept\"",
+        open: &[NO_PREROUTING, NO_EGRESS, DOCKERS_FORWARD],
+        shows: ECHO_TO_CONTAINERS,
+        needs: &[],
+    },
+    Behind {
+        key: "/etc/dmhost/NAME/nftables.conf: input without \"iifname { …udp dport ",
+        open: &[NO_MAPPING],
+        shows: Shows::Part(Part::Cells(|question| {
+            let near = matches!(question.vantage, Vantage::Vlan(_));
+            let datagram = matches!(question.ask, Ask::Datagram { .. } | Ask::Listed { protocol: Protocol::Udp, .. });
+            near && datagram && question.expected == Verdict::Serves
+        })),
+        needs: &[],
+    },
+    Behind {
+        // All that comes untagged on a NIC that carries VLANs.
+        key: "prerouting without \"iifname { …\" } drop\"",
+        open: &[NO_FILTER_BY_SOURCE],
+        shows: Shows::Part(Part::Cells(|question| {
+            let trunk = matches!(question.vantage, Vantage::Trunk(_));
+            trunk && matches!((&question.ask, question.target.place), (Ask::Echo, Place::Planned))
+        })),
+        needs: &[],
+    },
+    Behind {
+        key: "/etc/nftables.conf: postrouting without \"oifname { …\" } drop\"",
+        open: &[TRUNKS_ASK],
+        shows: TRUNKS,
+        needs: &[],
+    },
+    Behind {
+        key: "/etc/nftables.conf: input without \"iifname { …\" } drop\"",
+        open: &["nft flush chain arp dmhost output", ARP_OF_ALL, NO_FILTER_BY_SOURCE],
+        shows: TRUNKS,
+        needs: &[],
+    },
+    Behind {
+        key: "/etc/nftables.conf: output without \"oifname { …\" } drop\"",
+        open: &["nft flush chain arp dmhost input", ARP_OF_ALL, NO_FILTER_BY_SOURCE],
+        shows: TRUNKS,
+        needs: &[],
+    },
+    Behind {
+        key: "/etc/nftables.conf: forward with \"policy accept\"",
+        open: &[PREROUTING_OF_IPV4, NO_POSTROUTING, FORWARDS],
+        shows: hostile("an address elsewhere, through this host"),
+        needs: &[(Needs::Elsewhere4, "there is no route to where a packet would go")],
+    },
+    Behind {
+        // Of interfaces of shared daemons, whose links let out no more than that.
+        key: "/etc/nftables.conf: postrouting without \"oifname \"…\" ip saddr",
+        open: &[FORWARD, NO_PREROUTING, NO_EGRESS],
+        shows: hostile("an address elsewhere, through this host"),
+        needs: &[],
+    },
+    Behind {
+        key: "/etc/nftables.conf: postrouting without \"oifname \"…\" ip6 saddr",
+        open: &[FORWARD, NO_PREROUTING, NO_EGRESS],
+        shows: hostile("an address elsewhere, through this host"),
+        needs: &[],
+    },
+    Behind {
+        // Of the NIC that shared daemons are on: each brings the same.
+        key: "/etc/dmhost/NAME/egress.nft: egress_… with \"policy accept\"",
+        open: &[NO_EGRESS_OF_OTHERS],
+        shows: Shows::Part(Part::Containers),
+        needs: &[],
+    },
+    Behind {
+        key: "sysctl.d/90-dmhost.conf: net.ipv4.ip_forward the other way",
+        open: &[FORWARD, PREROUTING_OF_IPV4, NO_POSTROUTING],
+        shows: hostile("an address elsewhere, through this host"),
+        needs: &[(Needs::Elsewhere4, "there is no route to where a packet would go")],
+    },
+    Behind {
+        key: "sysctl.d/90-dmhost.conf: net.ipv6.conf.*.forwarding the other way",
+        open: &[FORWARD, NO_PREROUTING, NO_POSTROUTING],
+        shows: hostile("an address elsewhere, through this host"),
+        needs: &[(Needs::Elsewhere6, "there is no route to where a packet would go")],
+    },
+    Behind {
+        key: "net.ipv4.conf.*.arp_ignore the other way",
+        open: &[NO_EGRESS],
+        shows: Shows::Part(Part::Cells(|question| question.ask == Ask::Neighbour)),
+        needs: &[(Needs::OtherAddresses, "one interface has all addresses of the namespace")],
+    },
+    Behind {
+        key: "net.ipv4.icmp_echo_ignore_broadcasts the other way",
+        open: &[NO_PREROUTING],
+        shows: ECHO_TO_ALL,
+        needs: &[],
+    },
+    Behind {
+        key: "fib daddr . iif type { broadcast, multicast } meta l4proto != ipv6-icmp drop\"",
+        open: &["sysctl -qw net.ipv4.icmp_echo_ignore_broadcasts=0"],
+        shows: ECHO_TO_ALL,
+        needs: &[],
+    },
+    Behind {
+        key: "net.ipv6.conf.*.accept_ra the other way",
+        open: &["nft insert rule inet dmhost input icmpv6 type nd-router-advert accept"],
+        shows: Shows::Part(Part::Routes("rogue router advertisement")),
+        needs: &[(Needs::WrittenRouter, "each interface of the namespace learns its router")],
+    },
+    Behind {
+        key: "disable_ipv6 the other way",
+        open: &[NO_PREROUTING, NO_POSTROUTING],
+        shows: Shows::Part(Part::Cells(|question| {
+            matches!((&question.vantage, &question.ask), (Vantage::Trunk(_), Ask::Neighbour | Ask::Echo))
+        })),
+        needs: &[],
+    },
+];
