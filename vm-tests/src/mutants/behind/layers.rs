@@ -26,16 +26,25 @@ for trunk in $(sed -n 's/^-net.ipv6.conf.\\(.*\\).disable_ipv6 = 1$/\\1/p' /etc/
     ip -6 route replace 2001:db8:ffff::/64 dev $trunk
     bash -c 'echo question >/dev/udp/2001:db8:ffff::1/53' || true
 done";
+/// All that comes in untagged on NICs that carry VLANs, from the second rule on.
+const TRUNKS_COME_IN: &str = "
+for trunk in $(sed -n 's/^-net.ipv6.conf.\\(.*\\).disable_ipv6 = 1$/\\1/p' /etc/sysctl.d/90-dmhost.conf); do
+    nft add rule inet dmhost prerouting index 0 iifname $trunk accept
+    nft insert rule inet dmhost input iifname $trunk accept
+done";
 const ARP_OF_ALL: &str = "for key in /proc/sys/net/ipv4/conf/*/arp_ignore; do echo 0 >$key; done";
 /// What dockerd maps is served by docker-proxy then.
 const NO_MAPPING: &str = "for tables in iptables ip6tables; do $tables -t nat -F DOCKER || true; done";
 /// In a zone there is one such table, in the host's namespace one of each shared daemon.
 const NO_EGRESS: &str =
     "for table in $(nft list tables netdev | awk '{ print $3 }'); do nft delete table netdev $table; done";
-/// Those of other daemons on the same NIC.
+/// What others' tables have in common with its own: the NIC that carries them.
 const NO_EGRESS_OF_OTHERS: &str = "
+chains() { nft list table netdev $1 | awk '$1 == \"chain\" { print $2 }'; }
 for table in $(nft list tables netdev | awk '{ print $3 }'); do
-    [ $table = dmhost_$name ] || nft delete table netdev $table
+    for chain in $(chains $table); do
+        [ $table = dmhost_$name ] || ! chains dmhost_$name | grep -qx $chain || nft delete chain netdev $table $chain
+    done
 done";
 
 const HOME_STOPS: &str = include_str!("../misfortunes/home-stops.sh");
@@ -147,7 +156,7 @@ pub(super) const BEHIND: &[Behind] = &[
     Behind {
         // All that comes untagged on a NIC that carries VLANs.
         key: "prerouting without \"iifname { …\" } drop\"",
-        open: &[NO_FILTER_BY_SOURCE],
+        open: &[NO_FILTER_BY_SOURCE, TRUNKS_COME_IN],
         shows: Shows::Part(Part::Cells(|question| {
             let trunk = matches!(question.vantage, Vantage::Trunk(_));
             trunk && matches!((&question.ask, question.target.place), (Ask::Echo, Place::Planned))
