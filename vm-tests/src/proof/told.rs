@@ -71,6 +71,12 @@ TOLD
 /// Whether both have all that is due.
 fn fact(daemon: &Daemon, due: &[Due], log: &str, journal: &str) -> Fact {
     let mut missing = Vec::new();
+    if let Some(port) = daemon.api.as_ref().map(|api| api.port) {
+        // Whoever `api.from` does not let in is not to be told to write it into `expose`.
+        if published(daemon, Protocol::Tcp, port).is_in(log) {
+            missing.push(format!("the kernel's log has its API, {port}/tcp, as published"));
+        }
+    }
     for due in due {
         if !due.is_in(log) {
             missing.push(format!("the kernel's log has no word of {}", due.what));
@@ -142,13 +148,8 @@ fn due(daemon: &Daemon, limited: &[(Protocol, u16)]) -> Vec<Due> {
     }
     if daemon.expose.is_some() {
         let ProbePorts { closed, closed_udp, .. } = probe_ports(daemon);
-        for (protocol, port) in [("tcp", closed), ("udp", closed_udp)] {
-            let Some(port) = port else { continue };
-            let line = format!("dmhost: published, not in expose of daemons.{name}: ");
-            let words = vec![line, format!("PROTO={} ", protocol.to_uppercase())];
-            let what = format!("{port}/{protocol}, which is published and not listed");
-            let journal = format!("{port}/{protocol} is published and closed to ");
-            due.push(Due { what, words, ports: Some(port..=port), journal, key: "expose" });
+        for (protocol, port) in [(Protocol::Tcp, closed), (Protocol::Udp, closed_udp)] {
+            due.extend(port.map(|port| published(daemon, protocol, port)));
         }
     }
     if daemon.egress.is_some() {
@@ -157,6 +158,19 @@ fn due(daemon: &Daemon, limited: &[(Protocol, u16)]) -> Vec<Due> {
         due.push(Due { what, words: vec![line], ports: None, journal, key: "egress" });
     }
     due
+}
+
+/// A port that is published and not listed.
+fn published(daemon: &Daemon, protocol: Protocol, port: u16) -> Due {
+    let (name, protocol) = (&daemon.name, protocol.as_str());
+    let line = format!("dmhost: published, not in expose of daemons.{name}: ");
+    Due {
+        what: format!("{port}/{protocol}, which is published and not listed"),
+        words: vec![line, format!("PROTO={} ", protocol.to_uppercase())],
+        ports: Some(port..=port),
+        journal: format!("{port}/{protocol} is published and closed to "),
+        key: "expose",
+    }
 }
 
 #[cfg(test)]
@@ -183,6 +197,9 @@ mod tests {
         );
         let due = due(web, &[]);
         assert!(fact(web, &due, &good, &journal).holds);
+        let api = web.api.as_ref().expect("it has one").port;
+        let told = fact(web, &due, &(good.clone() + &published("web", "TCP", api)), &journal);
+        assert_eq!(told.found, format!("the kernel's log has its API, {api}/tcp, as published"));
         let wrong = journal.replace("/128]:54", "]:54");
         assert!(fact(web, &due, &good, &wrong).found.contains("no spec takes"));
         let found = fact(web, &due, &good, "").found;

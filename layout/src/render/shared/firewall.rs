@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::layout::Layout;
-use crate::plan::{Daemon, HostPlan, Interface, Owner};
+use crate::plan::{Api, Daemon, HostPlan, Interface, Owner};
 use crate::render::daemon::{admit, destinations, hints};
 use crate::render::rules::{Chain, names, set};
 use crate::render::unit::{UNITS, UnitFile};
@@ -140,13 +140,15 @@ pub(in crate::render) fn local(chain: Chain, plan: &HostPlan) -> Chain {
 pub(in crate::render) fn input(chain: Chain, plan: &HostPlan) -> Chain {
     plan.shared().fold(chain, |chain, (_, daemon)| {
         let (name, own, jump) = (&daemon.name, names(&daemon.interfaces), format!("jump {}", chain_of(daemon)));
-        let chain = admit::api(chain, plan, daemon, &own, &jump);
+        let limited = |api: &Api| api.from.is_some() || !plan.answers_everywhere(daemon, api);
         let chain = match &daemon.api {
-            // dockerd's own sockets are among those that follow.
-            Some(api) if api.from.is_some() || !plan.answers_everywhere(daemon, api) => {
+            // What follows is for all sources, and dockerd's own sockets are among those.
+            Some(api) if limited(api) => {
+                let chain = admit::api(chain, plan, daemon, &own, &jump);
                 chain.rule(format!("iifname {own} tcp dport {} drop", api.port))
             }
-            Some(_) | None => chain,
+            Some(_) if daemon.expose.is_none() => chain.note(format!("daemons.{name}.api: from any source")),
+            Some(_) | None => admit::api(chain, plan, daemon, &own, &jump),
         };
         match admit::exposed(daemon, &own, &jump) {
             None => chain
