@@ -9,6 +9,9 @@ use crate::proof::question::{Ask, Place, Vantage, Verdict};
 const FORWARDS: &str = "sysctl -qw net.ipv4.ip_forward=1";
 const NO_PREROUTING: &str = "nft flush chain inet dmhost prerouting";
 const PREROUTING_OF_IPV4: &str = "nft insert rule inet dmhost prerouting meta nfproto ipv4 accept";
+/// What no route leads to is answered by an error otherwise.
+const PREROUTING_OF_IPV6: &str = "nft insert rule inet dmhost prerouting meta nfproto ipv6 accept
+ip -6 route add blackhole default metric 4096";
 const NO_POSTROUTING: &str = "nft flush chain inet dmhost postrouting 2>/dev/null || true";
 const FORWARD: &str = "nft flush chain inet dmhost forward
 nft chain inet dmhost forward '{ policy accept; }'
@@ -21,6 +24,7 @@ const DOCKERS_FORWARD: &str =
 /// IPv6 on NICs that carry VLANs, whose names that file has, and a question that leaves there.
 const TRUNKS_ASK: &str = "
 for trunk in $(sed -n 's/^-net.ipv6.conf.\\(.*\\).disable_ipv6 = 1$/\\1/p' /etc/sysctl.d/90-dmhost.conf); do
+    nft insert rule inet dmhost output oifname $trunk accept 2>/dev/null || true
     sysctl -qw net.ipv6.conf.$trunk.disable_ipv6=0
     ip -6 address replace fe80::d057/64 dev $trunk nodad
     ip -6 route replace 2001:db8:ffff::/64 dev $trunk
@@ -165,7 +169,7 @@ pub(super) const BEHIND: &[Behind] = &[
     },
     Behind {
         key: "/etc/nftables.conf: postrouting without \"oifname { …\" } drop\"",
-        open: &[TRUNKS_ASK],
+        open: &[NO_EGRESS, TRUNKS_ASK],
         shows: TRUNKS,
         needs: &[],
     },
@@ -190,13 +194,13 @@ pub(super) const BEHIND: &[Behind] = &[
     Behind {
         // Of interfaces of shared daemons, whose links let out no more than that.
         key: "/etc/nftables.conf: postrouting without \"oifname \"…\" ip saddr",
-        open: &[FORWARD, NO_PREROUTING, NO_EGRESS],
+        open: &[FORWARD, PREROUTING_OF_IPV4, NO_EGRESS],
         shows: hostile("an address elsewhere, through this host"),
         needs: &[],
     },
     Behind {
         key: "/etc/nftables.conf: postrouting without \"oifname \"…\" ip6 saddr",
-        open: &[FORWARD, NO_PREROUTING, NO_EGRESS],
+        open: &[FORWARD, PREROUTING_OF_IPV6, NO_EGRESS],
         shows: hostile("an address elsewhere, through this host"),
         needs: &[],
     },

@@ -26,6 +26,7 @@ const PORT: u16 = 53;
 pub(super) fn fact(plan: &HostPlan, bed: &Testbed, stations: &Stations) -> Result<Option<Fact>> {
     let inbox = bed.fabric.inbox(Watch::Nothing)?;
     let (mut standing, mut segments, mut sources, mut due) = (Vec::new(), BTreeSet::new(), Vec::new(), BTreeSet::new());
+    let mut others = others(plan);
     for interface in plan.interfaces.values().filter(|interface| interface.owner == Owner::Host) {
         let segment = bed.topology.segment(&Vantage::Vlan(interface.name.clone()))?;
         for net in &interface.addresses {
@@ -34,6 +35,8 @@ pub(super) fn fact(plan: &HostPlan, bed: &Testbed, stations: &Stations) -> Resul
             segments.insert(segment);
             sources.push(ipnet::IpNet::from(net.addr()));
             due.insert((host.ip, PORT));
+            // Of nobody: where daemons share the namespace, their addresses lead to their own interfaces.
+            others.extend(stations.beside(*net, &[]).map(|nobody| nobody.ip));
         }
     }
     if due.is_empty() {
@@ -42,7 +45,7 @@ pub(super) fn fact(plan: &HostPlan, bed: &Testbed, stations: &Stations) -> Resul
     let questions: Vec<(IpAddr, u16)> = due.iter().copied().collect();
     let sheet: String = questions.iter().map(|(address, port)| format!("udp {address} {port} {port}\n")).collect();
     let (mut lies, mut asked) = (String::new(), questions.len());
-    for source in others(plan) {
+    for source in others {
         lies += &format!("from {source}\n");
         for (address, port) in questions.iter().filter(|(address, _)| address.is_ipv4() == source.is_ipv4()) {
             lies += &format!("udp {address} {port}\n");
@@ -63,7 +66,7 @@ pub(super) fn fact(plan: &HostPlan, bed: &Testbed, stations: &Stations) -> Resul
 }
 
 /// Addresses that are planned, and not on the host's own interfaces.
-fn others(plan: &HostPlan) -> impl Iterator<Item = IpAddr> {
+fn others(plan: &HostPlan) -> Vec<IpAddr> {
     let others = plan.interfaces.values().filter(|interface| interface.owner != Owner::Host);
-    others.flat_map(|interface| interface.addresses.iter().map(IpNet::addr))
+    others.flat_map(|interface| interface.addresses.iter().map(IpNet::addr)).collect()
 }
