@@ -9,3 +9,6 @@ systemctl start "dmhost-$name.service"
 states=$(systemctl is-active "dmhost-$name$home.service" "dmhost-$name-link.service" "dmhost-$name.service" | sort -u)
 [ "$states" = active ]
 [ "$(systemctl show -P NRestarts "dmhost-$name.service")" = 0 ]
+# No interface is there before: in the host's namespace it would be one without rules.
+[ "$(systemctl show -P ActiveEnterTimestampMonotonic "dmhost-$name$home.service")" -le \
+    "$(systemctl show -P InactiveExitTimestampMonotonic "dmhost-$name-link.service")" ]
