@@ -116,6 +116,17 @@ fn each_sabotage_is_told_by_its_cell() -> Result<()> {
         .context("the two VIDs swapped")?;
     told(&output, &report, "vlan:spare", "spare 198.18.30.2", "2376/tcp API without TLS", ["denies", "serves"])
         .context("`tlsverify` removed")?;
+    // And by no other: nobody else reaches that daemon, whatever the two VIDs do.
+    let red: Vec<&Value> = report["cells"]
+        .as_array()
+        .context("the report has no cells")?
+        .iter()
+        .filter(|cell| cell["target"] == "spare" && cell["expected"] != cell["observed"])
+        .collect();
+    let of_api = |cell: &&Value| {
+        cell["vantage"] == "vlan:spare" && cell["ask"].as_str().is_some_and(|ask| ask.starts_with("2376/tcp API"))
+    };
+    ensure!(!red.is_empty() && red.iter().all(of_api), "of the spare daemon is red: {red:#?}");
     opens(example.folder.path()).context("the capsule of it")
 }
 

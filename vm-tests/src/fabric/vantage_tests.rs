@@ -11,6 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
+use super::judge::Cause;
 use super::kernel_bed::{Nic, figure, in_namespace, ip};
 use super::{
     Canary, CanaryKind, ClientTls, Fabric, Finding, Host, HttpReply, Infrastructure, Mac, Outcome, PortId, Segment,
@@ -116,12 +117,16 @@ fn clean<T: std::fmt::Debug>(finding: Result<Finding<T>, Infrastructure>) -> Out
 }
 
 #[test]
-fn one_frame_questions_are_answered_or_silent() {
-    in_namespace("fabric::vantage_tests::one_frame_questions_are_answered_or_silent", || {
+fn one_frame_questions_are_answered_refused_or_silent() {
+    in_namespace("fabric::vantage_tests::one_frame_questions_are_answered_refused_or_silent", || {
         let (bed, mut vantage) = bed();
         for (own, absent) in [(FOUR, "203.0.113.9"), (SIX, "2001:db8:20::2")] {
             let (own, absent) = (address(own), Host { mac: NIC, ip: address(absent) });
             if own.is_ipv6() {
+                // Where no route leads the kernel says so, for all that it forwards nothing.
+                let refused = vantage.ping(absent, 5, &bed.terms()).expect("canaries are answered");
+                assert_eq!(refused.outcome, Outcome::Refused);
+                assert!(matches!(refused.stray[0].cause, Cause::IcmpError { unreachable: true, .. }));
                 ip("-6 route add blackhole 2001:db8:20::/64");
             }
             assert_eq!(clean(vantage.who_has(own, &bed.terms())), Outcome::Serves(NIC));

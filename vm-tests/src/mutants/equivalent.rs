@@ -23,6 +23,11 @@ const EQUIVALENT: &[(&str, &str, &str)] = &[
         "dockerd's masquerading leaves nothing on a link that has the source of another, and egress.nft no ARP of one",
     ),
     (
+        "/etc/sysctl.d/",
+        "net.ipv4.conf.*.arp_announce the other way",
+        "postrouting lets nothing get to a link that has another's source, so nobody is asked for by ARP on behalf of it",
+    ),
+    (
         "/etc/",
         "net.ipv6.conf.*.autoconf the other way",
         "it makes addresses from prefixes of router advertisements, and none is taken in",
@@ -58,22 +63,10 @@ const EQUIVALENT: &[(&str, &str, &str)] = &[
 /// Why a mutant is no different from the layout, if it is known to be so.
 pub fn equivalent(plan: &HostPlan, mutant: &Mutant) -> Option<&'static str> {
     let known = |(path, part, _): &&(&str, &str, &str)| mutant.name.starts_with(path) && mutant.name.contains(part);
-    EQUIVALENT.iter().find(known).map(|(.., why)| *why).or_else(|| here(plan, mutant))
-}
-
-/// What makes no difference on this host.
-fn here(plan: &HostPlan, mutant: &Mutant) -> Option<&'static str> {
-    match mutant.name.as_str() {
-        "/etc/sysctl.d/90-dmhost.conf: net.ipv4.conf.*.arp_announce the other way" => Some(
-            "postrouting lets nothing get to a link that has another's source, and nobody is asked for by ARP on behalf of it",
-        ),
-        "/etc/nftables.conf: forward without \"ct state invalid drop\"" => {
-            let routed = plan.shared().any(|(_, daemon)| !daemon.routed.is_empty());
-            (!routed).then_some(
-                "two more layers hold it: what is invalid is not translated, and postrouting and egress.nft let only the interface's own \
-                 addresses out",
-            )
-        }
-        _ => None,
-    }
+    let listed = EQUIVALENT.iter().find(known).map(|(.., why)| *why);
+    let invalid = mutant.name == "/etc/nftables.conf: forward without \"ct state invalid drop\"";
+    let routed = plan.shared().any(|(_, daemon)| !daemon.routed.is_empty());
+    listed.or((invalid && !routed).then_some(
+        "two more layers hold it: what is invalid is not translated, and postrouting and egress.nft let only the interface's own addresses out",
+    ))
 }

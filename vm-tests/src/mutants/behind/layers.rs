@@ -6,6 +6,17 @@ use super::{Behind, Needs, Shows};
 use crate::proof::Part;
 use crate::proof::question::{Ask, Place, Vantage, Verdict};
 
+/// Lines of a script, for each NIC that carries VLANs: that file has their names.
+macro_rules! each_trunk {
+    ($lines:literal) => {
+        concat!(
+            "for trunk in $(sed -n 's/^-net.ipv6.conf.\\(.*\\).disable_ipv6 = 1$/\\1/p' /etc/sysctl.d/90-dmhost.conf); do\n",
+            $lines,
+            "\ndone"
+        )
+    };
+}
+
 const FORWARDS: &str = "sysctl -qw net.ipv4.ip_forward=1";
 const NO_PREROUTING: &str = "nft flush chain inet dmhost prerouting";
 const PREROUTING_OF_IPV4: &str = "nft insert rule inet dmhost prerouting meta nfproto ipv4 accept";
@@ -21,21 +32,19 @@ const NO_FILTER_BY_SOURCE: &str = "for key in /proc/sys/net/ipv4/conf/*/rp_filte
 /// dockerd's own chains, for both IP versions.
 const DOCKERS_FORWARD: &str =
     "for tables in iptables ip6tables; do $tables -I DOCKER-USER -j ACCEPT || $tables -I FORWARD -j ACCEPT; done";
-/// IPv6 on NICs that carry VLANs, whose names that file has, and a question that leaves there.
-const TRUNKS_ASK: &str = "
-for trunk in $(sed -n 's/^-net.ipv6.conf.\\(.*\\).disable_ipv6 = 1$/\\1/p' /etc/sysctl.d/90-dmhost.conf); do
-    nft insert rule inet dmhost output oifname $trunk accept 2>/dev/null || true
+/// IPv6 on NICs that carry VLANs, and a question that leaves there.
+const TRUNKS_ASK: &str = each_trunk!(
+    "nft insert rule inet dmhost output oifname $trunk accept 2>/dev/null || true
     sysctl -qw net.ipv6.conf.$trunk.disable_ipv6=0
     ip -6 address replace fe80::d057/64 dev $trunk nodad
     ip -6 route replace 2001:db8:ffff::/64 dev $trunk
-    bash -c 'echo question >/dev/udp/2001:db8:ffff::1/53' || true
-done";
+    bash -c 'echo question >/dev/udp/2001:db8:ffff::1/53' || true"
+);
 /// All that comes in untagged on NICs that carry VLANs, from the second rule on.
-const TRUNKS_COME_IN: &str = "
-for trunk in $(sed -n 's/^-net.ipv6.conf.\\(.*\\).disable_ipv6 = 1$/\\1/p' /etc/sysctl.d/90-dmhost.conf); do
-    nft add rule inet dmhost prerouting index 0 iifname $trunk accept
-    nft insert rule inet dmhost input iifname $trunk accept
-done";
+const TRUNKS_COME_IN: &str = each_trunk!(
+    "nft add rule inet dmhost prerouting index 0 iifname $trunk accept
+    nft insert rule inet dmhost input iifname $trunk accept"
+);
 const ARP_OF_ALL: &str = "for key in /proc/sys/net/ipv4/conf/*/arp_ignore; do echo 0 >$key; done";
 /// What dockerd maps is served by docker-proxy then.
 const NO_MAPPING: &str = "for tables in iptables ip6tables; do $tables -t nat -F DOCKER || true; done";
@@ -73,18 +82,25 @@ const TRUNKS: Shows = Shows::Part(Part::Cells(|question| {
     matches!((&question.vantage, &question.ask), (Vantage::Trunk(_), Ask::Neighbour))
 }));
 
+const ELSEWHERE: Shows = hostile("an address elsewhere, through this host");
+
 const fn hostile(row: &'static str) -> Shows {
     Shows::Part(Part::Hostile(row))
 }
 
+/// A line that makes a difference wherever it is.
+const fn layer(key: &'static str, open: &'static [&'static str], shows: Shows) -> Behind {
+    Behind { key, open, shows, needs: &[] }
+}
+
 /// A line of a unit, and the misfortune that it is there for.
 const fn unit(key: &'static str, script: &'static str) -> Behind {
-    Behind { key, open: &[], shows: Shows::Misfortune(script), needs: &[] }
+    layer(key, &[], Shows::Misfortune(script))
 }
 
 /// A switch of what is taken from a router's advertisements, which stands behind nothing: one row tells, and all else would take minutes.
 const fn taught(key: &'static str) -> Behind {
-    Behind { key, open: &[], shows: Shows::Part(Part::Routes("rogue router advertisement")), needs: &[] }
+    layer(key, &[], Shows::Part(Part::Routes("rogue router advertisement")))
 }
 
 /// Each line that is known to stand behind something.
@@ -125,7 +141,7 @@ pub(super) const BEHIND: &[Behind] = &[
     Behind {
         key: "net.ipv4.conf.*.send_redirects the other way",
         open: &[PREROUTING_OF_IPV4, FORWARDS],
-        shows: hostile("an address elsewhere, through this host"),
+        shows: ELSEWHERE,
         needs: &[
             (Needs::Gateway4, "a redirect names a gateway, and there is none"),
             (
@@ -141,86 +157,73 @@ pub(super) const BEHIND: &[Behind] = &[
         shows: hostile("source route"),
         needs: &[(Needs::Gateway4, "there is no route to where the packet is to go")],
     },
-    Behind {
-        key: "/etc/dmhost/NAME/nftables.conf: forward with \"policy accept\"",
-        open: &[NO_PREROUTING, NO_EGRESS, DOCKERS_FORWARD],
-        shows: ECHO_TO_CONTAINERS,
-        needs: &[],
-    },
-    Behind {
-        key: "/etc/dmhost/NAME/nftables.conf: input without \"iifname { …udp dport ",
-        open: &[NO_MAPPING],
-        shows: Shows::Part(Part::Cells(|question| {
+    layer(
+        "/etc/dmhost/NAME/nftables.conf: forward with \"policy accept\"",
+        &[NO_PREROUTING, NO_EGRESS, DOCKERS_FORWARD],
+        ECHO_TO_CONTAINERS,
+    ),
+    layer(
+        "/etc/dmhost/NAME/nftables.conf: input without \"iifname { …udp dport ",
+        &[NO_MAPPING],
+        Shows::Part(Part::Cells(|question| {
             let near = matches!(question.vantage, Vantage::Vlan(_));
             let datagram = matches!(question.ask, Ask::Datagram { .. } | Ask::Listed { protocol: Protocol::Udp, .. });
             near && datagram && question.expected == Verdict::Serves
         })),
-        needs: &[],
-    },
-    Behind {
-        // All that comes untagged on a NIC that carries VLANs.
-        key: "prerouting without \"iifname { …\" } drop\"",
-        open: &[NO_FILTER_BY_SOURCE, TRUNKS_COME_IN],
-        shows: Shows::Part(Part::Cells(|question| {
+    ),
+    // All that comes untagged on a NIC that carries VLANs.
+    layer(
+        "prerouting without \"iifname { …\" } drop\"",
+        &[NO_FILTER_BY_SOURCE, TRUNKS_COME_IN],
+        Shows::Part(Part::Cells(|question| {
             let trunk = matches!(question.vantage, Vantage::Trunk(_));
             trunk && matches!((&question.ask, question.target.place), (Ask::Echo, Place::Planned))
         })),
-        needs: &[],
-    },
-    Behind {
-        key: "/etc/nftables.conf: postrouting without \"oifname { …\" } drop\"",
-        open: &[NO_EGRESS, TRUNKS_ASK],
-        shows: TRUNKS,
-        needs: &[],
-    },
-    Behind {
-        key: "/etc/nftables.conf: input without \"iifname { …\" } drop\"",
-        open: &["nft flush chain arp dmhost output", ARP_OF_ALL, NO_FILTER_BY_SOURCE],
-        shows: TRUNKS,
-        needs: &[],
-    },
-    Behind {
-        key: "/etc/nftables.conf: output without \"oifname { …\" } drop\"",
-        open: &["nft flush chain arp dmhost input", ARP_OF_ALL, NO_FILTER_BY_SOURCE],
-        shows: TRUNKS,
-        needs: &[],
-    },
+    ),
+    layer("/etc/nftables.conf: postrouting without \"oifname { …\" } drop\"", &[NO_EGRESS, TRUNKS_ASK], TRUNKS),
+    layer(
+        "/etc/nftables.conf: input without \"iifname { …\" } drop\"",
+        &["nft flush chain arp dmhost output", ARP_OF_ALL, NO_FILTER_BY_SOURCE],
+        TRUNKS,
+    ),
+    layer(
+        "/etc/nftables.conf: output without \"oifname { …\" } drop\"",
+        &["nft flush chain arp dmhost input", ARP_OF_ALL, NO_FILTER_BY_SOURCE],
+        TRUNKS,
+    ),
     Behind {
         key: "/etc/nftables.conf: forward with \"policy accept\"",
         open: &[PREROUTING_OF_IPV4, NO_POSTROUTING, FORWARDS],
-        shows: hostile("an address elsewhere, through this host"),
+        shows: ELSEWHERE,
         needs: &[(Needs::Elsewhere4, "there is no route to where a packet would go")],
     },
-    Behind {
-        // Of interfaces of shared daemons, whose links let out no more than that.
-        key: "/etc/nftables.conf: postrouting without \"oifname \"…\" ip saddr",
-        open: &[FORWARD, PREROUTING_OF_IPV4, NO_EGRESS],
-        shows: hostile("an address elsewhere, through this host"),
-        needs: &[],
-    },
-    Behind {
-        key: "/etc/nftables.conf: postrouting without \"oifname \"…\" ip6 saddr",
-        open: &[FORWARD, PREROUTING_OF_IPV6, NO_EGRESS],
-        shows: hostile("an address elsewhere, through this host"),
-        needs: &[],
-    },
-    Behind {
-        // Of the NIC that shared daemons are on: each brings the same.
-        key: "/etc/dmhost/NAME/egress.nft: egress_… with \"policy accept\"",
-        open: &[NO_EGRESS_OF_OTHERS],
-        shows: Shows::Part(Part::Containers),
-        needs: &[],
-    },
+    // Of interfaces of shared daemons, whose links let out no more than that.
+    layer(
+        "/etc/nftables.conf: postrouting without \"oifname \"…\" ip saddr",
+        &[FORWARD, PREROUTING_OF_IPV4, NO_EGRESS],
+        ELSEWHERE,
+    ),
+    layer(
+        "/etc/nftables.conf: postrouting without \"oifname \"…\" ip6 saddr",
+        &[FORWARD, PREROUTING_OF_IPV6, NO_EGRESS],
+        ELSEWHERE,
+    ),
+    // Of the NIC that shared daemons are on: each brings the same.
+    layer(
+        "/etc/dmhost/NAME/egress.nft: egress_… with \"policy accept\"",
+        &[NO_EGRESS_OF_OTHERS],
+        Shows::Part(Part::Containers),
+    ),
     Behind {
         key: "sysctl.d/90-dmhost.conf: net.ipv4.ip_forward the other way",
         open: &[FORWARD, PREROUTING_OF_IPV4, NO_POSTROUTING],
-        shows: hostile("an address elsewhere, through this host"),
+        shows: ELSEWHERE,
         needs: &[(Needs::Elsewhere4, "there is no route to where a packet would go")],
     },
     Behind {
         key: "sysctl.d/90-dmhost.conf: net.ipv6.conf.*.forwarding the other way",
         open: &[FORWARD, NO_PREROUTING, NO_POSTROUTING],
-        shows: hostile("an address elsewhere, through this host"),
+        shows: ELSEWHERE,
         needs: &[(Needs::Elsewhere6, "there is no route to where a packet would go")],
     },
     Behind {
@@ -229,30 +232,23 @@ pub(super) const BEHIND: &[Behind] = &[
         shows: Shows::Part(Part::Cells(|question| question.ask == Ask::Neighbour)),
         needs: &[(Needs::OtherAddresses, "one interface has all addresses of the namespace")],
     },
-    Behind {
-        key: "net.ipv4.icmp_echo_ignore_broadcasts the other way",
-        open: &[NO_PREROUTING],
-        shows: ECHO_TO_ALL,
-        needs: &[],
-    },
-    Behind {
-        key: "fib daddr . iif type { broadcast, multicast } meta l4proto != ipv6-icmp drop\"",
-        open: &["sysctl -qw net.ipv4.icmp_echo_ignore_broadcasts=0"],
-        shows: ECHO_TO_ALL,
-        needs: &[],
-    },
+    layer("net.ipv4.icmp_echo_ignore_broadcasts the other way", &[NO_PREROUTING], ECHO_TO_ALL),
+    layer(
+        "fib daddr . iif type { broadcast, multicast } meta l4proto != ipv6-icmp drop\"",
+        &["sysctl -qw net.ipv4.icmp_echo_ignore_broadcasts=0"],
+        ECHO_TO_ALL,
+    ),
     Behind {
         key: "net.ipv6.conf.*.accept_ra the other way",
         open: &["nft insert rule inet dmhost input icmpv6 type nd-router-advert accept"],
         shows: Shows::Part(Part::Routes("rogue router advertisement")),
         needs: &[(Needs::WrittenRouter, "each interface of the namespace learns its router")],
     },
-    Behind {
-        key: "disable_ipv6 the other way",
-        open: &[NO_PREROUTING, NO_POSTROUTING],
-        shows: Shows::Part(Part::Cells(|question| {
+    layer(
+        "disable_ipv6 the other way",
+        &[NO_PREROUTING, NO_POSTROUTING],
+        Shows::Part(Part::Cells(|question| {
             matches!((&question.vantage, &question.ask), (Vantage::Trunk(_), Ask::Neighbour | Ask::Echo))
         })),
-        needs: &[],
-    },
+    ),
 ];

@@ -29,7 +29,7 @@ enum Shows {
     /// A part of the proof.
     Part(Part),
     /// A script in the guest, which fails if something is not as it ought to be. It has the daemon's `name`, its `nic`, the unit that it
-    /// lives in, `home`, and the `other` one beside the mutant's, both by what comes after the name.
+    /// lives in, `home`, and the `other` one beside the mutant's.
     Misfortune(&'static str),
 }
 
@@ -162,13 +162,8 @@ impl Behind {
         };
         let daemon = of(plan, mutant).context("a unit is a daemon's")?;
         let nic = plan.interfaces_of(daemon).next().map(|interface| plan.nic_of(interface).name.as_str());
-        let unit = home(daemon);
-        let home = match daemon.isolation {
-            Isolation::Zone => "-zone",
-            Isolation::Shared => "-bridge",
-        };
-        let other = if mutant.files.keys().any(|path| path.file_name() == Some(&unit)) { "" } else { home };
-        let (name, nic) = (&daemon.name, nic.unwrap_or_default());
+        let (name, nic, home, unit) = (&daemon.name, nic.unwrap_or_default(), home(daemon), daemon.name.service());
+        let other = if mutant.files.keys().any(|path| path.file_name() == Some(&home)) { &unit } else { &home };
         let script =
             format!("name={name} nic={nic} home={home} other={other} sh -eux <<'MISFORTUNE'\n{script}MISFORTUNE\n");
         let output = bed.guest.run(&script, MISFORTUNE)?;

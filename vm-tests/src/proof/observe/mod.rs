@@ -33,8 +33,9 @@ use super::stations::Stations;
 use super::topology::{Nic, mac};
 use crate::bed::Outside;
 use crate::fabric::datagrams::DatagramReport;
+use crate::fabric::judge::Identity;
 use crate::fabric::scan::{PortState, Scan, ScanReport};
-use crate::fabric::{self, Host, Mac, PortId, Terms};
+use crate::fabric::{self, Closed, Host, Mac, PortId, Segment, Terms};
 
 /// The end of all patience for one scan, on the reference machine.
 const SCAN: Duration = Duration::from_secs(60);
@@ -247,12 +248,7 @@ impl<'a> Observer<'a> {
         let report = self.bed.fabric.scan(&scan);
         if let Ok(ScanReport { ports, identity, closed, waited, .. }) = &report {
             self.patience.spend(*waited);
-            self.late.close(
-                format!("{vantage} -> {target} tcp"),
-                (scan.segment, identity.clone()),
-                answered(ports),
-                *closed,
-            );
+            self.scanned(format!("{vantage} -> {target} tcp"), scan.segment, (identity, ports, *closed));
         }
         self.counted(report, |report| report.probes)
     }
@@ -274,14 +270,20 @@ impl<'a> Observer<'a> {
         let report = self.bed.fabric.datagrams(&scan);
         if let Ok(DatagramReport { ports, identity, closed, waited, .. }) = &report {
             self.patience.spend(*waited);
-            self.late.close(
-                format!("{vantage} -> {target} udp"),
-                (scan.segment, identity.clone()),
-                answered(ports),
-                *closed,
-            );
+            self.scanned(format!("{vantage} -> {target} udp"), scan.segment, (identity, ports, *closed));
         }
         self.counted(report, |report| report.probes)
+    }
+
+    /// Ports that were silent to a scan have to be silent until the proof ends.
+    fn scanned(
+        &self,
+        what: String,
+        segment: Segment,
+        (identity, ports, closed): (&Identity, &BTreeMap<u16, PortState>, Closed),
+    ) {
+        let answered = ports.iter().filter(|(_, state)| **state != PortState::Silent).map(|(port, _)| *port);
+        self.late.close(what, (segment, identity.clone()), answered.collect(), closed);
     }
 
     /// A scan of the ports that the questions ask for.
@@ -329,11 +331,6 @@ impl<'a> Observer<'a> {
         let terms = self.canaries.terms(nic.port, self.bed, patience);
         terms.ok_or_else(|| format!("nothing answers through {}, so that its silence says nothing", nic.name))
     }
-}
-
-/// The ports that are not silent.
-fn answered(ports: &BTreeMap<u16, PortState>) -> BTreeSet<u16> {
-    ports.iter().filter(|(_, state)| **state != PortState::Silent).map(|(port, _)| *port).collect()
 }
 
 fn cell(question: &Question, Seen { observed, frames, note }: Seen) -> Cell {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use dmhost_layout::plan::{Daemon, Protocol};
 
 use super::seen::{self, Seen};
-use super::{Observer, Position, answered, at};
+use super::{Observer, Position, at};
 use crate::fabric::datagrams::DatagramReport;
 use crate::fabric::judge::{Flow, Identity, echo_ident};
 use crate::fabric::scan::{PortState, Scan, ScanReport};
@@ -142,12 +142,8 @@ impl Observer<'_> {
         }
         let lasts = |identity: &Identity, ports: &BTreeMap<u16, PortState>, closed: Closed| {
             if silent {
-                self.late.close(
-                    format!("{vantage} -> {target} {}", protocol.as_str()),
-                    (segment, identity.clone()),
-                    answered(ports),
-                    closed,
-                );
+                let what = format!("{vantage} -> {target} {}", protocol.as_str());
+                self.scanned(what, segment, (identity, ports, closed));
             }
         };
         let seen = match protocol {
