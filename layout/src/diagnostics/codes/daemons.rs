@@ -258,6 +258,12 @@ pub(super) const CODES: &[Code] = &[
         "subnet = \"172.20.1.0/24\"",
     ),
     code(
+        "network-internal-subnet",
+        "an internal network without a subnet, shared",
+        "In the host's namespace dockerd makes no rules: those that keep an internal network in are dmhost's, and know its subnets. One that Docker takes from the pools is known to nobody before.",
+        "internal = true\nsubnet = \"10.201.50.0/24\"",
+    ),
+    code(
         "network-ipv6",
         "IPv6 that the network cannot have",
         "Either an IPv6 subnet is there and `ipv6` is false, or `ipv6` is true and nothing gives it a subnet.",
@@ -291,6 +297,12 @@ pub(super) const CODES: &[Code] = &[
         "network-segment-mac",
         "MAC addresses by chance",
         "Until engine 28 a container's MAC address is made from its IPv4 address, behind `02:42`; since then it is random (moby#48808). Frames with a MAC address that nobody planned do not leave. On an ipvlan containers have that of the interface.",
+        "driver = \"ipvlan\"",
+    ),
+    code(
+        "network-segment-carrier",
+        "MAC addresses of containers beside a shared daemon",
+        "A NIC that carries the VLAN of a shared daemon lets out frames with its own MAC address alone: what is on it in the host's namespace is not always dmhost's. Containers of a macvlan have others; on an ipvlan they have that of the NIC.",
         "driver = \"ipvlan\"",
     ),
     code(

@@ -33,6 +33,7 @@ pub(super) fn read(
     }
     budgets::sum(spec, &quotas, disk, report);
     shared::apart(spec, links, owners, report);
+    shared::carriers(links, owners, report);
     routed::apart(spec, links, owners, report);
     shared::costs(spec, report);
     daemons.into_iter().map(|daemon| daemon.map(|daemon| (daemon.name.clone(), daemon))).collect()

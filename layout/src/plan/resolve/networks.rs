@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::addresses::version;
 use super::links::Link;
 use super::segments::Terms;
-use super::{Report, addresses, proxied, segments};
+use super::{Report, addresses, proxied, segments, shared};
 use crate::plan::{Driver, Network, Pool, Subnet};
 use crate::spec::words::{nearest, quoted};
 use crate::spec::{self, At, Field, List};
@@ -84,6 +84,15 @@ fn bridge(
         Field::Bad => None,
         field => Some(field.given().is_some_and(|at| at.value)),
     };
+    if let Some(at) = spec.internal.given().filter(|at| at.value && shared::asked(terms.daemon)) {
+        let has = |v6: bool| spec.subnets.items().iter().any(|subnet| subnet.value.contains(':') == v6);
+        let missing = [("IPv4", !has(false)), ("IPv6", ipv6 == Some(true) && !has(true))];
+        for (version, _) in missing.into_iter().filter(|(_, missing)| *missing) {
+            let message = format!("the {version} subnet of a shared daemon's internal network is not written");
+            let help = "write it into `subnet`, inside the pools or not: the rules that keep its containers in have to know it";
+            report.push(at.place.error("network-internal-subnet", message).help(help));
+        }
+    }
     let (name, driver) = (String::new(), Driver::Bridge);
     Some(Network { name, driver, internal: internal?, ipv6: ipv6?, subnets: subnets?, labels: labels? })
 }

@@ -160,6 +160,35 @@ fn keys(at: &At<String>, settings: &Field<Settings>, own: &[&Link<'_>], all: &[L
     }
 }
 
+/// Reports networks of driver `macvlan` on a NIC that carries a shared daemon's VLANs too: what leaves there has its MAC address.
+pub(super) fn carriers(links: &[Link<'_>], owners: &[Owned<'_>], report: &mut Report) {
+    let daemons: Vec<(&Link<'_>, &Daemon)> = links
+        .iter()
+        .zip(owners)
+        .filter_map(|(link, owner)| match owner {
+            Owned::Daemon(daemon) => Some((link, *daemon)),
+            Owned::Host | Owned::Carrier | Owned::Unclear => None,
+        })
+        .collect();
+    for (link, daemon) in daemons.iter().filter(|(_, daemon)| !asked(daemon)) {
+        let beside = |other: &Link<'_>| link.stands_on().iter().any(|on| other.stands_on().contains(on));
+        let shared = daemons.iter().find(|(other, daemon)| asked(daemon) && beside(other));
+        let Some(shared) = shared.and_then(|(_, daemon)| daemon.isolation.given()) else { continue };
+        for network in daemon.networks.items() {
+            let only = daemon.interfaces.items().len() == 1;
+            let here = network.value.parent.given().map_or(only, |at| at.value == link.text());
+            let Some(at) = network.value.driver.given().filter(|at| here && at.value == "macvlan") else { continue };
+            let message = format!(
+                "the NIC below {} carries a shared daemon too, and lets out no MAC address but its own",
+                quoted(link.text())
+            );
+            let help = "write `driver = \"ipvlan\"`: its containers have the NIC's MAC address";
+            let diagnostic = at.place.error("network-segment-carrier", message).help(help);
+            report.push(diagnostic.related(shared.place.value.clone(), "shared"));
+        }
+    }
+}
+
 /// A range of a shared daemon's containers.
 struct Range<'s> {
     net: IpNet,

@@ -46,18 +46,50 @@ fn speakers_of(daemon: &Daemon) -> String {
     format!("speakers_{}", daemon.name)
 }
 
+/// The chain that knows what runs under a daemon, on the interfaces of the others.
+fn elsewhere_of(daemon: &Daemon) -> String {
+    format!("elsewhere_{}", daemon.name)
+}
+
+/// What runs under a daemon: dockerd, and its containers on the host's network.
+fn slice_of(daemon: &Daemon) -> String {
+    format!("socket cgroupv2 level 2 \"dmhost.slice/{}\"", daemon.name.slice())
+}
+
+/// Interfaces of the other daemons in this namespace; `None` if there is none.
+fn others(plan: &HostPlan, daemon: &Daemon) -> Option<String> {
+    let others = plan.shared().filter(|(_, other)| other.name != daemon.name).flat_map(|(_, other)| &other.interfaces);
+    let others: Vec<_> = others.collect();
+    (!others.is_empty()).then(|| names(others))
+}
+
+/// A rule for each subnet of internal networks, by the IP version that it is of.
+fn internal(chain: Chain, plan: &HostPlan, rule: impl Fn(&str, IpNet) -> String) -> Chain {
+    let networks = plan.shared().flat_map(|(_, daemon)| &daemon.networks).filter(|network| network.internal);
+    let ranges: Vec<IpNet> = networks.flat_map(|network| &network.subnets).map(|subnet| subnet.range).collect();
+    ranges.iter().map(|range| rule(if range.addr().is_ipv4() { "ip" } else { "ip6" }, *range)).fold(
+        chain
+            .when(!ranges.is_empty(), |chain| chain.note("internal networks: their containers reach each other alone")),
+        Chain::rule,
+    )
+}
+
 /// Daemons whose `egress` is a list.
 fn listing(plan: &HostPlan) -> impl Iterator<Item = &Daemon> {
     plan.shared().map(|(_, daemon)| daemon).filter(|daemon| daemon.egress.is_some())
 }
 
 /// What is loaded when the daemon starts.
-pub(super) fn sockets(daemon: &Daemon, layout: &mut Layout) {
+pub(super) fn sockets(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     let (name, chain) = (&daemon.name, chain_of(daemon));
     let mut text = format!(
         "# Sockets of daemons.{name}: dockerd's and those of its docker-proxy are in the daemon's cgroup.\n\
          flush chain inet dmhost {chain}\n\
-         add rule inet dmhost {chain} {} accept\n",
+         add rule inet dmhost {chain} {} accept\n\
+         # What a connection leaves for a minute is in no cgroup (TIME-WAIT), and the same client may begin the next one (RFC 9293\n\
+         # section 3.10.7.4): of whole sockets this asks for no more, of the others it takes what there is.\n\
+         add rule inet dmhost {chain} socket wildcard {{ 0, 1 }} return\n\
+         add rule inet dmhost {chain} socket transparent 0 accept\n",
         admit::own_sockets(daemon)
     );
     if daemon.expose.is_some() {
@@ -73,8 +105,18 @@ pub(super) fn sockets(daemon: &Daemon, layout: &mut Layout) {
             text,
             "# And those of its containers on the host's network are in its slice.\n\
              flush chain inet dmhost {speakers}\n\
-             add rule inet dmhost {speakers} socket cgroupv2 level 2 \"dmhost.slice/{}\" jump {itself}\n",
-            name.slice()
+             add rule inet dmhost {speakers} {} jump {itself}\n",
+            slice_of(daemon)
+        );
+    }
+    if others(plan, daemon).is_some() {
+        let elsewhere = elsewhere_of(daemon);
+        let _ = write!(
+            text,
+            "# What runs in its slice says nothing on the interfaces of other daemons.\n\
+             flush chain inet dmhost {elsewhere}\n\
+             add rule inet dmhost {elsewhere} {} drop\n",
+            slice_of(daemon)
         );
     }
     layout.text(name.etc().join("published.nft"), text);
@@ -104,7 +146,8 @@ pub(in crate::render) fn chains(plan: &HostPlan) -> Vec<Chain> {
         let filled = |chain: String| {
             Chain::regular(&chain).note(format!("filled when daemons.{} starts: its own sockets", daemon.name))
         };
-        [Some(chain_of(daemon)), unlisted].into_iter().flatten().map(filled)
+        let elsewhere = others(plan, daemon).map(|_| elsewhere_of(daemon));
+        [Some(chain_of(daemon)), unlisted, elsewhere].into_iter().flatten().map(filled)
     });
     let own = plan.interfaces.values().filter(|interface| interface.owner == Owner::Host);
     let servers: Vec<IpAddr> = own.flat_map(|interface| interface.dns.iter().copied()).collect();
@@ -171,6 +214,7 @@ fn inside(plan: &HostPlan) -> Chain {
     let chain = Chain::regular("inside")
         .note("neighbour discovery on the bridges")
         .rule("icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept");
+    let chain = internal(chain, plan, |ip, range| format!("{ip} saddr {range} {ip} daddr != {range} drop"));
     let chain = plan.shared().fold(chain, |chain, (_, daemon)| {
         let chain = chain.note(format!("daemons.{}: its containers reach what it publishes", daemon.name));
         let (ranges4, ranges6) = versions(daemon.ranges());
@@ -201,7 +245,14 @@ fn inside(plan: &HostPlan) -> Chain {
 fn output(plan: &HostPlan) -> Chain {
     let outside: Vec<String> =
         spoken(plan).into_iter().map(|name| format!("\"{name}\"")).chain(["\"lo\"".to_owned()]).collect();
-    let chain = Chain::base("output", "output priority filter", "drop")
+    let chain = Chain::base("output", "output priority filter", "drop");
+    let chain = plan.shared().fold(chain, |chain, (_, daemon)| match others(plan, daemon) {
+        Some(others) => chain
+            .note(format!("daemons.{}: nothing of it speaks on the interfaces of others", daemon.name))
+            .rule(format!("oifname {others} jump {}", elsewhere_of(daemon))),
+        None => chain,
+    });
+    let chain = chain
         .note("answers and neighbour discovery")
         .rule("ct state established,related accept")
         .rule(destinations::NEIGHBOURS);
@@ -253,6 +304,7 @@ pub(in crate::render) fn forward(chain: Chain, plan: &HostPlan) -> Chain {
     }
     let chain = chain.rule("ct state established,related accept").rule("ct state invalid drop");
     let uplinks = uplinks(plan);
+    let chain = internal(chain, plan, |ip, range| format!("{ip} saddr {range} drop"));
     plan.shared().fold(chain, |chain, (_, daemon)| {
         let chain = admit::routed(chain, plan, daemon, &uplinks);
         let chain = chain.note(format!("daemons.{}: its containers leave on its own interfaces", daemon.name));

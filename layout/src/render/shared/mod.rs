@@ -13,7 +13,7 @@ use crate::render::Target;
 pub(super) fn render(plan: &HostPlan, target: &Target, layout: &mut Layout) {
     for (table, daemon) in plan.shared() {
         bridge::render(plan, table, daemon, target, layout);
-        firewall::sockets(daemon, layout);
+        firewall::sockets(plan, daemon, layout);
     }
     firewall::reload(plan, target, layout);
 }
