@@ -10,10 +10,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use dmhost_layout::plan::{Daemon, DaemonName, HostPlan, Isolation, Protocol};
+use dmhost_layout::plan::{self, Daemon, DaemonName, HostPlan, Isolation, Protocol};
 use serde_json::{Value, json};
 
-use super::question::{CONTAINER_PORT, Inner, Network, Place, bound, inner_port, probe_ports};
+use super::question::{CONTAINER_PORT, Inner, Network, Place, borrowed, bound, inner_port, probe_ports};
 use crate::bed::{BedRequest, Testbed};
 use crate::fabric::Mac;
 use crate::guest::Guest;
@@ -148,6 +148,16 @@ fn start_on(name: &DaemonName, container: &str, (network, port): (&str, Option<u
     format!("{create} >/dev/null\n{start}")
 }
 
+/// Gives a container on an internal network the routes that Docker gives it none of: what keeps it in are rules, and not the lack of them.
+fn way_out(docker: &str, network: &plan::Network, container: &str) -> String {
+    let plan::Network { name, .. } = network;
+    format!(
+        "for gateway in $({docker} network inspect --format '{{{{range .IPAM.Config}}}}{{{{.Gateway}}}} {{{{end}}}}' {name}); do
+             nsenter --net=$({docker} inspect --format '{{{{.NetworkSettings.SandboxKey}}}}' {container}) ip route add default via $gateway
+         done"
+    )
+}
+
 fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inner>> {
     let name = &daemon.name;
     let ports = probe_ports(daemon);
@@ -165,6 +175,9 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
     if let Some((address, port)) = bound(plan, daemon) {
         let _ = write!(publish, " -p {}:{CONTAINER_PORT}", SocketAddr::new(address, port));
     }
+    for (protocol, place) in borrowed(plan, daemon) {
+        let _ = write!(publish, " -p {place}:{CONTAINER_PORT}/{}", protocol.as_str());
+    }
     let docker = format!("docker -H unix://{}", name.socket());
     let inspect = |container: &str| call(name, "GET", &format!("/containers/{container}/json"), &Value::Null);
     let declared =
@@ -176,6 +189,7 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
              {docker} run -d --name {DEFAULT}{publish} {DEFAULT} {IN_IMAGE} serve '{page}' >/dev/null
              {network} >/dev/null
              {start}
+             {ways}
          fi
          printf '[%s,%s' \"$({default})\" \"$({user})\"
          {declared}
@@ -191,6 +205,11 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
                 start_on(name, SECOND, ("bridge", None), &["wait"]),
                 start_on(name, HOST, ("host", None), &["wait"]),
             ])
+            .collect::<Vec<_>>()
+            .join("\n"),
+        ways = declared()
+            .filter(|(network, _)| network.internal && daemon.isolation == Isolation::Shared)
+            .map(|(network, container)| way_out(&docker, network, &container))
             .collect::<Vec<_>>()
             .join("\n"),
         declared = declared()

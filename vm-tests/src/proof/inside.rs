@@ -10,7 +10,7 @@ use anyhow::Result;
 use dmhost_layout::plan::{Admin, Api, Daemon, DaemonName, HostPlan, Isolation, Protocol};
 
 use super::containers;
-use super::question::{bound, inner_port, probe_ports};
+use super::question::{borrowed, bound, inner_port, probe_ports};
 use super::report::Fact;
 use crate::guest::Guest;
 use crate::vm::Verdict;
@@ -119,6 +119,7 @@ fn planned_by(plan: &HostPlan, daemon: &Daemon, probed: bool) -> BTreeSet<String
         }
         let bound = bound(plan, daemon).map(|(address, port)| SocketAddr::new(address, port));
         planned.extend(bound.map(|socket| format!("tcp {socket}")));
+        planned.extend(borrowed(plan, daemon).iter().map(|(protocol, place)| format!("{} {place}", protocol.as_str())));
         let inner = daemon.networks.iter().filter_map(|network| inner_port(daemon, network));
         planned
             .extend(inner.flat_map(|port| Protocol::ALL.map(|protocol| format!("{} [::1]:{port}", protocol.as_str()))));

@@ -4,13 +4,14 @@
 //! * [`topology`], [`stations`], [`routers`]: the host's wires on the fabric, and who stands on them;
 //! * [`inside`], [`containers`], [`clients`]: what the guest says of itself, something to reach in it, and who may;
 //! * [`canaries`], [`observe`], [`team`]: asking from the wire, and judging by the frames that were seen; [`egress`]: judging all others
-//!   too, [`late`]: and answers that come late; [`asker`]: asking from inside; `loopback`: what a namespace says to itself;
+//!   too, [`late`]: and answers that come late; `again`: by a client that comes back; [`asker`]: asking from inside; `loopback`: what a namespace says to itself;
 //! * `destinations`: where daemons and containers may go;
 //! * [`hostile`]: frames that no honest neighbour sends, from the wire and from containers;
 //! * [`watchers`]: console, journal and units meanwhile; `told`: what the log has of refusals;
 //! * [`expects`]: the user's own lines of the proof;
 //! * [`timeline`]: how the host booted; [`report`]: what was found.
 
+mod again;
 pub mod asker;
 pub mod canaries;
 pub mod clients;
@@ -124,6 +125,7 @@ pub fn prove(plan: &HostPlan, bed: &Testbed, pki: &Pki, extent: Extent, stage: S
         }
         if !enough(&facts) {
             facts.extend(told::facts(plan, bed, &cells, &mut team)?);
+            facts.extend(again::fact(plan, bed, team.hands())?);
         }
         if extent != Extent::Quick && !enough(&facts) {
             facts.extend(hostile::facts(plan, bed, &inner, team.hands(), until_red, stage)?);

@@ -41,7 +41,11 @@ pub(crate) fn misfortunes(bed: &Testbed, host: &Host) -> Result<()> {
             done.with_context(|| format!("{what} of web"))?;
             asked.with_context(|| format!("during {what} of web"))
         })?;
-        ensure!(asked > 1, "{asked} questions were asked during {what}");
+        // All addresses more than once.
+        let addresses =
+            host.plan.interfaces_of(&host.plan.daemons[&lab]).flat_map(|interface| &interface.addresses).count();
+        let enough = usize::try_from(asked).is_ok_and(|asked| asked > addresses);
+        ensure!(enough, "{asked} questions were asked during {what}");
         before.same(&Shared::read(bed, host)?).with_context(|| format!("after {what} of web"))?;
     }
     let stopped = bed.guest.must("cat /dev/shm/stopped", PATIENCE)?;
@@ -114,7 +118,8 @@ pub(crate) fn borrowed_addresses(bed: &Testbed, host: &Host) -> Result<()> {
         "0.0.0.0:8091",
         "[::]:8091",
     ];
-    let publish: String = borrowed.iter().map(|place| format!(" -p {place}:8000")).collect();
+    // What web exposes and has nobody for, lab's probe has taken already.
+    let publish: String = borrowed[2..].iter().map(|place| format!(" -p {place}:8000")).collect();
     bed.guest
         .must(&format!("{docker} run -d --name borrower{publish} dmhost-probe /probe serve borrowed"), PATIENCE)
         .context("docker does not publish there")?;

@@ -5,10 +5,11 @@ use std::io::Read;
 use anyhow::{Context, Result};
 use smoltcp::socket::tcp::Socket;
 
-use super::session::Exchange;
+use super::session::{Exchange, Opened};
 use super::tls::{ClientTls, Tls};
 use super::{Finding, Outcome, Peer, Vantage};
 use crate::fabric::canary::Terms;
+use crate::fabric::packet::Host;
 use crate::fabric::watchers::Infrastructure;
 
 /// The longest response that is kept, in bytes.
@@ -43,6 +44,21 @@ impl Vantage {
         let peer = peer.into();
         let mut exchange = Http::new(Request::get(&peer.ip.to_string(), path), None);
         self.session(peer, port, terms, &mut exchange)
+    }
+
+    /// The same, until the server has closed the connection and this side after it; and how it was opened.
+    ///
+    /// # Errors
+    /// [`Infrastructure`] if the canary is not answered, or the server does not close.
+    pub fn http_get_until_closed(
+        &mut self,
+        peer: Host,
+        port: u16,
+        path: &str,
+        terms: &Terms,
+    ) -> Result<(Finding<HttpReply>, Opened), Infrastructure> {
+        let mut exchange = Http::new(Request::get(&peer.ip.to_string(), path), None);
+        self.session_until_closed(peer, port, terms, &mut exchange)
     }
 
     /// `GET path` over TLS. `name` is what the server's certificate must be for: a DNS name or an IP address.

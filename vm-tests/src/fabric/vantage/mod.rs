@@ -16,6 +16,7 @@ use anyhow::{Result, anyhow};
 use smoltcp::wire::EthernetAddress;
 
 pub use http::{HttpReply, WANTS_TLS};
+pub use session::Opened;
 pub use tls::ClientTls;
 
 use super::Fabric;

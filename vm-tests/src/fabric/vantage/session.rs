@@ -50,8 +50,45 @@ impl Vantage {
             Err(unresolved) => return Ok(*unresolved),
         };
         let local = self.local_port();
-        self.watching(|| Session::connect(self, source, target, (local, port), terms)?.run(exchange))
+        self.watching(|| {
+            let mut session = Session::connect(self, source, target, (local, port), terms)?;
+            let finding = session.run(exchange)?;
+            session.abort()?;
+            Ok(finding)
+        })
     }
+
+    /// The same, until the peer has closed the connection and it is closed here after that; and how it was opened.
+    pub(super) fn session_until_closed<E: Exchange>(
+        &mut self,
+        peer: Host,
+        port: u16,
+        terms: &Terms,
+        exchange: &mut E,
+    ) -> Result<(Finding<E::Answer>, Opened), Infrastructure> {
+        let source = self.source(peer.ip)?;
+        let local = self.local_port();
+        self.watching(|| {
+            let mut session = Session::connect(self, source, peer, (local, port), terms)?;
+            let opened = Opened { port: local, sequence: session.sequence };
+            let finding = session.run(exchange)?;
+            if matches!(finding.outcome, Outcome::Serves(_)) {
+                session.close()?;
+            } else {
+                session.abort()?;
+            }
+            Ok((finding, opened))
+        })
+    }
+}
+
+/// How a connection was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened {
+    /// The port here.
+    pub port: u16,
+    /// The sequence number of the SYN.
+    pub sequence: u32,
 }
 
 struct Session<'a> {
@@ -64,6 +101,8 @@ struct Session<'a> {
     sockets: SocketSet<'a>,
     socket: smoltcp::iface::SocketHandle,
     begun: Instant,
+    /// Of the SYN.
+    sequence: u32,
     caused: Caused,
     /// The frame that answered the SYN.
     answer: Option<(Cause, u64)>,
@@ -112,6 +151,7 @@ impl<'a> Session<'a> {
             sockets,
             socket,
             begun: Instant::now(),
+            sequence: 0,
             caused: Caused::default(),
             answer: None,
             opening: None,
@@ -119,44 +159,76 @@ impl<'a> Session<'a> {
         session.poll();
         let syn =
             session.wire.outward.first().cloned().ok_or_else(|| anyhow!("smoltcp sent no SYN to {}", target.ip))?;
-        session.vantage.station.send(std::mem::take(&mut session.wire.outward))?;
+        session.sequence = match packet::Packet::of(&syn) {
+            packet::Packet::Ip(ip) => ip.tcp().map_or(0, |tcp| tcp.seq_number().0.cast_unsigned()),
+            packet::Packet::Arp { .. } | packet::Packet::Other => 0,
+        };
+        session.send()?;
         let canary = session.watchers.main.call()?;
         session.opening = Some(Opening { syn, round: 1, canary, until: None });
         Ok(session)
     }
 
-    fn run<E: Exchange>(mut self, exchange: &mut E) -> Result<Finding<E::Answer>> {
+    fn run<E: Exchange>(&mut self, exchange: &mut E) -> Result<Finding<E::Answer>> {
         loop {
             self.poll();
             if self.opening.is_none()
                 && let Some(outcome) = self.advance(exchange)?
             {
-                self.sockets.get_mut::<Socket<'_>>(self.socket).abort();
-                self.poll();
-                self.vantage.station.send(std::mem::take(&mut self.wire.outward))?;
                 let frame = self.answer.map(|(_, frame)| frame);
-                return Ok(self.caused.answered(outcome, frame));
+                return Ok(std::mem::take(&mut self.caused).answered(outcome, frame));
             }
-            self.poll();
-            self.vantage.station.send(std::mem::take(&mut self.wire.outward))?;
-            let pause = self.interface.poll_delay(self.clock(), &self.sockets);
-            let wake = pause.map(|pause| Instant::now() + Duration::from(pause));
-            let until = self.opening.as_ref().and_then(|opening| opening.until).filter(|until| Instant::now() < *until);
-            let wake = wake.into_iter().chain(until).min();
-            for event in self.watchers.turn(wake)? {
-                self.take(event);
-            }
+            self.turn()?;
             if let Some((Cause::Reset(_), frame)) = self.answer.filter(|_| self.opening.is_some()) {
-                return Ok(self.caused.answered(Outcome::Refused, Some(frame)));
+                return Ok(std::mem::take(&mut self.caused).answered(Outcome::Refused, Some(frame)));
             }
             if self.answer.is_some() {
                 self.opening = None;
             }
             if self.opening.is_some() && !self.open()? {
                 let closed = self.watchers.main.closed();
-                return Ok(self.caused.unanswered(closed));
+                return Ok(std::mem::take(&mut self.caused).unanswered(closed));
             }
         }
+    }
+
+    /// Ends it at once, by a reset.
+    fn abort(&mut self) -> Result<()> {
+        self.sockets.get_mut::<Socket<'_>>(self.socket).abort();
+        self.send()
+    }
+
+    /// Ends it after the peer has: so its end of the connection is the one that waits (RFC 9293 section 3.6, TIME-WAIT).
+    fn close(&mut self) -> Result<()> {
+        loop {
+            self.poll();
+            let socket = self.sockets.get_mut::<Socket<'_>>(self.socket);
+            match socket.state() {
+                State::CloseWait => socket.close(),
+                State::Closed => return self.send(),
+                _ if self.watchers.expired() => anyhow::bail!("the peer did not close the connection"),
+                _ => {}
+            }
+            self.turn()?;
+        }
+    }
+
+    /// Sends what is to be sent, and takes in what comes until there is more to do.
+    fn turn(&mut self) -> Result<()> {
+        self.send()?;
+        let pause = self.interface.poll_delay(self.clock(), &self.sockets);
+        let wake = pause.map(|pause| Instant::now() + Duration::from(pause));
+        let until = self.opening.as_ref().and_then(|opening| opening.until).filter(|until| Instant::now() < *until);
+        let wake = wake.into_iter().chain(until).min();
+        for event in self.watchers.turn(wake)? {
+            self.take(event);
+        }
+        Ok(())
+    }
+
+    fn send(&mut self) -> Result<()> {
+        self.poll();
+        self.vantage.station.send(std::mem::take(&mut self.wire.outward))
     }
 
     fn take(&mut self, event: Event) {

@@ -54,6 +54,13 @@ pub(super) fn ways<'p>(plan: &'p HostPlan, daemon: &'p Daemon, stand: &Stand) ->
     plan.interfaces_of(daemon).chain(of_host).collect()
 }
 
+/// The interfaces of other daemons in its namespace: nothing that it says leaves there.
+pub(super) fn elsewhere<'p>(plan: &'p HostPlan, daemon: &'p Daemon, stand: &Stand) -> Vec<&'p Interface> {
+    let here = *stand == Stand::Itself && daemon.isolation == Isolation::Shared;
+    let others = plan.shared().map(|(_, other)| other).filter(|other| here && other.name != daemon.name);
+    others.flat_map(|other| plan.interfaces_of(other)).collect()
+}
+
 /// What a stand of a daemon asks, in the order of addresses.
 pub(in crate::proof) fn aims(
     plan: &HostPlan,
@@ -66,7 +73,9 @@ pub(in crate::proof) fn aims(
     let inward = stand.network(daemon).is_some_and(|network| network.internal);
     let ways = ways(plan, daemon, stand);
     let servers: Vec<IpAddr> = ways.iter().flat_map(|way| way.dns.iter().copied()).collect();
-    let nets = || ways.iter().flat_map(|way| way.addresses.iter().copied());
+    let elsewhere = elsewhere(plan, daemon, stand);
+    let nets = || ways.iter().chain(&elsewhere).flat_map(|way| way.addresses.iter().copied());
+    let away = |address: &IpAddr| elsewhere.iter().flat_map(|way| &way.addresses).any(|net| net.contains(address));
     let near = nets().filter_map(|net| stations.beside(net, &[])).map(|host| host.ip);
     let far = [true, false].into_iter().filter_map(|v4| stations.far(v4));
     let strangers: Vec<IpAddr> = near.chain(far).collect();
@@ -91,7 +100,11 @@ pub(in crate::proof) fn aims(
     asked
         .into_iter()
         .filter(|(address, _)| possible(address))
-        .map(|(address, what)| Aim { address, what, leaves: !inward && leaves(daemon, &servers, address, what) })
+        .map(|(address, what)| Aim {
+            address,
+            what,
+            leaves: !inward && !away(&address) && leaves(daemon, &servers, address, what),
+        })
         .collect()
 }
 
@@ -159,15 +172,10 @@ fn reaches(plan: &HostPlan, daemon: &Daemon, stand: &Stand, address: IpAddr) -> 
         IpAddr::V6(v6) => v6.to_bits() < 1 << 64 || v6.is_multicast() || v6.is_unicast_link_local(),
     };
     let ways = ways(plan, daemon, stand);
-    let nets = || ways.iter().flat_map(|way| &way.addresses);
+    let elsewhere = elsewhere(plan, daemon, stand);
+    let nets = || ways.iter().chain(&elsewhere).flat_map(|way| &way.addresses);
     let own = plan.interfaces.values().flat_map(|interface| &interface.addresses).any(|net| net.addr() == address);
     let inside = daemon.ranges().iter().any(|range| range.contains(&address));
-    // What a program of the host's namespace says to a neighbour's subnet is the neighbour's affair too.
-    let here = plan.interfaces.values().filter(|interface| plan.speaks_in_host(interface));
-    let elsewhere = *stand == Stand::Itself
-        && daemon.isolation == Isolation::Shared
-        && here.flat_map(|interface| &interface.addresses).any(|net| net.contains(&address))
-        && !nets().any(|net| net.contains(&address));
     let near = nets().find(|net| net.contains(&address));
     // In the host's namespace a program that chose no address goes by the host's own routes, not by a daemon's.
     let by_host = *stand == Stand::Itself && daemon.isolation == Isolation::Shared;
@@ -185,7 +193,7 @@ fn reaches(plan: &HostPlan, daemon: &Daemon, stand: &Stand, address: IpAddr) -> 
     let whole = near.is_some_and(|net| {
         net.prefix_len() + 1 < net.max_prefix_len() && (address == net.network() || address == net.broadcast())
     });
-    !special && !own && !inside && !elsewhere && !whole && (near.is_some() || routed)
+    !special && !own && !inside && !whole && (near.is_some() || routed)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use dmhost_layout::plan::{Daemon, HostPlan, Interface, Isolation};
 use ipnet::IpNet;
 
-use super::aims::{aims, ways};
+use super::aims::{aims, elsewhere, ways};
 use super::left::Left;
 use super::{Aim, PATIENCE, Stand, What, among, answers};
 use crate::bed::Testbed;
@@ -92,7 +92,8 @@ impl<'a> Round<'a> {
 
     fn asking(&self, daemon: &'a Daemon) -> Asking<'a> {
         let aims = aims(self.plan, self.inner, daemon, self.stand, self.stations);
-        let ways = ways(self.plan, daemon, self.stand);
+        let mut ways = ways(self.plan, daemon, self.stand);
+        ways.extend(elsewhere(self.plan, daemon, self.stand));
         let sources = self.sources(daemon, &ways);
         let due = answers::due(&aims);
         Asking { daemon, aims, due, sources, said: Err("nothing was asked".to_owned()) }
@@ -126,7 +127,8 @@ impl<'a> Round<'a> {
         let mut standing = BTreeSet::new();
         let mut stations = Vec::new();
         for Asking { daemon, aims, .. } in asking {
-            for way in ways(self.plan, daemon, self.stand) {
+            let ways = ways(self.plan, daemon, self.stand);
+            for way in ways.into_iter().chain(elsewhere(self.plan, daemon, self.stand)) {
                 let segment = self.bed.topology.segment(&Vantage::Vlan(way.name.clone()))?;
                 let near = |aim: &&Aim| {
                     way.addresses.iter().any(|net| net.contains(&aim.address)) && !way.gateways.contains(&aim.address)

@@ -17,7 +17,7 @@ use std::net::IpAddr;
 
 use dmhost_layout::plan::{self, Daemon, DaemonName, HostPlan, InterfaceName, Owner, Protocol};
 
-pub use ports::{CONTAINER_PORT, Ports, ProbePorts, bound, inner_port, probe_ports};
+pub use ports::{CONTAINER_PORT, Ports, ProbePorts, borrowed, bound, inner_port, probe_ports};
 pub use promise::{datagrams_of, ports_of, questions};
 pub use sources::{listed_by, listed_sources};
 pub use target::{Inner, Place, Subject, Target, free, on_no_network, subnet_of, targets};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use dmhost_layout::plan::{self, Daemon, Exposed, HostPlan, Isolation, PortRange, Protocol};
 
@@ -48,6 +48,31 @@ pub fn bound(plan: &HostPlan, daemon: &Daemon) -> Option<(IpAddr, u16)> {
         }
     };
     Some((address, port?))
+}
+
+/// Sockets that the probe container of a shared daemon takes on the addresses of the next one in the namespace: ports that the network may
+/// reach there, and that are not served. Nobody reaches them.
+pub fn borrowed(plan: &HostPlan, daemon: &Daemon) -> Vec<(Protocol, SocketAddr)> {
+    let shared: Vec<&Daemon> = plan.shared().map(|(_, shared)| shared).collect();
+    let next = shared.iter().position(|shared| shared.name == daemon.name).map(|own| (own + 1) % shared.len());
+    let Some(next) = next.map(|next| shared[next]).filter(|next| next.name != daemon.name) else { return Vec::new() };
+    let addresses: Vec<IpAddr> =
+        plan.interfaces_of(next).flat_map(|interface| &interface.addresses).map(ipnet::IpNet::addr).collect();
+    let probed = probe_ports(next);
+    let port = |protocol: Protocol| {
+        let taken = probed.of(protocol);
+        let free = |port: &u16| !taken.contains(port) && next.api.as_ref().is_none_or(|api| api.port != *port);
+        match &next.expose {
+            None => (8080..=u16::MAX).find(free),
+            Some(listed) => {
+                let open = listed.iter().filter(|exposed| exposed.from.is_none());
+                open.flat_map(|exposed| exposed.all_of(protocol)).find(free)
+            }
+        }
+    };
+    let of = |protocol| port(protocol).into_iter().flat_map(|port| addresses.iter().map(move |ip| (*ip, port)));
+    let of = |protocol| of(protocol).map(move |place| (protocol, SocketAddr::from(place)));
+    Protocol::ALL.into_iter().flat_map(of).collect()
 }
 
 /// The port of the zone's loopback on which a container of a network of the spec is published, where it is reached by its own address:
@@ -130,6 +155,12 @@ impl Ports {
             tcp.extend(daemon.api.as_ref().map(|api| api.port).into_iter().chain(probed.of(Protocol::Tcp)));
             udp.extend(probed.of(Protocol::Udp));
             tcp.extend(bound(plan, daemon).map(|(_, port)| port));
+            for (protocol, place) in borrowed(plan, daemon) {
+                match protocol {
+                    Protocol::Tcp => tcp.insert(place.port()),
+                    Protocol::Udp => udp.insert(place.port()),
+                };
+            }
             for Exposed { ports: PortRange { protocol, first, last }, .. } in daemon.expose.iter().flatten() {
                 match protocol {
                     Protocol::Tcp => tcp.extend(*first..=*last),
