@@ -127,7 +127,7 @@ pub(super) const CODES: &[Code] = &[
     code(
         "from-one-family",
         "the API is shut for one IP version",
-        "`from` is exhaustive over both IP versions: with IPv4 ranges alone, nobody reaches the API over IPv6, though the daemon has an IPv6 address.",
+        "`from` is exhaustive over both IP versions: with IPv4 ranges alone, nobody reaches the API over IPv6, though it answers on an IPv6 address. A warning; where it answers on IPv6 addresses alone, nobody reaches it at all, and that is an error.",
         "from = [\"198.51.100.0/24\", \"2001:db8:10::/64\"]",
     ),
     code(
@@ -248,13 +248,13 @@ pub(super) const CODES: &[Code] = &[
     code(
         "network-subnet",
         "the network's addresses do not go together",
-        "A network has at most one subnet of each IP version, and each subnet one gateway and one ip-range, which are inside it.",
+        "A network has at most one subnet of each IP version, and each subnet one gateway and one ip-range, which are inside it. A container gets an address of its own there: Docker keeps the gateway, the first address of the subnet, and the last of an IPv4 one.",
         "subnet = \"172.20.1.0/24\"\ngateway = \"172.20.1.1\"",
     ),
     code(
         "network-subnet-overlap",
         "the network's subnet is taken",
-        "By another network of the daemon, by its `docker0`, or by an interface: containers could not reach what has the same addresses.",
+        "By another network of the daemon, by its `docker0`, by an interface or by its name server: containers could not reach what has the same addresses.",
         "subnet = \"172.20.1.0/24\"",
     ),
     code(
@@ -332,7 +332,7 @@ pub(super) const CODES: &[Code] = &[
     code(
         "network-segment-range",
         "addresses for containers that others have",
-        "Docker gives the addresses of `ip-range` away one after another, and asks nobody on the segment. So the range is written, and nothing of the spec is in it.",
+        "Docker gives the addresses of `ip-range` away one after another, and asks nobody on the segment. So the range is written, and nothing of the spec is in it, nor in a range of another network there.",
         "subnet = \"198.51.100.0/24\"\nip-range = \"198.51.100.192/26\"",
     ),
     code(

@@ -33,4 +33,10 @@ pub(super) const CODES: &[Code] = &[
         "`dockerd --validate` says \"configuration OK\" to most of these; the daemon, or every container, then does not start.",
         "settings = { metrics-addr = \"127.0.0.1:9323\" }",
     ),
+    code(
+        "metrics-socket",
+        "metrics on a socket that is not the daemon's",
+        "dockerd opens `metrics-addr` where it runs, and does not start where it cannot: on an address that it does not have, or where its API is. In the host's namespace it could open another's address, or every address at once, and two shared daemons cannot have one socket. A zone has a loopback address of its own.",
+        "settings = { metrics-addr = \"127.0.0.1:9323\" }",
+    ),
 ];

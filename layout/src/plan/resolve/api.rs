@@ -43,7 +43,13 @@ pub(super) fn read<'s>(
         report.push(diagnostic.help("write `addresses` there, or leave `api` out: the unix socket is always there"));
     }
     let names = names(spec, seen, report);
-    let from = from(spec, links, report);
+    let answers = |at: &IpNet| match &chosen {
+        Ok(Some(chosen)) => chosen.contains(&at.addr()),
+        Ok(None) => true,
+        // Where it answers is not known.
+        Err(Reported) => false,
+    };
+    let from = from(spec, links, answers, report);
     plain_text(spec, daemon, report);
     let addresses = chosen.ok()?.unwrap_or(all);
     Some(Api { port: port?, addresses, names: names?, from: from.ok()?, tls: tls? })
@@ -131,7 +137,12 @@ fn names<'s>(spec: &'s spec::Api, seen: &mut Names<'s>, report: &mut Report) -> 
     complete.then_some(good)
 }
 
-fn from(spec: &spec::Api, links: &[&Link<'_>], report: &mut Report) -> Result<Option<Vec<IpNet>>, Reported> {
+fn from(
+    spec: &spec::Api,
+    links: &[&Link<'_>],
+    answers: impl Fn(&IpNet) -> bool,
+    report: &mut Report,
+) -> Result<Option<Vec<IpNet>>, Reported> {
     let list = match &spec.from {
         Field::Absent => return Ok(None),
         Field::Bad => return Err(Reported),
@@ -143,28 +154,41 @@ fn from(spec: &spec::Api, links: &[&Link<'_>], report: &mut Report) -> Result<Op
         return Err(Reported);
     }
     let good = sources::read(&list.value.items, links, report).filter(|_| list.value.complete).ok_or(Reported)?;
-    one_family(list, &good, links, report);
+    one_family(list, &good, links, answers, report);
     Ok(Some(good.into_iter().map(|at| at.value).collect()))
 }
 
-/// Warns of a list for one IP version on a daemon that has both: it is exhaustive over both, so the other is shut.
-fn one_family(list: &At<List<String>>, from: &[At<IpNet>], links: &[&Link<'_>], report: &mut Report) {
+/// Warns of a list for one IP version where the API answers in both: it is exhaustive over both, so the other is shut. Where it
+/// answers in the other alone, that is an error. `answers`: on which addresses.
+fn one_family(
+    list: &At<List<String>>,
+    from: &[At<IpNet>],
+    links: &[&Link<'_>],
+    answers: impl Fn(&IpNet) -> bool,
+    report: &mut Report,
+) {
     let own = |v4: bool| {
-        let mut all = links.iter().flat_map(|link| &link.addresses);
+        let mut all = links.iter().flat_map(|link| &link.addresses).filter(|own| answers(&own.value));
         all.find(|own| own.value.addr().is_ipv4() == v4)
     };
     let has = |v4: bool| from.iter().any(|range| range.value.addr().is_ipv4() == v4);
     for (v4, version, example) in [(true, "IPv4", "0.0.0.0/0"), (false, "IPv6", "::/0")] {
-        if let Some(address) = own(v4).filter(|_| !has(v4) && has(!v4)) {
+        let Some(address) = own(v4).filter(|_| !has(v4) && has(!v4)) else { continue };
+        let help = format!(
+            "write {version} ranges too, such as `{}` for the subnet or `{example}` for any",
+            address.value.trunc()
+        );
+        let diagnostic = if own(!v4).is_none() && links.iter().all(|link| link.complete) {
+            let message =
+                format!("nobody reaches the API: it answers over {version} alone, and `from` has no {version} range");
+            list.place.error("from-one-family", message)
+        } else {
             let message = format!(
                 "nobody reaches the API over {version}: `from` counts for both IP versions, and has no {version} range"
             );
-            let help = format!(
-                "write {version} ranges too, such as `{}` for the subnet or `{example}` for any",
-                address.value.trunc()
-            );
-            let diagnostic = list.place.error("from-one-family", message).as_warning().help(help);
-            report.push(diagnostic.related(address.place.value.clone(), format!("an {version} address of the daemon")));
-        }
+            list.place.error("from-one-family", message).as_warning()
+        };
+        let diagnostic = diagnostic.help(help);
+        report.push(diagnostic.related(address.place.value.clone(), format!("an {version} address of the daemon")));
     }
 }

@@ -6,7 +6,7 @@ use super::host;
 use super::links::Link;
 use super::owners::Owned;
 use super::segments::Terms;
-use super::{Report, api, budgets, egress, expose, networks, pools, routed, shared};
+use super::{Report, api, budgets, egress, expose, metrics, networks, pools, ranges, routed, shared};
 use crate::engine::Reader;
 use crate::plan::{BadDaemonName, Daemon, DaemonName, settings};
 use crate::spec::words::quoted;
@@ -35,6 +35,8 @@ pub(super) fn read(
     shared::apart(spec, links, owners, report);
     shared::carriers(links, owners, report);
     routed::apart(spec, links, owners, report);
+    ranges::apart(spec, links, owners, report);
+    metrics::check(spec, links, owners, &daemons, report);
     shared::costs(spec, report);
     daemons.into_iter().map(|daemon| daemon.map(|daemon| (daemon.name.clone(), daemon))).collect()
 }
@@ -144,9 +146,8 @@ fn interfaces<'l, 's>(
     let mut own: Vec<&Link<'_>> = Vec::new();
     for at in spec.interfaces.items() {
         let found = links.iter().zip(owners).find(|(link, _)| link.text() == at.value);
-        let mine = |owner: &Owned<'_>| matches!(owner, Owned::Daemon(daemon) if std::ptr::eq(*daemon, spec));
         if let Some((link, _)) =
-            found.filter(|(link, owner)| mine(owner) && !own.iter().any(|one| std::ptr::eq(*one, *link)))
+            found.filter(|(link, owner)| owner.is(spec) && !own.iter().any(|one| std::ptr::eq(*one, *link)))
         {
             own.push(link);
             let api = !spec.api.is_absent();

@@ -23,12 +23,10 @@ pub(super) fn read(
     match list {
         Field::Absent => return Ok(None),
         Field::Bad => return Err(Reported),
+        Field::Given(at) if is_any(&at.value) => return Ok(None),
         Field::Given(_) => {}
     }
     if let Some(any) = list.items().iter().find(|at| at.value == ANY) {
-        if list.items().len() == 1 && list.is_complete() {
-            return Ok(None);
-        }
         let message = "`any` is everywhere, and leaves nothing to list";
         report.push(any.place.error("egress-any", message).help("write `egress = \"any\"`, or the list without it"));
     }
@@ -45,6 +43,11 @@ pub(super) fn read(
         good.push(at);
     }
     if complete { Ok(Some(good.into_iter().map(|at| at.value).collect())) } else { Err(Reported) }
+}
+
+/// Whether a list lists nothing: `any` alone.
+pub(super) fn is_any(list: &List<String>) -> bool {
+    list.complete && matches!(list.items.as_slice(), [one] if one.value == ANY)
 }
 
 /// Reads `CIDR`, `CIDR:PORTS/PROTOCOL` or `[CIDR]:PORTS/PROTOCOL`.

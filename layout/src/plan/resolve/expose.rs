@@ -34,10 +34,10 @@ pub(super) fn read(
         };
         if let Some(first) = good.iter().find(clash) {
             let message = format!("{} overlaps {}", quoted(&ports.to_string()), quoted(&first.value.ports.to_string()));
-            let help = if exposed.from.is_some() || first.value.from.is_some() {
-                "write all sources of a port in one entry, apart by `, `"
-            } else {
-                "leave one out, or make one range of both"
+            let help = match (&first.value.from, &exposed.from) {
+                (Some(_), Some(_)) => "write all sources of a port in one entry, apart by `, `",
+                (None, None) => "leave one out, or make one range of both",
+                (None, Some(_)) | (Some(_), None) => "leave one of them out: a port without `from` is for every source",
             };
             let diagnostic = at.place.error("expose-overlap", message).help(help);
             report.push(diagnostic.related(first.place.value.clone(), "the first"));

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::addresses::version;
 use super::links::Link;
 use super::segments::Terms;
-use super::{Report, addresses, proxied, segments, shared};
+use super::{Report, addresses, pools, proxied, room, segments, shared};
 use crate::plan::{Driver, Network, Pool, Subnet};
 use crate::spec::words::{nearest, quoted};
 use crate::spec::{self, At, Field, List};
@@ -28,6 +28,7 @@ pub(super) fn read(terms: Terms<'_, '_>, pools: Option<&[Pool]>, report: &mut Re
     let mut networks = Vec::new();
     for at in &list.items {
         let name = at.value.name.given().and_then(|at| name(at, &mut names, report));
+        addresses::not_empty(&at.value.gateways, "gateway", report);
         let network = match driver(&at.value.driver, report) {
             None => None,
             Some("bridge") => bridge(&at.value, terms, pools, &mut taken, report),
@@ -73,6 +74,7 @@ fn bridge(
     }
     let subnets = subnets(spec, terms, pools, taken, report);
     let subnets = subnets.and_then(|subnets| proxied::read(spec, subnets, terms, report));
+    room::check(spec, subnets.as_deref().unwrap_or_default(), terms.reader, report);
     let labels = labels(&spec.labels, report);
     let pool = pools.is_none_or(|pools| pools.iter().any(|pool| pool.base.addr().is_ipv6()));
     let none = (
@@ -167,6 +169,9 @@ fn subnets(
     taken: &mut Vec<At<IpNet>>,
     report: &mut Report,
 ) -> Option<Vec<Subnet>> {
+    // On a segment both must be there, and that they are not is said.
+    addresses::not_empty(&spec.subnets, "subnet", report);
+    addresses::not_empty(&spec.ip_ranges, "ip-range", report);
     let mut good: Vec<At<Subnet>> = Vec::new();
     let mut complete = spec.subnets.is_complete() && spec.gateways.is_complete() && spec.ip_ranges.is_complete();
     for at in spec.subnets.items() {
@@ -270,11 +275,17 @@ fn apart(range: &At<IpNet>, terms: Terms<'_, '_>, pools: Option<&[Pool]>, taken:
         if let Some(own) = link.addresses.iter().find(|own| overlap(own.value.trunc())) {
             let diagnostic =
                 error(format!("{net} overlaps the subnet {} of {}", own.value.trunc(), quoted(link.text())));
-            let part = net.addr().is_ipv6() && own.value.trunc().contains(&net);
+            let part = proxied::is_part(net, own.value.trunc());
             let also =
                 if part { ", or write this one into `routed` too: neighbours ask for its containers then" } else { "" };
             let diagnostic = diagnostic.help(format!("write a range that no network around the host has{also}"));
             report.push(diagnostic.related(own.place.value.clone(), "the subnet"));
+        }
+        if let Some(server) = pools::outside(link, net) {
+            let diagnostic =
+                error(format!("{net} holds the name server {}, which the daemon could not reach", server.value));
+            let diagnostic = diagnostic.help("write a range that no network around the host has");
+            report.push(diagnostic.related(server.place.value.clone(), "the name server"));
         }
     }
     let first = pools.into_iter().flatten().find(|pool| pool.base.addr().is_ipv4() == net.addr().is_ipv4());

@@ -19,6 +19,11 @@ pub(super) enum Owned<'s> {
 }
 
 impl Owned<'_> {
+    /// Whether it is this daemon.
+    pub(super) fn is(&self, daemon: &Daemon) -> bool {
+        matches!(self, Self::Daemon(owner) if std::ptr::eq(*owner, daemon))
+    }
+
     pub(super) fn planned(&self) -> Option<Owner> {
         match self {
             Self::Host => Some(Owner::Host),

@@ -134,7 +134,7 @@ fn defaults(daemon: &Daemon, links: &[&Link<'_>], report: &mut Report) {
 }
 
 /// A name server beyond the interface's subnets that lies in a pool.
-fn outside<'l>(link: &'l Link<'_>, base: IpNet) -> Option<&'l At<IpAddr>> {
+pub(super) fn outside<'l>(link: &'l Link<'_>, base: IpNet) -> Option<&'l At<IpAddr>> {
     let near = |server: &At<IpAddr>| link.addresses.iter().any(|net| net.value.contains(&server.value));
     link.dns.iter().find(|server| base.contains(&server.value) && !near(server))
 }

@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::Report;
 use super::links::Link;
-use super::segments::{self, Terms};
+use super::segments::Terms;
+use super::{Report, ranges};
 use crate::plan::Subnet;
 use crate::spec::{self, Daemon};
 
@@ -16,11 +16,13 @@ const MOST: u32 = 1024;
 
 /// Whether a network within the subnet of an interface is meant to be: its daemon has it in `routed`.
 pub(super) fn is_asked(net: IpNet, link: &Link<'_>, daemon: &Daemon) -> bool {
-    let part = |own: IpNet| own.contains(&net) && own.prefix_len() < net.prefix_len();
     let routed = || daemon.routed.items().iter().filter_map(|at| at.value.parse::<IpNet>().ok());
-    net.addr().is_ipv6()
-        && link.addresses.iter().any(|own| part(own.value.trunc()))
-        && routed().any(|range| range == net)
+    link.addresses.iter().any(|own| is_part(net, own.value.trunc())) && routed().any(|range| range == net)
+}
+
+/// Whether a network is a part of an interface's IPv6 subnet, and not all of it: so it can be meant to be.
+pub(super) fn is_part(net: IpNet, subnet: IpNet) -> bool {
+    net.addr().is_ipv6() && subnet.contains(&net) && subnet.prefix_len() < net.prefix_len()
 }
 
 /// The subnets of a network with what is decided of those that are proxied; `None` if one cannot be.
@@ -56,7 +58,7 @@ fn one(spec: &spec::Network, subnet: Subnet, terms: Terms<'_, '_>, report: &mut 
         report.push(place.place.error("network-proxied-size", message).help(help));
     }
     // The bridge's route is for all of it: nobody else's address may be in there.
-    segments::free(&at.with(subnet.range), terms.all, report);
+    ranges::free(&at.with(subnet.range), terms.all, report);
     // Docker would take the first of `ip-range`.
     let first = match subnet.range {
         IpNet::V4(net) => Ipv4Addr::from(u32::from(net.network()) + 1).into(),

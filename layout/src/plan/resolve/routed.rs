@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use super::addresses::overlap;
 use super::links::Link;
 use super::owners::Owned;
-use super::{Report, addresses, shared};
+use super::{Report, addresses, proxied, shared};
 use crate::plan::{Driver, Network, Pool};
 use crate::spec::words::quoted;
 use crate::spec::{At, Daemon, Defaults, Field, HostSpec, List};
@@ -68,6 +68,9 @@ pub(super) fn apart(spec: &HostSpec, links: &[Link<'_>], owners: &[Owned<'_>], r
                 let diagnostic = at.place.error("routed-overlap", message).help("write ranges that are apart");
                 report.push(diagnostic.related(first.place.value.clone(), "the first"));
             }
+            let asked =
+                |(link, owner): (&Link<'_>, &Owned<'_>)| owner.is(daemon) && proxied::is_asked(range, link, daemon);
+            let proxied = links.iter().zip(owners).any(asked);
             for (link, owner) in links.iter().zip(owners) {
                 // So is what a pool hides of the daemon's own interfaces, and in the host's namespace of those there.
                 let elsewhere = match owner {
@@ -78,8 +81,11 @@ pub(super) fn apart(spec: &HostSpec, links: &[Link<'_>], owners: &[Owned<'_>], r
                 if !elsewhere {
                     continue;
                 }
-                let subnet = link.addresses.iter().find(|net| overlap(net.value.trunc(), range));
-                let gateway = link.gateways.iter().find(|gateway| range.contains(&gateway.value));
+                // Who else is on the segment asks for its containers. That none of them is in the range, the network's subnet says.
+                let beside = |net: IpNet| proxied && proxied::is_part(range, net);
+                let clash = |net: IpNet| overlap(net, range) && !beside(net);
+                let subnet = link.addresses.iter().find(|net| clash(net.value.trunc()));
+                let gateway = link.gateways.iter().find(|gateway| !proxied && range.contains(&gateway.value));
                 let (what, place) = match (subnet, gateway) {
                     (Some(net), _) => (format!("the subnet {}", net.value.trunc()), &net.place),
                     (None, Some(gateway)) => (format!("the gateway {}", gateway.value), &gateway.place),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::links::Link;
-use super::{Report, addresses, networks, shared};
+use super::{Report, addresses, egress, networks, ranges, shared};
 use crate::engine::{Reader, Versions};
 use crate::plan::{Driver, Subnet};
 use crate::spec::words::quoted;
@@ -87,7 +87,8 @@ fn fits(spec: &spec::Network, driver: &At<String>, terms: Terms<'_, '_>, report:
     }
     let lists = [("expose", &daemon.expose, &defaults.expose), ("egress", &daemon.egress, &defaults.egress)];
     for (key, own, usual) in lists {
-        let Some(list) = own.given().or_else(|| usual.given().filter(|_| own.is_absent())) else { continue };
+        let list = own.given().or_else(|| usual.given().filter(|_| own.is_absent()));
+        let Some(list) = list.filter(|list| key != "egress" || !egress::is_any(&list.value)) else { continue };
         let message =
             format!("containers of a network of driver `{name}` are on the segment, and pass no list of ports");
         let help = format!("leave `{key}` out, or give the network to a daemon without it");
@@ -118,9 +119,10 @@ pub(super) fn subnets(
     report: &mut Report,
 ) -> Option<Vec<Subnet>> {
     let whole = spec.subnets.is_complete() && spec.gateways.is_complete() && spec.ip_ranges.is_complete();
+    let written = spec.subnets.items();
     let before = report.len();
     let mut good: Vec<At<Subnet>> = Vec::new();
-    for at in spec.subnets.items() {
+    for at in written {
         let Some(range) = addresses::range(at, "198.51.100.0/24", report) else { continue };
         if !link.addresses.iter().any(|net| net.value.trunc() == range) && link.complete {
             let message = format!("{range} is not a subnet of {}", quoted(link.text()));
@@ -141,12 +143,14 @@ pub(super) fn subnets(
         let gateway = link.gateways.iter().map(|gateway| gateway.value).find(|gateway| range.contains(gateway));
         good.push(at.with(Subnet { range, gateway, ip_range: None }));
     }
-    gateways(spec, link, &good, report);
-    networks::ip_ranges(spec, &mut good, whole, "198.51.100.192/26", report);
+    // What is in a subnet that was refused is not held against the others.
+    let all = good.len() == written.len();
+    gateways(spec, link, all.then_some(&good), report);
+    networks::ip_ranges(spec, &mut good, whole && all, "198.51.100.192/26", report);
     for at in spec.ip_ranges.items() {
         let range = good.iter().filter_map(|subnet| subnet.value.ip_range).find(|range| at.value.parse() == Ok(*range));
         if let Some(range) = range {
-            free(&at.with(range), terms.all, report);
+            ranges::free(&at.with(range), terms.all, report);
         }
     }
     for at in good.iter().filter(|at| at.value.ip_range.is_none() && whole) {
@@ -154,7 +158,7 @@ pub(super) fn subnets(
         let help = "write `ip-range`, a part of it that nobody else has: Docker gives addresses away, taken or not";
         report.push(at.place.error("network-segment-range", message).help(help));
     }
-    if let Some(at) = spec.driver.given().filter(|_| whole && !good.iter().any(|at| at.value.range.addr().is_ipv4())) {
+    if let Some(at) = spec.driver.given().filter(|_| whole && written.iter().all(|at| at.value.contains(':'))) {
         let message = "without an IPv4 subnet Docker takes one from the daemon's pools, which is none of the segment";
         let help = match own(link, true) {
             Some(own) => format!("write `subnet = \"{own}\"`, and an `ip-range` in it"),
@@ -170,30 +174,16 @@ fn own(link: &Link<'_>, v4: bool) -> Option<IpNet> {
     link.addresses.iter().map(|net| net.value.trunc()).find(|net| net.addr().is_ipv4() == v4)
 }
 
-/// A gateway may be written, and is the interface's own.
-fn gateways(spec: &spec::Network, link: &Link<'_>, subnets: &[At<Subnet>], report: &mut Report) {
+/// A gateway may be written, and is the interface's own. `subnets`: those that it is in one of, if they are all.
+fn gateways(spec: &spec::Network, link: &Link<'_>, subnets: Option<&Vec<At<Subnet>>>, report: &mut Report) {
     for at in spec.gateways.items() {
         let known = at.value.parse::<IpAddr>().ok();
-        if known.is_none() || !subnets.iter().any(|subnet| subnet.value.gateway == known) {
+        let own = link.gateways.iter().any(|gateway| Some(gateway.value) == known);
+        if !own || subnets.is_some_and(|subnets| !subnets.iter().any(|subnet| subnet.value.gateway == known)) {
             let message =
                 format!("{} is no gateway of {} in the network's `subnet`", quoted(&at.value), quoted(link.text()));
             let help = "leave `gateway` out: containers on a segment have the gateway of the interface";
             report.push(at.place.error("network-segment-gateway", message).help(help));
-        }
-    }
-}
-
-/// Reports a range of containers with an address that the spec gives to somebody else.
-pub(super) fn free(range: &At<IpNet>, all: &[Link<'_>], report: &mut Report) {
-    for link in all {
-        let own = link.addresses.iter().map(|at| (at.value.addr(), "an address", &at.place));
-        let gateways = link.gateways.iter().map(|at| (at.value, "the gateway", &at.place));
-        let dns = link.dns.iter().map(|at| (at.value, "a name server", &at.place));
-        if let Some((address, what, place)) = own.chain(gateways).chain(dns).find(|(ip, ..)| range.value.contains(ip)) {
-            let message = format!("{} holds {address}, {what} of {}", range.value, quoted(link.text()));
-            let diagnostic = range.place.error("network-segment-range", message);
-            let diagnostic = diagnostic.help("write a part of the subnet that nobody else has");
-            report.push(diagnostic.related(place.value.clone(), "the address"));
         }
     }
 }

@@ -11,6 +11,7 @@ use super::addresses::overlap;
 use super::host::one_of;
 use super::links::Link;
 use super::owners::Owned;
+use super::pools::outside;
 use crate::engine::{Reader, Version};
 use crate::plan::{DaemonName, Isolation};
 use crate::spec::words::quoted;
@@ -225,7 +226,11 @@ pub(super) fn apart(spec: &HostSpec, links: &[Link<'_>], owners: &[Owned<'_>], r
                     Owned::Daemon(owner) => asked(owner) && !std::ptr::eq(*owner, daemon),
                     Owned::Carrier | Owned::Unclear => false,
                 };
-                if let Some(own) = link.addresses.iter().find(|own| here && overlap(own.value.trunc(), net)) {
+                if !here {
+                    continue;
+                }
+                // So is a gateway, which is on a subnet of its interface.
+                if let Some(own) = link.addresses.iter().find(|own| overlap(own.value.trunc(), net)) {
                     let message = format!(
                         "{net} overlaps the subnet {} of {}: both are in the host's namespace",
                         own.value.trunc(),
@@ -234,6 +239,16 @@ pub(super) fn apart(spec: &HostSpec, links: &[Link<'_>], owners: &[Owned<'_>], r
                     let diagnostic = at.place.error("pool-overlap", message);
                     let diagnostic = diagnostic.help("write a range that no network around the host has");
                     report.push(diagnostic.related(own.place.value.clone(), "the subnet"));
+                }
+                if let Some(server) = outside(link, net) {
+                    let message = format!(
+                        "{net} holds the name server {} of {}: both are in the host's namespace",
+                        server.value,
+                        quoted(link.text())
+                    );
+                    let diagnostic = at.place.error("pool-overlap", message);
+                    let diagnostic = diagnostic.help("write a range that no network around the host has");
+                    report.push(diagnostic.related(server.place.value.clone(), "the name server"));
                 }
             }
             ranges.push(range);
