@@ -120,7 +120,10 @@ fn is_seen(plan: &HostPlan, daemon: Option<&Daemon>, mutant: &Mutant) -> bool {
         Owner::Daemon(_) => mutant.name.contains(&format!("egress_{name} with")),
         Owner::Carrier => false,
     });
-    forwards && plan.shared().next().is_some() || answers || leaves
+    // In a zone nothing else is on its way.
+    let alone = mutant.name.contains("without \"ether saddr != ")
+        && daemon.is_some_and(|daemon| daemon.isolation == Isolation::Zone);
+    alone || forwards && plan.shared().next().is_some() || answers || leaves
 }
 
 /// The daemon whose zone or units a mutant is in.
