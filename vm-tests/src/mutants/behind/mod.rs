@@ -117,7 +117,7 @@ fn is_seen(plan: &HostPlan, daemon: Option<&Daemon>, mutant: &Mutant) -> bool {
     // The host's own programs try what leaves on its own interfaces, and containers what leaves on their daemon's.
     let leaves = plan.interfaces.values().any(|Interface { name, owner, .. }| match owner {
         Owner::Host => mutant.name.contains(&format!("postrouting without \"oifname \"{name}\" ip")),
-        Owner::Daemon(_) => mutant.name.contains(&format!("egress_{name} with")),
+        Owner::Daemon(_) => mutant.name.contains(&format!("egress_{name} with \"")),
         Owner::Carrier => false,
     });
     // In a zone nothing else is on its way.
