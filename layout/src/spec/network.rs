@@ -62,7 +62,7 @@ pub struct Network {
     /// Example: `parent = "web"`
     #[schemars(default, regex(pattern = pattern::INTERFACE))]
     pub parent: Field<String>,
-    /// Whether its containers reach nothing but each other.
+    /// Whether its containers reach nothing but each other. Of a shared daemon rules see to that, which know the subnets: they are written then.
     ///
     /// Absent: `false`.
     ///

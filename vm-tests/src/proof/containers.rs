@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use dmhost_layout::plan::{self, Daemon, DaemonName, HostPlan, Isolation, Protocol};
 use serde_json::{Value, json};
 
+use super::inside::enter;
 use super::question::{CONTAINER_PORT, Inner, Network, Place, borrowed, bound, inner_port, probe_ports};
 use crate::bed::{BedRequest, Testbed};
 use crate::fabric::Mac;
@@ -148,13 +149,28 @@ fn start_on(name: &DaemonName, container: &str, (network, port): (&str, Option<u
     format!("{create} >/dev/null\n{start}")
 }
 
-/// Gives a container on an internal network the routes that Docker gives it none of: what keeps it in are rules, and not the lack of them.
-fn way_out(docker: &str, network: &plan::Network, container: &str) -> String {
-    let plan::Network { name, .. } = network;
+/// In a script: the addresses that an internal network's bridge has, as JSON. Docker itself tells of none where the spec names none.
+fn bridge_of(daemon: &Daemon, docker: &str, plan::Network { name, .. }: &plan::Network) -> String {
+    let enter = enter(daemon);
     format!(
-        "for gateway in $({docker} network inspect --format '{{{{range .IPAM.Config}}}}{{{{.Gateway}}}} {{{{end}}}}' {name}); do
-             nsenter --net=$({docker} inspect --format '{{{{.NetworkSettings.SandboxKey}}}}' {container}) ip route add default via $gateway
-         done"
+        "printf '{{\"Internal\":\"{name}\",\"Bridge\":'
+         {enter}ip -json address show dev br-$({docker} network inspect --format '{{{{slice .Id 0 12}}}}' {name})
+         printf '}}'"
+    )
+}
+
+/// In a script: gives a container on an internal network the routes that Docker gives it none of, so that rules are what keeps it in.
+fn way_out(docker: &str, plan::Network { name, subnets, .. }: &plan::Network, container: &str) -> String {
+    let versions = subnets.iter().map(|subnet| if subnet.range.addr().is_ipv4() { "-4" } else { "-6" });
+    let versions: Vec<&str> = versions.collect();
+    format!(
+        "bridge=br-$({docker} network inspect --format '{{{{slice .Id 0 12}}}}' {name})
+         sandbox=$({docker} inspect --format '{{{{.NetworkSettings.SandboxKey}}}}' {container})
+         for version in {versions}; do
+             gateway=$(ip $version -brief address show dev $bridge scope global | awk '{{ sub(\"/.*\", \"\", $3); print $3 }}')
+             nsenter --net=$sandbox ip $version route replace default via $gateway
+         done",
+        versions = versions.join(" ")
     )
 }
 
@@ -215,8 +231,7 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
         declared = declared()
             .flat_map(|(network, container)| {
                 // Of an internal network no container knows the bridge: it is no way out.
-                let bridge = || call(name, "GET", &format!("/networks/{}", network.name), &Value::Null);
-                [Some(inspect(&container)), network.internal.then(bridge)]
+                [Some(inspect(&container)), network.internal.then(|| bridge_of(daemon, &docker, network))]
             })
             .flatten()
             .map(|told| format!("printf ',%s' \"$({told})\""))
@@ -234,21 +249,21 @@ fn start_one(plan: &HostPlan, daemon: &Daemon, guest: &Guest) -> Result<Vec<Inne
         .with_context(|| format!("what daemon {name} tells of its containers is not understood"))
 }
 
-/// Containers' and bridges' addresses, from `docker inspect` of containers and of internal networks.
+/// Containers' and bridges' addresses, from `docker inspect` of containers and what [`bridge_of`] prints of internal networks.
 ///
 /// # Errors
 /// If it is not what that tells.
 pub(crate) fn addresses(daemon: &Daemon, told: &Value) -> Result<Vec<Inner>> {
     let mut found = Vec::new();
     for container in told.as_array().context("no list")? {
-        for gateway in container["IPAM"]["Config"].as_array().into_iter().flatten() {
-            let name = container["Name"].as_str().context("a network without a name")?.to_owned();
-            let text = gateway["Gateway"].as_str().with_context(|| format!("no bridge of {name}: {gateway}"))?;
-            let address: IpAddr = text.parse().with_context(|| format!("the bridge of {name}: {text}"))?;
-            let (daemon, network, place) = (daemon.name.clone(), Network::Declared(name), Place::Bridge);
-            found.push(Inner { daemon, network, place, address, mac: None });
-        }
-        if !container["IPAM"].is_null() {
+        if let Some(name) = container["Internal"].as_str() {
+            let own = container["Bridge"][0]["addr_info"].as_array().with_context(|| format!("no bridge of {name}"))?;
+            for own in own.iter().filter(|own| own["scope"] == "global") {
+                let text = own["local"].as_str().unwrap_or_default();
+                let address: IpAddr = text.parse().with_context(|| format!("the bridge of {name}: {own}"))?;
+                let (daemon, network) = (daemon.name.clone(), Network::Declared(name.to_owned()));
+                found.push(Inner { daemon, network, place: Place::Bridge, address, mac: None });
+            }
             continue;
         }
         let networks = container["NetworkSettings"]["Networks"].as_object().context("no networks")?;

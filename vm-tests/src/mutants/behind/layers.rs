@@ -60,6 +60,15 @@ for table in $(nft list tables netdev | awk '{ print $3 }'); do
     done
 done";
 
+/// All that leaves on NICs that carry VLANs of shared daemons.
+const CARRIERS_LET_OUT: &str = "
+for table in $(nft list tables netdev | awk '{ print $3 }'); do
+    for trunk in $(sed -n 's/^-net.ipv6.conf.\\(.*\\).disable_ipv6 = 1$/\\1/p' /etc/sysctl.d/90-dmhost.conf); do
+        chain=egress_$(echo $trunk | tr - .)
+        ! nft list chain netdev $table $chain >/dev/null 2>&1 || nft insert rule netdev $table $chain accept
+    done
+done";
+
 const HOME_STOPS: &str = include_str!("../misfortunes/home-stops.sh");
 const LATE_HOME: &str = include_str!("../misfortunes/late-home.sh");
 const RULES_STOP: &str = include_str!("../misfortunes/rules-stop.sh");
@@ -207,6 +216,12 @@ pub(super) const BEHIND: &[Behind] = &[
         "/etc/nftables.conf: postrouting without \"oifname \"…\" ip6 saddr",
         &[FORWARD, PREROUTING_OF_IPV6, NO_EGRESS],
         ELSEWHERE,
+    ),
+    // What a VLAN lets out passes the NIC that carries it.
+    layer(
+        "/etc/dmhost/NAME/egress.nft: egress_… without \"ether saddr != ",
+        &[CARRIERS_LET_OUT],
+        Shows::Part(Part::Containers),
     ),
     // Of the NIC that shared daemons are on: each brings the same.
     layer(

@@ -117,10 +117,13 @@ fn is_seen(plan: &HostPlan, daemon: Option<&Daemon>, mutant: &Mutant) -> bool {
     // The host's own programs try what leaves on its own interfaces, and containers what leaves on their daemon's.
     let leaves = plan.interfaces.values().any(|Interface { name, owner, .. }| match owner {
         Owner::Host => mutant.name.contains(&format!("postrouting without \"oifname \"{name}\" ip")),
-        Owner::Daemon(_) => mutant.name.contains(&format!("egress_{name} with")),
+        Owner::Daemon(_) => mutant.name.contains(&format!("egress_{name} with \"")),
         Owner::Carrier => false,
     });
-    forwards && plan.shared().next().is_some() || answers || leaves
+    // In a zone nothing else is on its way.
+    let alone = mutant.name.contains("without \"ether saddr != ")
+        && daemon.is_some_and(|daemon| daemon.isolation == Isolation::Zone);
+    alone || forwards && plan.shared().next().is_some() || answers || leaves
 }
 
 /// The daemon whose zone or units a mutant is in.

@@ -216,18 +216,22 @@ pub fn facts(
         rows.extend(more);
         left = networks;
     }
+    // Floods crowd out what a lie has left in a table.
+    let lied = State::read(plan, &bed.guest)?;
     // What the guest does on the way is done when its state is read.
-    std::thread::scope(|scope| {
+    let flooded = std::thread::scope(|scope| {
         let removed = scope.spawn(|| left.remove(bed));
+        let mut flooded = Vec::new();
         if !enough(&rows) {
             stage("floods");
-            rows.extend(floods::rows(&scene, bed, inner, canaries)?);
+            flooded = floods::rows(&scene, bed, inner, canaries)?;
         }
-        rows.extend(removed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
-        anyhow::Ok(())
+        flooded.extend(removed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        anyhow::Ok(flooded)
     })?;
     let after = State::read(plan, &bed.guest)?;
-    let mut facts: Vec<Fact> = rows.into_iter().map(|row| row.fact(plan, &after)).collect();
+    let facts = rows.into_iter().map(|row| row.fact(plan, &lied));
+    let mut facts: Vec<Fact> = facts.chain(flooded.into_iter().map(|row| row.fact(plan, &after))).collect();
     facts.push(before.unchanged(&after));
     Ok(facts)
 }
