@@ -334,6 +334,7 @@ mod tests {
                 let ask = match ask {
                     Ask::OtherPorts { .. } => "other tcp ports".to_owned(),
                     Ask::SomePorts { .. } => "some tcp ports".to_owned(),
+                    Ask::OtherDatagrams { .. } => "other udp ports".to_owned(),
                     _ => ask.to_string(),
                 };
                 (vantage.to_string(), target.to_string(), ask)
