@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -29,14 +30,7 @@ pub(crate) fn kill_one_daemon(bed: &Testbed, host: &Host) -> Result<()> {
     let listing = format!("{docker} ps --format '{{{{.ID}}}} {{{{.Status}}}}' | cut -d' ' -f1,2");
     let running = bed.guest.must(&listing, PATIENCE)?;
 
-    let over = AtomicBool::new(false);
-    let asked = std::thread::scope(|scope| {
-        let asking = scope.spawn(|| ask_until(bed, host, other, &[], &over));
-        let killed = kill(bed, &unit, &before);
-        over.store(true, Ordering::Release);
-        let asked = asking.join().map_err(|_| anyhow::anyhow!("the asking thread panicked"))??;
-        killed.map(|()| asked)
-    })?;
+    let asked = asked_meanwhile(bed, host, (other, &[]), || kill(bed, &unit, &before))?;
     ensure!(asked > 100, "only {asked} questions were asked in all that time");
     ensure!(pid(bed)? != before, "web's dockerd was not killed");
     let after = bed.guest.must(&listing, PATIENCE)?;
@@ -62,13 +56,33 @@ pub(super) fn kill_script(unit: &str, pid: &str) -> String {
     )
 }
 
-/// Asks every address of a daemon for its API, and for ports that it publishes, over and over; each round is one scan, whose SYNs must be
-/// answered at the first try. Gives the number of questions.
-pub(super) fn ask_until(
+/// Asks every address of a daemon for its API, and for ports that it publishes, over and over, from before something is done until after it;
+/// each round is one scan, whose SYNs must be answered at the first try. Gives the number of questions.
+pub(super) fn asked_meanwhile(
     bed: &Testbed,
     host: &Host,
-    daemon: &Daemon,
-    published: &[u16],
+    (daemon, published): (&Daemon, &[u16]),
+    act: impl FnOnce() -> Result<()>,
+) -> Result<u32> {
+    let (first, begun) = mpsc::channel();
+    let over = &AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(move || ask_until(bed, host, (daemon, published), &first, over));
+        // The first round is over, or has failed, which is told below.
+        let _ = begun.recv();
+        let done = act();
+        over.store(true, Ordering::Release);
+        let asked = asking.join().map_err(|_| anyhow::anyhow!("the asking thread panicked"))?;
+        done?;
+        asked
+    })
+}
+
+fn ask_until(
+    bed: &Testbed,
+    host: &Host,
+    (daemon, published): (&Daemon, &[u16]),
+    first: &mpsc::Sender<()>,
     over: &AtomicBool,
 ) -> Result<u32> {
     let stations = Stations::new(&host.plan);
@@ -120,5 +134,7 @@ pub(super) fn ask_until(
         if last {
             return Ok(asked);
         }
+        // Whoever waits does so for the first alone.
+        let _ = first.send(());
     }
 }

@@ -1,6 +1,5 @@
 //! Daemons in one namespace: what befalls one of them, and what one takes of another's.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -13,7 +12,7 @@ use vm_tests::proof::question::Vantage;
 use vm_tests::proof::stations::Stations;
 use vm_tests::proof::topology::mac;
 
-use super::blast::{ask_until, kill_script};
+use super::blast::{asked_meanwhile, kill_script};
 use crate::support::Host;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,20 +31,9 @@ pub(crate) fn misfortunes(bed: &Testbed, host: &Host) -> Result<()> {
         ("a kill", kill_script(&unit, &format!("$(systemctl show -P MainPID {unit})"))),
     ];
     for (what, script) in misfortunes {
-        let over = AtomicBool::new(false);
-        let asked = std::thread::scope(|scope| {
-            let asking = scope.spawn(|| ask_until(bed, host, &host.plan.daemons[&lab], &[8080], &over));
-            let done = bed.guest.must(&script, PATIENCE);
-            over.store(true, Ordering::Release);
-            let asked = asking.join().map_err(|_| anyhow::anyhow!("the asking thread panicked"))?;
-            done.with_context(|| format!("{what} of web"))?;
-            asked.with_context(|| format!("during {what} of web"))
-        })?;
-        // All addresses more than once.
-        let addresses =
-            host.plan.interfaces_of(&host.plan.daemons[&lab]).flat_map(|interface| &interface.addresses).count();
-        let enough = usize::try_from(asked).is_ok_and(|asked| asked > addresses);
-        ensure!(enough, "{asked} questions were asked during {what}");
+        let act = || bed.guest.must(&script, PATIENCE).map(drop);
+        asked_meanwhile(bed, host, (&host.plan.daemons[&lab], &[8080]), act)
+            .with_context(|| format!("during {what} of web"))?;
         before.same(&Shared::read(bed, host)?).with_context(|| format!("after {what} of web"))?;
     }
     let stopped = bed.guest.must("cat /dev/shm/stopped", PATIENCE)?;
