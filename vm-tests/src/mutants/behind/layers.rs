@@ -60,12 +60,13 @@ for table in $(nft list tables netdev | awk '{ print $3 }'); do
     done
 done";
 
-/// All that leaves on NICs that carry VLANs of shared daemons.
+/// What leaves on the planned VLANs of NICs that carry shared daemons, whatever its MAC address.
 const CARRIERS_LET_OUT: &str = "
 for table in $(nft list tables netdev | awk '{ print $3 }'); do
     for trunk in $(sed -n 's/^-net.ipv6.conf.\\(.*\\).disable_ipv6 = 1$/\\1/p' /etc/sysctl.d/90-dmhost.conf); do
         chain=egress_$(echo $trunk | tr - .)
-        ! nft list chain netdev $table $chain >/dev/null 2>&1 || nft insert rule netdev $table $chain accept
+        rule=$(nft list chain netdev $table $chain 2>/dev/null | sed -n 's/^.*\\(vlan id .* accept\\)$/\\1/p')
+        [ -z \"$rule\" ] || nft insert rule netdev $table $chain $rule
     done
 done";
 
