@@ -32,8 +32,9 @@ pub(crate) fn misfortunes(bed: &Testbed, host: &Host) -> Result<()> {
     ];
     for (what, script) in misfortunes {
         let act = || bed.guest.must(&script, PATIENCE).map(drop);
-        asked_meanwhile(bed, host, (&host.plan.daemons[&lab], &[8080]), act)
+        let asked = asked_meanwhile(bed, host, (&host.plan.daemons[&lab], &[8080]), act)
             .with_context(|| format!("during {what} of web"))?;
+        ensure!(asked > 1, "{asked} questions were asked during {what}");
         before.same(&Shared::read(bed, host)?).with_context(|| format!("after {what} of web"))?;
     }
     let stopped = bed.guest.must("cat /dev/shm/stopped", PATIENCE)?;

@@ -70,7 +70,8 @@ impl Vantage {
         let local = self.local_port();
         self.watching(|| {
             let mut session = Session::connect(self, source, peer, (local, port), terms)?;
-            let opened = Opened { port: local, sequence: session.sequence };
+            let syn = session.opening.as_ref().and_then(|opening| sequence(&opening.syn));
+            let opened = Opened { port: local, sequence: syn.ok_or_else(|| anyhow!("smoltcp's SYN is none"))? };
             let finding = session.run(exchange)?;
             if matches!(finding.outcome, Outcome::Serves(_)) {
                 session.close()?;
@@ -91,6 +92,12 @@ pub struct Opened {
     pub sequence: u32,
 }
 
+/// The sequence number of a TCP segment.
+fn sequence(frame: &[u8]) -> Option<u32> {
+    let packet::Packet::Ip(ip) = packet::Packet::of(frame) else { return None };
+    ip.tcp().map(|tcp| tcp.seq_number().0.cast_unsigned())
+}
+
 struct Session<'a> {
     vantage: &'a Vantage,
     watchers: Watchers<'a>,
@@ -101,8 +108,6 @@ struct Session<'a> {
     sockets: SocketSet<'a>,
     socket: smoltcp::iface::SocketHandle,
     begun: Instant,
-    /// Of the SYN.
-    sequence: u32,
     caused: Caused,
     /// The frame that answered the SYN.
     answer: Option<(Cause, u64)>,
@@ -151,7 +156,6 @@ impl<'a> Session<'a> {
             sockets,
             socket,
             begun: Instant::now(),
-            sequence: 0,
             caused: Caused::default(),
             answer: None,
             opening: None,
@@ -159,10 +163,6 @@ impl<'a> Session<'a> {
         session.poll();
         let syn =
             session.wire.outward.first().cloned().ok_or_else(|| anyhow!("smoltcp sent no SYN to {}", target.ip))?;
-        session.sequence = match packet::Packet::of(&syn) {
-            packet::Packet::Ip(ip) => ip.tcp().map_or(0, |tcp| tcp.seq_number().0.cast_unsigned()),
-            packet::Packet::Arp { .. } | packet::Packet::Other => 0,
-        };
         session.send()?;
         let canary = session.watchers.main.call()?;
         session.opening = Some(Opening { syn, round: 1, canary, until: None });
