@@ -104,6 +104,14 @@ fn planned_by(plan: &HostPlan, daemon: &Daemon, probed: bool) -> BTreeSet<String
     if let Some(Api { port, addresses, .. }) = &daemon.api {
         planned.extend(addresses.iter().map(|address| format!("tcp {}", SocketAddr::new(*address, *port))));
     }
+    // dockerd opens it where it runs; all addresses of both IP versions are one socket.
+    if let Some(text) = daemon.settings.get("metrics-addr").and_then(serde_json::Value::as_str) {
+        planned.insert(match text.parse::<SocketAddr>() {
+            Ok(socket) if !socket.ip().is_unspecified() => format!("tcp {socket}"),
+            Ok(socket) => format!("tcp *:{}", socket.port()),
+            Err(_) => format!("tcp {text}"),
+        });
+    }
     if probed {
         let ports = probe_ports(daemon);
         let places: Vec<IpAddr> = match daemon.isolation {
