@@ -149,12 +149,17 @@ fn start_on(name: &DaemonName, container: &str, (network, port): (&str, Option<u
     format!("{create} >/dev/null\n{start}")
 }
 
+/// In a script: the name that Docker gives to a network's bridge.
+fn bridge_name(docker: &str, network: &str) -> String {
+    format!("br-$({docker} network inspect --format '{{{{slice .Id 0 12}}}}' {network})")
+}
+
 /// In a script: the addresses that an internal network's bridge has, as JSON. Docker itself tells of none where the spec names none.
 fn bridge_of(daemon: &Daemon, docker: &str, plan::Network { name, .. }: &plan::Network) -> String {
-    let enter = enter(daemon);
+    let (enter, bridge) = (enter(daemon), bridge_name(docker, name));
     format!(
         "printf '{{\"Internal\":\"{name}\",\"Bridge\":'
-         {enter}ip -json address show dev br-$({docker} network inspect --format '{{{{slice .Id 0 12}}}}' {name})
+         {enter}ip -json address show dev {bridge}
          printf '}}'"
     )
 }
@@ -164,12 +169,13 @@ fn way_out(docker: &str, plan::Network { name, subnets, .. }: &plan::Network, co
     let versions = subnets.iter().map(|subnet| if subnet.range.addr().is_ipv4() { "-4" } else { "-6" });
     let versions: Vec<&str> = versions.collect();
     format!(
-        "bridge=br-$({docker} network inspect --format '{{{{slice .Id 0 12}}}}' {name})
+        "bridge={bridge}
          sandbox=$({docker} inspect --format '{{{{.NetworkSettings.SandboxKey}}}}' {container})
          for version in {versions}; do
              gateway=$(ip $version -brief address show dev $bridge scope global | awk '{{ sub(\"/.*\", \"\", $3); print $3 }}')
              nsenter --net=$sandbox ip $version route replace default via $gateway
          done",
+        bridge = bridge_name(docker, name),
         versions = versions.join(" ")
     )
 }

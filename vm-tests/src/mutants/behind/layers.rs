@@ -61,14 +61,13 @@ for table in $(nft list tables netdev | awk '{ print $3 }'); do
 done";
 
 /// What leaves on the planned VLANs of NICs that carry shared daemons, whatever its MAC address.
-const CARRIERS_LET_OUT: &str = "
-for table in $(nft list tables netdev | awk '{ print $3 }'); do
-    for trunk in $(sed -n 's/^-net.ipv6.conf.\\(.*\\).disable_ipv6 = 1$/\\1/p' /etc/sysctl.d/90-dmhost.conf); do
-        chain=egress_$(echo $trunk | tr - .)
+const CARRIERS_LET_OUT: &str = each_trunk!(
+    "chain=egress_$(echo $trunk | tr - .)
+    for table in $(nft list tables netdev | awk '{ print $3 }'); do
         rule=$(nft list chain netdev $table $chain 2>/dev/null | sed -n 's/^.*\\(vlan id .* accept\\)$/\\1/p')
         [ -z \"$rule\" ] || nft insert rule netdev $table $chain $rule
-    done
-done";
+    done"
+);
 
 const HOME_STOPS: &str = include_str!("../misfortunes/home-stops.sh");
 const LATE_HOME: &str = include_str!("../misfortunes/late-home.sh");
