@@ -82,7 +82,13 @@ pub(super) fn not_empty(list: &Field<List<String>>, key: &str, report: &mut Repo
 }
 
 fn cidr(at: &At<String>, example: &str, report: &mut Report) -> Option<IpNet> {
-    if let Ok(net) = at.value.parse() {
+    if let Ok(net) = at.value.parse::<IpNet>() {
+        // Such numbers are octal to some programs (RFC 6943 section 3.1.1).
+        if net.addr().is_ipv4() && net.to_string() != at.value {
+            let message = format!("{} has numbers that begin with 0", quoted(&at.value));
+            report.push(at.place.error("cidr", message).help(format!("write `{net}` if they are decimal")));
+            return None;
+        }
         return Some(net);
     }
     let (what, help) = match (at.value.parse::<IpAddr>(), at.value.split_once('/')) {
