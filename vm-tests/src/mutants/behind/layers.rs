@@ -10,7 +10,7 @@ use crate::proof::question::{Ask, Place, Vantage, Verdict};
 macro_rules! each_trunk {
     ($lines:literal) => {
         concat!(
-            "for trunk in $(sed -n 's/^-net.ipv6.conf.\\(.*\\).disable_ipv6 = 1$/\\1/p' /etc/sysctl.d/90-dmhost.conf); do\n",
+            "for trunk in $(sed -n 's/^-net.ipv6.conf.\\(.*\\).disable_ipv6 = [01]$/\\1/p' /etc/sysctl.d/90-dmhost.conf); do\n",
             $lines,
             "\ndone"
         )
@@ -40,11 +40,10 @@ const TRUNKS_ASK: &str = each_trunk!(
     ip -6 route replace 2001:db8:ffff::/64 dev $trunk
     bash -c 'echo question >/dev/udp/2001:db8:ffff::1/53' || true"
 );
-/// All that comes in untagged on NICs that carry VLANs, from the second rule on.
-const TRUNKS_COME_IN: &str = each_trunk!(
-    "nft add rule inet dmhost prerouting index 0 iifname $trunk accept
-    nft insert rule inet dmhost input iifname $trunk accept"
-);
+/// All that comes in untagged on NICs that carry VLANs, from the second rule of prerouting on.
+const TRUNKS_COME_IN: &str = each_trunk!("nft add rule inet dmhost prerouting index 0 iifname $trunk accept");
+/// The same, for the host itself.
+const TRUNKS_REACH_HOST: &str = each_trunk!("nft insert rule inet dmhost input iifname $trunk accept");
 const ARP_OF_ALL: &str = "for key in /proc/sys/net/ipv4/conf/*/arp_ignore; do echo 0 >$key; done";
 /// What dockerd maps is served by docker-proxy then.
 const NO_MAPPING: &str = "for tables in iptables ip6tables; do $tables -t nat -F DOCKER || true; done";
@@ -183,7 +182,7 @@ pub(super) const BEHIND: &[Behind] = &[
     // All that comes untagged on a NIC that carries VLANs.
     layer(
         "prerouting without \"iifname { …\" } drop\"",
-        &[NO_FILTER_BY_SOURCE, TRUNKS_COME_IN],
+        &[NO_FILTER_BY_SOURCE, TRUNKS_COME_IN, TRUNKS_REACH_HOST],
         Shows::Part(Part::Cells(|question| {
             let trunk = matches!(question.vantage, Vantage::Trunk(_));
             trunk && matches!((&question.ask, question.target.place), (Ask::Echo, Place::Planned))
@@ -192,12 +191,12 @@ pub(super) const BEHIND: &[Behind] = &[
     layer("/etc/nftables.conf: postrouting without \"oifname { …\" } drop\"", &[NO_EGRESS, TRUNKS_ASK], TRUNKS),
     layer(
         "/etc/nftables.conf: input without \"iifname { …\" } drop\"",
-        &["nft flush chain arp dmhost output", ARP_OF_ALL, NO_FILTER_BY_SOURCE],
+        &["nft flush chain arp dmhost output", ARP_OF_ALL, NO_FILTER_BY_SOURCE, NO_EGRESS],
         TRUNKS,
     ),
     layer(
         "/etc/nftables.conf: output without \"oifname { …\" } drop\"",
-        &["nft flush chain arp dmhost input", ARP_OF_ALL, NO_FILTER_BY_SOURCE],
+        &["nft flush chain arp dmhost input", ARP_OF_ALL, NO_FILTER_BY_SOURCE, NO_EGRESS],
         TRUNKS,
     ),
     Behind {
@@ -261,7 +260,7 @@ pub(super) const BEHIND: &[Behind] = &[
     },
     layer(
         "disable_ipv6 the other way",
-        &[NO_PREROUTING, NO_POSTROUTING],
+        &[NO_PREROUTING, TRUNKS_REACH_HOST, NO_POSTROUTING, NO_EGRESS],
         Shows::Part(Part::Cells(|question| {
             matches!((&question.vantage, &question.ask), (Vantage::Trunk(_), Ask::Neighbour | Ask::Echo))
         })),
