@@ -12,10 +12,9 @@ use dmhost_layout::plan::Base;
 use support::{Own, two_vlans};
 
 #[test]
-fn a_boot_from_its_first_line_to_its_last() -> Result<()> {
+fn a_guest_and_its_agent() -> Result<()> {
     let host = two_vlans()?;
-    let bed = host.boot()?;
-    cases::truth::serves(&host, &bed, "kernel").context("every daemon answers")?;
+    let bed = host.settled()?;
     cases::vm::agent_runs_scripts(&bed.guest).context("the agent runs scripts")?;
     cases::vm::agent_kills_what_takes_too_long(&bed.guest).context("the agent kills what takes too long")?;
     cases::vm::units_are_waited_for_and_blamed(&bed.guest).context("units are waited for and blamed")?;

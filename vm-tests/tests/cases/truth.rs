@@ -69,18 +69,18 @@ struct Inside {
     disk: String,
 }
 
-/// Waits until every API and sshd answer. How long that took from the start of QEMU is a figure of its own, for firmware and kernel.
+/// Waits until every API and sshd answer. How long that took from the start of QEMU, the firmware included, is a figure of its own.
 #[expect(clippy::print_stderr, reason = "how long a boot took is shown with --nocapture, and if the case fails")]
-pub(crate) fn serves(host: &Host, outside: &Outside, by: &str) -> Result<()> {
+fn serves(host: &Host, outside: &Outside) -> Result<()> {
     let answers = served(&host.plan, outside, &host.pki, BOOT)?;
     let last = answers.iter().max_by_key(|answer| answer.after).context("nothing is served")?;
-    eprintln!("figure: boot by {by}, {} services, the last {last}", answers.len());
+    eprintln!("figure: boot by firmware, {} services, the last {last}", answers.len());
     Ok(())
 }
 
 /// Waits until a host serves, logs in, and sees to it that it is well.
 fn look(host: &Host, outside: &Outside, ssh: &Ssh) -> Result<Inside> {
-    serves(host, outside, "firmware").with_context(|| {
+    serves(host, outside).with_context(|| {
         let script = "systemctl list-jobs --no-pager; systemctl --failed --no-pager; journalctl -b --no-pager -n 60";
         let told = ssh.run(&host.plan, outside, script, LOGIN).unwrap_or_else(|error| format!("{error:#}"));
         format!("the host says\n{told}\nand on its console\n{}", outside.console())
