@@ -60,7 +60,7 @@ pub(super) const CODES: &[Code] = &[
     code(
         "shared-setting",
         "a setting that the host's namespace does not allow",
-        "`icc = false` takes rules that a shared daemon does not make, and the address that ports are published on is the daemon's own.",
+        "`icc = false` takes rules that a shared daemon does not make, the address that ports are published on is the daemon's own, each network has a bridge of its own and none is on an interface, and there is no swarm.",
         "settings = { log-driver = \"journald\" }",
     ),
     code(

@@ -89,8 +89,9 @@ fn misspelt(text: &str, from: Option<&str>, example: &str) -> Option<(&'static s
     } else if ranges.contains(&"any") {
         Some(("is for any source, which a port alone is", format!("write `{example}`")))
     } else if ranges.iter().any(|range| range.is_empty() || range.contains(' ')) {
-        let good: Vec<&str> = from.split([',', ' ']).filter(|range| !range.is_empty()).collect();
-        Some(("has no `, ` between two ranges, or one too many", format!("write `{example} from {}`", good.join(", "))))
+        let good: Vec<&str> = from.split([',', ' ']).filter(|range| range.contains(['.', ':'])).collect();
+        let good = if good.is_empty() { "198.51.100.0/24".to_owned() } else { good.join(", ") };
+        Some(("has no `, ` between two ranges, or one too many", format!("write `{example} from {good}`")))
     } else {
         None
     }

@@ -56,6 +56,7 @@ fn on_segment<'t, 's>(
     let ipv6 = ipv6(spec, Some(none), report);
     let link = link?;
     let subnets = segments::subnets(spec, link, terms, report)?;
+    room::check(spec, &subnets, terms.reader, report);
     let driver = segments::driver(driver, link)?;
     Some(Network { name: String::new(), driver, internal: false, ipv6: ipv6?, subnets, labels: labels? })
 }

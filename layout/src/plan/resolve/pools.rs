@@ -29,6 +29,9 @@ pub(super) fn read(
             return Some(vec![DEFAULT_POOL_V4, DEFAULT_POOL_V6]);
         }
         Field::Bad => return None,
+        Field::Given(at) if shared::asked(daemon) && at.value.items.is_empty() && at.value.complete => {
+            report.push(at.place.error("no-effect", "an empty `pools` has no effect").help(shared::POOLS));
+        }
         Field::Given(_) => addresses::not_empty(field, "pools", report),
     }
     let mut good: Vec<At<Pool>> = Vec::new();

@@ -13,7 +13,7 @@ use crate::spec;
 /// moby's libnetwork/ipam/allocator.go).
 const ALWAYS_EDGES: Versions = Versions::until(24);
 
-/// Reports subnets of a bridge of which no container would get an address.
+/// Reports subnets of which no container would get an address.
 pub(super) fn check(spec: &spec::Network, subnets: &[Subnet], reader: Reader<'_>, report: &mut Report) {
     for Subnet { range, gateway, ip_range } in subnets.iter().copied() {
         let from = ip_range.unwrap_or(range);

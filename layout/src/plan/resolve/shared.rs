@@ -19,6 +19,19 @@ use crate::spec::{At, Daemon, Defaults, Field, HostSpec, Settings};
 
 /// The option of Docker's bridge driver that a published port's own address comes from.
 const BINDING: &str = "com.docker.network.bridge.host_binding_ipv4";
+/// The one that names the bridge of a network.
+const BRIDGE: &str = "com.docker.network.bridge.name";
+/// Options of every network of a daemon that a shared one cannot have: the driver, the option, and what to do.
+const OPTIONS: [(&str, &str, &str); 4] = [
+    ("bridge", BINDING, "leave it out: it is the first IPv4 address of the daemon's interfaces"),
+    ("bridge", BRIDGE, "leave it out: each network has a bridge of its own"),
+    ("macvlan", "parent", "leave it out, or leave `isolation` out"),
+    ("ipvlan", "parent", "leave it out, or leave `isolation` out"),
+];
+
+/// What a shared daemon without pools is to have.
+pub(super) const POOLS: &str = "write ranges of its own, such as `pools = [\"10.201.0.0/16\", \"fd00:201::/48\"]`: in one \
+                                namespace no two daemons can have the default";
 
 /// Whether a daemon asks for the host's namespace. What `isolation` says otherwise is reported by [`read`].
 pub(super) fn asked(spec: &Daemon) -> bool {
@@ -74,9 +87,7 @@ pub(super) fn check(
     }
     if spec.pools.is_absent() && defaults.pools.is_absent() {
         let message = format!("shared daemon {name} has no `pools`");
-        let help = "write ranges of its own, such as `pools = [\"10.201.0.0/16\", \"fd00:201::/48\"]`: in one namespace no \
-                    two daemons can have the default";
-        report.push(at.place.error("shared-without-pools", message).help(help));
+        report.push(at.place.error("shared-without-pools", message).help(POOLS));
     }
     let live_restore = if spec.live_restore.is_absent() { &defaults.live_restore } else { &spec.live_restore };
     if let Some(off) = live_restore.given().filter(|at| !at.value) {
@@ -132,29 +143,42 @@ fn keys(at: &At<String>, settings: &Field<Settings>, own: &[&Link<'_>], all: &[L
                 let diagnostic = diagnostic.help("leave it out, or leave `isolation` out");
                 report.push(diagnostic.related(at.place.value.clone(), "shared"));
             }
-            "default-network-opts" => {
-                let Some(member) = setting.node.get("bridge").and_then(|bridge| bridge.member(BINDING)) else {
-                    continue;
-                };
-                let address = member.node.as_str().and_then(|text| text.parse::<IpAddr>().ok());
-                let has = |link: &Link<'_>| link.addresses.iter().any(|at| Some(at.value.addr()) == address);
-                let other = all.iter().find(|link| has(link) && !own.iter().any(|own| std::ptr::eq(*own, *link)));
-                let message = match other {
-                    Some(link) => format!(
-                        "the address that ports are published on is {}'s, not this daemon's",
-                        quoted(link.text())
-                    ),
-                    None => "the address that a shared daemon publishes ports on is dmhost's to set".to_owned(),
-                };
-                let path = format!("{}.bridge.\"{BINDING}\"", setting.key.place.path);
-                let diagnostic = crate::Diagnostic::error("shared-setting", path, member.node.span.clone(), message);
-                let diagnostic =
-                    diagnostic.help("leave it out: it is the first IPv4 address of the daemon's interfaces");
-                let diagnostic = match other {
-                    Some(link) => diagnostic.related(link.spec.name.place.key.clone(), "has the address"),
-                    None => diagnostic,
-                };
+            "swarm-default-advertise-addr" => {
+                let message = "a shared daemon has no swarm that could be joined by an address";
+                let diagnostic = setting.key.place.error("shared-setting", message);
+                let diagnostic = diagnostic.help("leave it out, or leave `isolation` out");
                 report.push(diagnostic.related(at.place.value.clone(), "shared"));
+            }
+            "default-network-opts" => {
+                for (driver, option, help) in OPTIONS {
+                    let Some(member) = setting.node.get(driver).and_then(|options| options.member(option)) else {
+                        continue;
+                    };
+                    let address = member.node.as_str().and_then(|text| text.parse::<IpAddr>().ok());
+                    let has = |link: &Link<'_>| link.addresses.iter().any(|at| Some(at.value.addr()) == address);
+                    let other = all.iter().find(|link| has(link) && !own.iter().any(|own| std::ptr::eq(*own, *link)));
+                    let message = match (option, other) {
+                        (BINDING, Some(link)) => format!(
+                            "the address that ports are published on is {}'s, not this daemon's",
+                            quoted(link.text())
+                        ),
+                        (BINDING, None) => {
+                            "the address that a shared daemon publishes ports on is dmhost's to set".to_owned()
+                        }
+                        (BRIDGE, _) => "every network of the daemon would be on one bridge, whosever it is".to_owned(),
+                        _ => format!(
+                            "a shared daemon's networks are on bridges: one of driver `{driver}` has no way out"
+                        ),
+                    };
+                    let path = format!("{}.{driver}.\"{option}\"", setting.key.place.path);
+                    let diagnostic =
+                        crate::Diagnostic::error("shared-setting", path, member.node.span.clone(), message).help(help);
+                    let diagnostic = match other {
+                        Some(link) => diagnostic.related(link.spec.name.place.key.clone(), "has the address"),
+                        None => diagnostic,
+                    };
+                    report.push(diagnostic.related(at.place.value.clone(), "shared"));
+                }
             }
             _ => {}
         }
