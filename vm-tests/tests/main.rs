@@ -116,5 +116,6 @@ fn every_key_that_a_spec_has() -> Result<()> {
     let host = Own::of("../examples/atlas.toml")?;
     let bed = host.boot()?;
     cases::matrix::quickly_holds(&bed, &host).context("the matrix is as planned, the user's own lines included")?;
-    cases::budget::stands(&bed, &host).context("quotas, budgets and networks are as planned")
+    cases::budget::stands(&bed, &host).context("quotas and budgets are as planned")?;
+    cases::networks::stand(&bed, &host).context("networks are as planned, and stay")
 }

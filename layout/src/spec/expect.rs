@@ -10,7 +10,8 @@ use crate::plan::Verdict;
 /// A line of the proof that is yours: a question, and the verdict that `dmhost verify` must see.
 ///
 /// The proof asks every address from every side by itself. Write a line for what a container serves, which no plan can
-/// know, or for what must never change. A verdict that the plan rules out is an error before anything boots.
+/// know, or for what must never change. A verdict that interfaces, `api.from` or `expose` rule out is an error before
+/// anything boots.
 ///
 /// ```toml fragment
 /// [[expect]]

@@ -59,7 +59,8 @@ pub struct Interface {
     /// hop limit stay those of the spec.
     ///
     /// Whoever is on the segment can be its router. No other source of an IPv6 default route goes with it: neither an IPv6 address in
-    /// `gateways`, nor another interface of the same namespace with one. A daemon with `isolation = "shared"` has none.
+    /// `gateways`, nor another interface of the same namespace with one. A daemon with `isolation = "shared"` learns none, and its routes
+    /// are its own: they go with that of an interface of the host.
     ///
     /// Absent: `false`.
     ///

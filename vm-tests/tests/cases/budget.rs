@@ -1,9 +1,8 @@
-//! What a daemon may take, as the running kernel has it: its memory, its tasks, its quota; and the Docker networks that the
-//! spec asks for.
+//! What a daemon may take, as the running kernel has it: its memory, its tasks, its quota.
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use vm_tests::bed::Testbed;
 
 use crate::support::Host;
@@ -12,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Each budget of the plan is the kernel's own figure, and a daemon without one has none.
 pub(crate) fn stands(bed: &Testbed, host: &Host) -> Result<()> {
-    let (mut quotas, mut networks) = (0, 0);
+    let mut quotas = 0;
     for daemon in host.plan.daemons.values() {
         let name = &daemon.name;
         let cgroup = format!("/sys/fs/cgroup/dmhost.slice/{}", name.slice());
@@ -27,15 +26,7 @@ pub(crate) fn stands(bed: &Testbed, host: &Host) -> Result<()> {
         let planned = daemon.quota.map_or("none".to_owned(), |bytes| bytes.to_string());
         ensure!(quota == planned, "the quota of {name} is {quota:?}, not {planned:?}");
         quotas += usize::from(daemon.quota.is_some());
-
-        for network in &daemon.networks {
-            let docker = format!("docker -H unix://{} network inspect {}", name.socket(), network.name);
-            let inspected = bed.guest.must(&docker, PATIENCE).with_context(|| format!("{name} has no such network"))?;
-            let json: serde_json::Value = serde_json::from_str(&inspected).context("docker speaks JSON")?;
-            ensure!(json[0]["Internal"] == network.internal, "{} of {name}: {json}", network.name);
-            networks += 1;
-        }
     }
-    ensure!(quotas > 0 && networks > 0, "the spec asks for {quotas} quotas and {networks} networks");
+    ensure!(quotas > 0, "the spec asks for no quota");
     Ok(())
 }

@@ -5,6 +5,7 @@ pub(crate) mod budget;
 pub(crate) mod lab;
 pub(crate) mod matrix;
 pub(crate) mod mutants;
+pub(crate) mod networks;
 pub(crate) mod shared;
 pub(crate) mod state;
 pub(crate) mod truth;
