@@ -79,7 +79,7 @@ pub struct Daemon {
     pub egress: Field<List<String>>,
     /// The ranges that Docker takes its networks' subnets from: CIDR without host bits, at least one of IPv4, apart from each
     /// other, from the daemon's interfaces and from its name servers. IPv4 from `/8` to `/28`, cut into `/24`, or smaller so
-    /// that 16 networks fit; IPv6 from `/48` to `/64`, cut into `/64`.
+    /// that 16 networks fit; IPv6 from `/48` to `/64`, cut into `/64`, by engines before 27.0 after the first into `/80`.
     ///
     /// Absent: those of `[defaults]`, else `172.28.0.0/14` and `fd64:6d68:6f73::/48`, in every zone the same. A shared daemon has
     /// ranges that no other has.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use serde_json::{Value, json};
 
 use crate::engine::Versions;
@@ -22,6 +22,21 @@ const ZONE: &[(&str, Versions)] = &[
     // Before engine 27.0 `ip6tables` is taken together with this alone.
     ("experimental", Versions::until(27)),
 ];
+
+/// Engines that have one network of a pool whose networks leave 64 bits or more to hosts, however large it is
+/// (<https://github.com/moby/moby/issues/42801>).
+const ONE_OF_64: Versions = Versions::until(27);
+
+/// Of an IPv6 pool for such an engine, what it can cut: 256 networks of /80 after the first /64, which is the bridge's by its own keys.
+fn further(pool: Pool) -> Pool {
+    match pool.base {
+        IpNet::V6(base) if base.prefix_len() < pool.size => {
+            let second = base.network().to_bits() + (1 << 64);
+            Ipv6Net::new(second.into(), 72).map_or(pool, |base| Pool { base: base.into(), size: 80 })
+        }
+        IpNet::V4(_) | IpNet::V6(_) => pool,
+    }
+}
 
 pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     let Daemon {
@@ -74,7 +89,9 @@ pub(super) fn render(plan: &HostPlan, daemon: &Daemon, layout: &mut Layout) {
     keys.insert("storage-driver", json!("overlay2"));
     keys.insert("live-restore", json!(live_restore));
     let engine = plan.host.engine_version();
-    let pools_text: Vec<_> = pools.iter().map(|Pool { base, size }| json!({ "base": base, "size": size })).collect();
+    let cut = |pool: &Pool| if ONE_OF_64.hold(engine) { further(*pool) } else { *pool };
+    let pools_text: Vec<_> =
+        pools.iter().map(cut).map(|Pool { base, size }| json!({ "base": base, "size": size })).collect();
     keys.insert("default-address-pools", json!(pools_text));
     let first = |v4: bool| pools.iter().find(|pool| pool.base.addr().is_ipv4() == v4).map(Pool::first_bridge);
     match isolation {
