@@ -79,6 +79,9 @@ const NO_LINE: &[(&str, Effect)] = &[
     ("daemons.floor.networks[0].subnet[1]", Effect::Fixed),
     ("daemons.yard.networks[0].driver", Effect::Fixed),
     ("daemons.yard.networks[0].subnet", Effect::Fixed),
+    // Another range is none that is routed, and of a longer one engines before 27.0 cut no more.
+    ("daemons.web.pools[1]", Effect::Fixed),
+    ("daemons.lab.pools[1]", Effect::Fixed),
     // A part of it goes with `routed`, and each without the other with nothing.
     ("daemons.ci.routed", Effect::Fixed),
     ("daemons.ci.routed[0]", Effect::Fixed),
