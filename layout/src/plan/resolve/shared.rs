@@ -12,10 +12,11 @@ use super::host::one_of;
 use super::links::Link;
 use super::owners::Owned;
 use super::pools::outside;
+use crate::Diagnostic;
 use crate::engine::{Reader, Version};
 use crate::plan::{DaemonName, Isolation};
-use crate::spec::words::quoted;
-use crate::spec::{At, Daemon, Defaults, Field, HostSpec, Settings};
+use crate::spec::words::{quoted, step};
+use crate::spec::{At, Daemon, Defaults, Field, HostSpec, Setting, Settings};
 
 /// The option of Docker's bridge driver that a published port's own address comes from.
 const BINDING: &str = "com.docker.network.bridge.host_binding_ipv4";
@@ -135,53 +136,45 @@ fn publishing(at: &At<String>, own: &[&Link<'_>], report: &mut Report) {
 /// Settings that mean something else in the host's namespace.
 fn keys(at: &At<String>, settings: &Field<Settings>, own: &[&Link<'_>], all: &[Link<'_>], report: &mut Report) {
     for setting in settings.given().iter().flat_map(|settings| &settings.value.entries) {
-        match setting.key.value.as_str() {
+        let message = match setting.key.value.as_str() {
             "icc" if setting.node.as_bool() == Some(false) => {
-                let message =
-                    "`icc = false` takes rules of dockerd's own, and a shared daemon makes none: it does not start";
-                let diagnostic = setting.key.place.error("shared-setting", message);
-                let diagnostic = diagnostic.help("leave it out, or leave `isolation` out");
-                report.push(diagnostic.related(at.place.value.clone(), "shared"));
+                "`icc = false` takes rules of dockerd's own, and a shared daemon makes none: it does not start"
             }
-            "swarm-default-advertise-addr" => {
-                let message = "a shared daemon has no swarm that could be joined by an address";
-                let diagnostic = setting.key.place.error("shared-setting", message);
-                let diagnostic = diagnostic.help("leave it out, or leave `isolation` out");
-                report.push(diagnostic.related(at.place.value.clone(), "shared"));
-            }
+            "swarm-default-advertise-addr" => "a shared daemon has no swarm that could be joined by an address",
             "default-network-opts" => {
-                for (driver, option, help) in OPTIONS {
-                    let Some(member) = setting.node.get(driver).and_then(|options| options.member(option)) else {
-                        continue;
-                    };
-                    let address = member.node.as_str().and_then(|text| text.parse::<IpAddr>().ok());
-                    let has = |link: &Link<'_>| link.addresses.iter().any(|at| Some(at.value.addr()) == address);
-                    let other = all.iter().find(|link| has(link) && !own.iter().any(|own| std::ptr::eq(*own, *link)));
-                    let message = match (option, other) {
-                        (BINDING, Some(link)) => format!(
-                            "the address that ports are published on is {}'s, not this daemon's",
-                            quoted(link.text())
-                        ),
-                        (BINDING, None) => {
-                            "the address that a shared daemon publishes ports on is dmhost's to set".to_owned()
-                        }
-                        (BRIDGE, _) => "every network of the daemon would be on one bridge, whosever it is".to_owned(),
-                        _ => format!(
-                            "a shared daemon's networks are on bridges: one of driver `{driver}` has no way out"
-                        ),
-                    };
-                    let path = format!("{}.{driver}.\"{option}\"", setting.key.place.path);
-                    let diagnostic =
-                        crate::Diagnostic::error("shared-setting", path, member.node.span.clone(), message).help(help);
-                    let diagnostic = match other {
-                        Some(link) => diagnostic.related(link.spec.name.place.key.clone(), "has the address"),
-                        None => diagnostic,
-                    };
-                    report.push(diagnostic.related(at.place.value.clone(), "shared"));
-                }
+                options(at, setting, own, all, report);
+                continue;
             }
-            _ => {}
-        }
+            _ => continue,
+        };
+        let diagnostic = setting.key.place.error("shared-setting", message);
+        let diagnostic = diagnostic.help("leave it out, or leave `isolation` out");
+        report.push(diagnostic.related(at.place.value.clone(), "shared"));
+    }
+}
+
+/// Options of all networks of a daemon.
+fn options(at: &At<String>, setting: &Setting, own: &[&Link<'_>], all: &[Link<'_>], report: &mut Report) {
+    for (driver, option, help) in OPTIONS {
+        let Some(member) = setting.node.get(driver).and_then(|options| options.member(option)) else { continue };
+        let address = member.node.as_str().and_then(|text| text.parse::<IpAddr>().ok());
+        let has = |link: &Link<'_>| link.addresses.iter().any(|at| Some(at.value.addr()) == address);
+        let other = all.iter().find(|link| has(link) && !own.iter().any(|own| std::ptr::eq(*own, *link)));
+        let message = match (option, other) {
+            (BINDING, Some(link)) => {
+                format!("the address that ports are published on is {}'s, not this daemon's", quoted(link.text()))
+            }
+            (BINDING, None) => "the address that a shared daemon publishes ports on is dmhost's to set".to_owned(),
+            (BRIDGE, _) => "every network of the daemon would be on one bridge, whosever it is".to_owned(),
+            _ => format!("a shared daemon's networks are on bridges: one of driver `{driver}` has no way out"),
+        };
+        let path = format!("{}.{driver}.{}", setting.key.place.path, step(option));
+        let diagnostic = Diagnostic::error("shared-setting", path, member.node.span.clone(), message).help(help);
+        let diagnostic = match other {
+            Some(link) => diagnostic.related(link.spec.name.place.key.clone(), "has the address"),
+            None => diagnostic,
+        };
+        report.push(diagnostic.related(at.place.value.clone(), "shared"));
     }
 }
 
